@@ -1,0 +1,45 @@
+"""Bounds and margins of a network's logits: the public face of the forward domains."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from dmcore.domains import Ball, DoubleMargin, Interval
+from dmcore.nets.network import as_network
+
+
+def interval_bounds(
+    net: nn.Module, x: Tensor, eps: float, norm: str = "linf", clip_input: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Interval bounds (IBP, equation (2)) of the logits over the ε-ball around x.
+
+    Args:
+        net: a network of ours, or a plain ``nn.Sequential`` of Conv2d, Linear, ReLU, MaxPool2d, Flatten.
+        x: inputs (B, C, H, W), pixels in [0, 1].
+        eps: radius ε ≥ 0 in pixel scale.
+        norm: the ball's norm; ``linf``.
+        clip_input: cut the ball to [0, 1]; sound and tighter for images.
+
+    Returns:
+        (lower, upper), each (B, K). Bounds of logits, not of margins: the difference of two of them is far looser than
+        :func:`dmcore.certify.margin_bounds`.
+
+    Raises:
+        UserError: a layer without a rule (named), an unknown norm, ε < 0, integer pixels.
+    """
+    domain = Interval()
+    return domain.bounds(domain.output(as_network(net), Ball(x, eps, norm, clip_input)))
+
+
+def double_margins(net: nn.Module, x: Tensor, eps: float, norm: str = "linf") -> tuple[Tensor, Tensor, Tensor]:
+    """Double margins at the logits (equations (7), (8)).
+
+    Args as :func:`interval_bounds`. The margins are no bounds: use them to train, never to certify.
+
+    Returns:
+        (z, s, v), each (B, K): clean logits, linear margin s, non-linear margin v.
+    """
+    domain = DoubleMargin()
+    m = domain.output(as_network(net), Ball(x, eps, norm))
+    s = m.s.expand_as(m.z)
+    return m.z, s, m.z.new_zeros(m.z.shape) if m.v is None else m.v

@@ -1,0 +1,33 @@
+"""What a certifier is, and the registry of them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+from dmcore.domains import Ball
+from dmcore.domains.linear_relaxation.coefficients import Dense
+from dmcore.nets.network import Network
+from dmcore.registry import Registry
+
+
+class Certifier(ABC):
+    """A sound lower bound of linear forms of the logits over a ball."""
+
+    LABEL = ""
+    """The name in tables."""
+
+    @abstractmethod
+    def lower(self, net: Network, ball: Ball, rows: Dense) -> Tensor:
+        """Lower bounds (B, R) over ``ball`` of the linear forms ``rows`` of the logits."""
+
+
+certifier: Registry[type[Certifier]] = Registry("certifier", "dmcore.certifiers")
+
+
+def margin_rows(y: Tensor, num_classes: int, like: Tensor) -> Dense:
+    """The forms z_y − z_j of the logits: (B, K, K), the row j = y all zeros."""
+    eye = torch.eye(num_classes, dtype=like.dtype, device=like.device)
+    return Dense(eye[y][:, None, :] - eye)

@@ -1,0 +1,46 @@
+"""CNN-Cert (Boopathy et al. 2019) in the three variants of Table 12: every hidden layer bounded by substitution."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from dmcore.certifiers.certifier import Certifier, certifier
+from dmcore.domains import Ball
+from dmcore.domains.linear_relaxation import LinearRelaxation
+from dmcore.domains.linear_relaxation.coefficients import Dense
+from dmcore.domains.linear_relaxation.lines import Slope
+from dmcore.nets.network import Network
+
+
+class CnnCert(Certifier):
+    """Linear bounds substituted back to the input; the variants differ in an unstable ReLU's lower line (Figure 3)."""
+
+    slope: Slope
+
+    def lower(self, net: Network, ball: Ball, rows: Dense) -> Tensor:
+        relaxation = LinearRelaxation(net, ball, self.slope).bound_hidden()
+        return relaxation.substitute(net.output, rows, upper=False)[0]
+
+
+@certifier("cnn-cert-relu")
+class CnnCertRelu(CnnCert):
+    """Parallel lines, as Fast-Lin and the convex outer bounds."""
+
+    LABEL = "CNN-Cert-ReLU"
+    slope = "relu"
+
+
+@certifier("cnn-cert-ada")
+class CnnCertAda(CnnCert):
+    """Slope 0 or 1, whichever leaves the smaller area, as CROWN and DeepPoly."""
+
+    LABEL = "CNN-Cert-Ada"
+    slope = "ada"
+
+
+@certifier("cnn-cert-zero")
+class CnnCertZero(CnnCert):
+    """Slope 0: never below IBP."""
+
+    LABEL = "CNN-Cert-Zero"
+    slope = "zero"

@@ -1,0 +1,24 @@
+"""IBP as a certifier: interval bounds of the last hidden layer, then the margins' own rows (§2.3)."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from dmcore.certifiers.certifier import Certifier, certifier
+from dmcore.domains import Ball, Interval
+from dmcore.domains.linear_relaxation import LinearRelaxation
+from dmcore.domains.linear_relaxation.coefficients import Dense
+from dmcore.layers import MaxPool, ReLU
+from dmcore.nets.network import Network
+
+
+@certifier("ibp")
+class IBP(Certifier):
+    """The rows substituted back through the last affine layers, and no further."""
+
+    LABEL = "IBP"
+
+    def lower(self, net: Network, ball: Ball, rows: Dense) -> Tensor:
+        boxes = dict(enumerate(Interval().states(net, ball)))
+        nonlinear = frozenset(node.index for node in net.nodes() if isinstance(node.layer, ReLU | MaxPool))
+        return LinearRelaxation(net, ball, boxes=boxes, stop=nonlinear).substitute(net.output, rows, upper=False)[0]

@@ -1,0 +1,194 @@
+"""The command line. Each command is one step of the pipeline; the rules call them as a user would.
+
+torch is imported only by the commands that compute, so that tables need none.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dmcore.errors import UserError
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs one command; a user's mistake ends it with one line and exit code 2."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        parsed.run(parsed)
+    except UserError as error:
+        sys.exit(_fail(str(error)))
+    except KeyboardInterrupt:
+        sys.exit(_fail("interrupted", 130))
+
+
+def _fail(message: str, code: int = 2) -> int:
+    print(f"dmcore: error: {message}", file=sys.stderr)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="dmcore", description="Train, certify and tabulate verifiable networks.")
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    def command(name: str, run: Any, summary: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=summary, description=summary)
+        sub.set_defaults(run=run)
+        return sub
+
+    data = command("data", _data, "Check a data set's source and write its prepared file.")
+    data.add_argument("name", help="the data set's name, e.g. mnist")
+    _spec(data, "its entry in the config, as JSON")
+    data.add_argument("--source", type=Path, required=True, help="folder with the source files")
+    data.add_argument("--out", type=Path, required=True, help="prepared file to write")
+
+    spec = command("spec", _show_spec, "Print one model's full specification as JSON, for `train --spec`.")
+    spec.add_argument("model", help="schedule/dataset/arch/method/ε_train/seed, e.g. demo/mnist/small/dm/0.3/seed0")
+    spec.add_argument("--config", type=Path, default=Path("config.yaml"), help="config file (default: %(default)s)")
+
+    train = command("train", _train, "Train one model.")
+    _spec(train, "the model's specification, as JSON")
+    train.add_argument("--data", type=Path, required=True, help="prepared data file")
+    train.add_argument("--model", type=Path, required=True, help="weights to write (safetensors)")
+    train.add_argument("--record", type=Path, required=True, help="training record to write (JSON)")
+    _compute(train)
+
+    certify = command("certify", _certify, "Certify the shared test points at one or more ε.")
+    certify.add_argument("--model", type=Path, required=True, help="weights from `train`")
+    certify.add_argument("--data", type=Path, required=True, help="prepared data file")
+    certify.add_argument("--certifier", required=True, help="cnn-cert-relu, cnn-cert-ada, cnn-cert-zero or ibp")
+    certify.add_argument("--norm", default="linf", help="norm of the perturbation (default: %(default)s)")
+    certify.add_argument("--points", type=int, default=200, help="how many test points (default: %(default)s)")
+    certify.add_argument("--points-seed", type=int, default=0, help="seed of their selection (default: %(default)s)")
+    certify.add_argument("--eps", nargs="+", required=True, help="radii in pixel scale, e.g. 0 0.1 8/255")
+    certify.add_argument("--clip-input", action="store_true", help="cut the ball to [0, 1]")
+    certify.add_argument("--out", type=Path, required=True, help="folder for one JSON file an ε")
+    _compute(certify)
+
+    collect = command("collect", _collect, "Gather a schedule's result files into tidy CSV records.")
+    collect.add_argument("--results", type=Path, required=True, help="the results folder")
+    collect.add_argument("--schedule", required=True, help="the schedule to gather")
+    collect.add_argument("--out", type=Path, required=True, help="folder for the records")
+
+    for name, run in (("tables", _tables), ("figures", _figures)):
+        sub = command(name, run, f"Make {name} from tidy records; cells not run yet show as such.")
+        _spec(sub, f"resolved descriptions of the {name} by name, as JSON")
+        sub.add_argument("--records", type=Path, required=True, help="folder with the records")
+        sub.add_argument("--out", type=Path, required=True, help=f"folder for the {name}")
+
+    info = command(
+        "info", _info, "Print versions, devices and what is registered; or what a model file says of itself."
+    )
+    info.add_argument("model", type=Path, nargs="?", help="weights from `train`")
+    return parser
+
+
+def _spec(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument("--spec", type=_json_object, required=True, help=what)
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"not JSON ({error}); `dmcore spec` prints one") from error
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError("not a JSON object")
+    return value
+
+
+def _compute(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="(default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: %(default)s)")
+
+
+def _data(args: argparse.Namespace) -> None:
+    from dmcore.data import prepare
+
+    info = prepare(args.name, {**args.spec, "source": args.source}, args.out)
+    print(f"{args.out}: {info['train']} training and {info['test']} test images of {args.name} ({info['variant']})")
+
+
+def _show_spec(args: argparse.Namespace) -> None:
+    from dmcore.config import load_config
+    from dmcore.grid import find_model
+
+    print(json.dumps(find_model(load_config(args.config), args.model).to_dict()))
+
+
+def _train(args: argparse.Namespace) -> None:
+    from dmcore.device import choose_device
+    from dmcore.jobs.train import train_job
+    from dmcore.spec import ModelSpec
+
+    spec = ModelSpec.from_dict(args.spec)
+    record = train_job(spec, args.data, args.model, args.record, choose_device(args.device, args.threads))
+    print(f"{spec.path}: test accuracy {record['test_accuracy']:.2%} after {record['seconds']:.0f} s")
+
+
+def _certify(args: argparse.Namespace) -> None:
+    from dmcore.device import choose_device
+    from dmcore.jobs.certify import certify_job
+
+    certify_job(
+        model=args.model,
+        data=args.data,
+        certifier=args.certifier,
+        norm=args.norm,
+        points=args.points,
+        points_seed=args.points_seed,
+        eps_ids=args.eps,
+        clip_input=args.clip_input,
+        out=args.out,
+        device=choose_device(args.device, args.threads),
+    )
+
+
+def _collect(args: argparse.Namespace) -> None:
+    from dmcore.report.records import write_records
+
+    write_records(args.results, args.schedule, args.out)
+
+
+def _tables(args: argparse.Namespace) -> None:
+    from dmcore.report.records import read_records
+    from dmcore.report.render import write_table
+    from dmcore.report.tables import build_table
+
+    training, certified = read_records(args.records)
+    for name, exhibit in args.spec.items():
+        write_table(build_table(exhibit, training, certified), args.out / name)
+
+
+def _figures(args: argparse.Namespace) -> None:
+    from dmcore.report.figures import write_figure
+    from dmcore.report.records import read_records
+
+    _, certified = read_records(args.records)
+    for name, exhibit in args.spec.items():
+        write_figure(exhibit, certified, args.out / name)
+
+
+def _info(args: argparse.Namespace) -> None:
+    import torch
+
+    from dmcore.certifiers import certifier
+    from dmcore.checkpoint import load_model
+    from dmcore.device import choose_device
+    from dmcore.domains import forward_domain
+    from dmcore.nets import architecture
+    from dmcore.provenance import provenance
+    from dmcore.regularizers import regularizer
+
+    if args.model is not None:
+        net, spec, weights = load_model(args.model)
+        print(f"{spec.path}\nweights sha256 {weights}\nspec {json.dumps(spec.to_dict())}\n{net}")
+        return
+    for key, value in provenance(choose_device("auto", torch.get_num_threads())).items():
+        print(f"{key}: {value}")
+    for registry in (architecture, certifier, forward_domain, regularizer):
+        print(f"{registry.what.replace('_', ' ')}s: {', '.join(registry.names())}")

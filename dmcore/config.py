@@ -1,0 +1,204 @@
+"""``config.yaml``: checked against a closed schema, then turned into the models, cells and exhibits it describes.
+
+Nothing here needs torch: Snakemake reads this for every job.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator, ValidationError
+
+from dmcore.eps import Eps
+from dmcore.errors import UserError, nearest
+from dmcore.registry import Registry
+from dmcore.spec import Method, ModelSpec, Term, Training
+
+SCHEMA = Path(__file__).parents[1] / "workflow" / "schemas" / "config.schema.yaml"
+
+
+def load_config(path: Path) -> dict[str, Any]:
+    """Reads and checks a config file."""
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise UserError(f"cannot read {path}: {' '.join(str(error).split())}") from error
+    check_config(config)
+    return config
+
+
+def check_config(config: Any) -> None:
+    """Checks a config: its form against the schema, its names against each other and against dmcore.
+
+    Raises:
+        UserError: one line with the key, what is wrong with it, and the nearest valid name.
+    """
+    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
+    errors = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda e: (len(e.absolute_path), str(e.path)))
+    if errors:
+        raise UserError(f"config: {_explain(errors[0])}")
+    _check_names(config)
+
+
+def _explain(error: ValidationError) -> str:
+    """One line for one violation of the schema."""
+    where = _where(error.absolute_path)
+    if error.validator == "additionalProperties":
+        known, patterns = error.schema.get("properties", {}), error.schema.get("patternProperties", {})
+        key = next(k for k in error.instance if k not in known and not any(re.search(p, str(k)) for p in patterns))
+        if known:
+            return f"{where}unknown key '{key}': {nearest(str(key), known)}"
+        return f"{where}'{key}' is not a valid name; names match {' or '.join(patterns)}"
+    if error.validator == "required":
+        missing = next(key for key in error.validator_value if key not in error.instance)
+        return f"{where}the key '{missing}' is missing"
+    if error.validator == "oneOf":
+        return f"{where}needs either 'training', or 'scaled_from' with 'factor'"
+    if error.validator == "anyOf":  # only ε has alternatives
+        return f"{where}{error.instance!r} is not a radius ≥ 0 such as 0.3 or 8/255"
+    if error.validator == "type" and error.validator_value == "number" and isinstance(error.instance, str):
+        return f"{where}'{error.instance}' is text, not a number; YAML needs 1.0e-3 where you might write 1e-3"
+    return f"{where}{error.message}"
+
+
+def _where(path: Any) -> str:
+    parts = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path)
+    return f"{parts.lstrip('.')}: " if parts else ""
+
+
+def _check_names(config: Mapping[str, Any]) -> None:
+    """Every name in the config must be that of something: in the config itself, or in dmcore."""
+    architectures = Registry("architecture", "dmcore.nets")
+    certifiers = Registry("certifier", "dmcore.certifiers")
+    readers = Registry("reader", "dmcore.data")
+    _check_known(config["schedule"], config["schedules"], "schedule", "schedule")
+    for name in config["architectures"]:
+        _located(f"architectures.{name}", architectures.check, name)
+    for name, dataset in config["datasets"].items():
+        _located(f"datasets.{name}.format", readers.check, dataset["format"])
+    for name, method in config["methods"].items():
+        for i, term in enumerate(method["regularizers"]):
+            _located(f"methods.{name}.regularizers[{i}]", _check_term, term)
+    for name, schedule in config["schedules"].items():
+        where = f"schedules.{name}"
+        _check_known(schedule["report"], config["reports"], f"{where}.report", "report")
+        if "scaled_from" in schedule:
+            full = {n for n, s in config["schedules"].items() if "training" in s}
+            _check_known(schedule["scaled_from"], full, f"{where}.scaled_from", "unscaled schedule")
+        for dataset in schedule.get("training", ()):
+            _check_known(dataset, config["datasets"], f"{where}.training", "data set")
+    for where, panel in _panels(config):
+        _check_known(panel["dataset"], config["datasets"], f"{where}.dataset", "data set")
+        _check_known(panel["arch"], config["architectures"], f"{where}.arch", "architecture")
+        _located(f"{where}.certifier", certifiers.check, panel["certifier"])
+        if panel["points"] > config["datasets"][panel["dataset"]]["test"]:
+            raise UserError(f"config: {where}.points: {panel['points']} is more than the test set has")
+        for i, row in enumerate(panel["rows"]):
+            for method in row["methods"]:
+                _check_known(method, config["methods"], f"{where}.rows[{i}].methods", "method")
+                if needs_eps(config["methods"][method]) != ("eps_train" in row):
+                    need = "needs an eps_train" if needs_eps(config["methods"][method]) else "has no ε to train at"
+                    raise UserError(f"config: {where}.rows[{i}]: the method '{method}' {need}")
+        in_rows = {method for row in panel["rows"] for method in row["methods"]}
+        for method in panel.get("compare", ()):
+            _check_known(method, in_rows, f"{where}.compare", "method of this panel")
+
+
+def _panels(config: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for name, report in config["reports"].items():
+        for kind in ("tables", "figures"):
+            for exhibit, content in report[kind].items():
+                for i, panel in enumerate(content["panels"]):
+                    yield f"reports.{name}.{kind}.{exhibit}.panels[{i}]", panel
+
+
+def _check_known(name: str, known: Any, where: str, what: str) -> None:
+    if name not in known:
+        raise UserError(f"config: {where}: unknown {what} '{name}': {nearest(name, known)}")
+
+
+def _located(where: str, check: Any, *args: Any) -> None:
+    try:
+        check(*args)
+    except UserError as error:
+        raise UserError(f"config: {where}: {error}") from error
+
+
+_REGULARIZERS = Registry("regularizer", "dmcore.regularizers")
+_DOMAINS = Registry("forward_domain", "dmcore.domains")
+_TERM_KEYS = ("kind", "weight", "ramp")
+
+
+def _check_term(term: Mapping[str, Any]) -> None:
+    _REGULARIZERS.check(term["kind"], _options(term))
+    if "domain" in _options(term):
+        _DOMAINS.check(term["domain"])
+
+
+def _options(term: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in term.items() if key not in _TERM_KEYS}
+
+
+def needs_eps(method: Mapping[str, Any]) -> bool:
+    """Whether a method's config entry describes a training at some ε."""
+    return any(_REGULARIZERS.constant(term["kind"], "NEEDS_EPS", False) for term in method["regularizers"])
+
+
+def model_spec(
+    config: Mapping[str, Any], schedule: str, dataset: str, arch: str, method: str, eps: str, seed: int
+) -> ModelSpec:
+    """One model, resolved: everything the config says that decides its weights, and nothing else.
+
+    Args:
+        eps: ε_train's id (``0.3``, ``8_255``), or ``none``.
+
+    Raises:
+        UserError: the schedule says nothing of this data set.
+    """
+    entry = config["methods"][method]
+    terms = tuple(Term(t["kind"], float(t["weight"]), t.get("ramp", False), _options(t)) for t in entry["regularizers"])
+    data = config["datasets"][dataset]
+    return ModelSpec(
+        schedule=schedule,
+        dataset_name=dataset,
+        arch=arch,
+        eps=eps,
+        seed=int(seed),
+        method=Method(method, terms),
+        training=training(config, schedule, dataset),
+        dataset={key: data[key] for key in ("shape", "classes", "normalize", "variant") if key in data},
+    )
+
+
+def training(config: Mapping[str, Any], schedule: str, dataset: str) -> Training:
+    """A schedule for a data set, in steps; ``scaled_from`` multiplies every step count by the same factor."""
+    entry, factor = config["schedules"][schedule], 1.0
+    if "scaled_from" in entry:
+        factor = entry["factor"]
+        entry = config["schedules"][entry["scaled_from"]]
+    if dataset not in entry["training"]:
+        raise UserError(f"config: schedules.{schedule} has no training for the data set '{dataset}'")
+    t = entry["training"][dataset]
+
+    def scaled(steps: float) -> int:
+        return round(steps * factor)
+
+    per_epoch = config["datasets"][dataset]["train"] // t["batch"]
+    return Training(
+        batch=t["batch"],
+        steps=max(scaled(t["epochs"] * per_epoch), 1),
+        warmup=scaled(t["warmup"]),
+        ramp=scaled(t["ramp"]),
+        lr=float(t["lr"]),
+        lr_drops=tuple(scaled(drop) for drop in t["lr_drops"]),
+        optimizer=t["optimizer"],
+    )
+
+
+def eps_id(value: Any) -> str:
+    """The id of a config's ε entry; ``none`` where there is none."""
+    return "none" if value is None else Eps.parse(value).id

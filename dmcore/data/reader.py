@@ -1,0 +1,15 @@
+"""The registry of source formats."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from dmcore.registry import Registry
+
+Reader = Callable[[Path, dict[str, str]], dict[str, np.ndarray]]
+"""``reader(folder, pinned)``: train_x, test_x (N, C, H, W) and train_y, test_y (N,), all uint8; checks the hashes."""
+
+reader: Registry[Reader] = Registry("reader", "dmcore.data")

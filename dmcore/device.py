@@ -1,0 +1,34 @@
+"""The device a job runs on, set up so that the same inputs give the same results."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import torch
+
+from dmcore.errors import UserError
+
+
+def choose_device(name: str, threads: int) -> torch.device:
+    """The device to use: ``auto`` takes a GPU if there is one, else the CPU with a warning.
+
+    Args:
+        name: ``auto``, ``cpu`` or ``cuda``.
+        threads: CPU threads to use; it is part of what makes a CPU result reproducible.
+
+    Raises:
+        UserError: ``cuda`` was asked for and there is none.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with this
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cuda.matmul.allow_tf32 = False  # a certificate must not rest on 10-bit mantissas
+    torch.backends.cudnn.allow_tf32 = False
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise UserError("device 'cuda' was asked for, but torch sees no GPU; use 'auto' or 'cpu', or check the driver")
+    if name == "auto" and not available:
+        print("no GPU found: running on the CPU", file=sys.stderr)
+    return torch.device("cuda" if available and name != "cpu" else "cpu")

@@ -1,0 +1,19 @@
+"""Abstract domains: what a set of inputs does to a network, each in its own terms."""
+
+from dmcore.domains.ball import NORMS, Ball
+from dmcore.domains.domain import Domain, forward_domain
+from dmcore.domains.double_margin import DoubleMargin, IntervalMargin, Margins, SingleMargin
+from dmcore.domains.interval import Box, Interval
+
+__all__ = [
+    "NORMS",
+    "Ball",
+    "Box",
+    "Domain",
+    "DoubleMargin",
+    "Interval",
+    "IntervalMargin",
+    "Margins",
+    "SingleMargin",
+    "forward_domain",
+]

@@ -1,0 +1,155 @@
+"""Double margins (§3.2): ``[z − s − v, z + s + v]`` stands for the values a layer takes, without being a bound.
+
+s carries the first-order, linear sensitivity and v the non-linear one. Equations (7) and (8) take an affine layer
+and the activation before it in one step; here each kind of layer has its own half of them:
+
+- activation: ``s ← ½(σ(z+s) − σ(z−s))`` and ``v ← ½(σ(z+v) − σ(z−v)) + ½|σ(z+s+v) + σ(z−s−v) − 2σ(z)|``
+- affine layer: ``s ← |W| s`` and ``v ← |W| v``
+
+The absolute value changes nothing as long as z is the middle: σ and max-pooling are convex.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from dmcore.domains.ball import Ball
+from dmcore.domains.domain import Domain, forward_domain
+from dmcore.domains.interval import Box, Interval
+from dmcore.layers import Affine, Flatten, MaxPool, ReLU, Sum
+
+
+@dataclass(frozen=True)
+class Margins:
+    """The clean value z and its margins, each of z's shape; s may have batch size 1, v is None where it is 0.
+
+    ``box`` is kept by :class:`IntervalMargin` alone, whose interval bounds take the place of z ± s.
+    """
+
+    z: Tensor
+    s: Tensor
+    v: Tensor | None = None
+    box: Box | None = None
+
+    @property
+    def inner(self) -> tuple[Tensor, Tensor]:
+        """(lower, upper) of the first-order range: z ∓ s, or the interval bounds l, u."""
+        return (self.z - self.s, self.z + self.s) if self.box is None else (self.box.lower, self.box.upper)
+
+
+@forward_domain("double_margin")
+class DoubleMargin(Domain):
+    """The paper's method: margins s and v."""
+
+    def start(self, ball: Ball) -> Margins:
+        return Margins(ball.x, ball.radius)
+
+    def bounds(self, state: Margins) -> tuple[Tensor, Tensor]:
+        lower, upper = state.inner
+        return (lower, upper) if state.v is None else (lower - state.v, upper + state.v)
+
+
+@forward_domain("single_margin")
+class SingleMargin(DoubleMargin):
+    """Variation 1, "s only": v ≡ 0."""
+
+
+@forward_domain("interval_margin")
+class IntervalMargin(DoubleMargin):
+    """Variation 2, "IBP + v": interval bounds u, l in the place of z + s, z − s."""
+
+    def __init__(self) -> None:
+        self.interval = Interval()
+
+    def start(self, ball: Ball) -> Margins:
+        return Margins(ball.x, ball.radius, box=self.interval.start(ball))
+
+
+@DoubleMargin.passes(Affine)
+def _affine(domain: DoubleMargin, layer: Affine, m: Margins) -> Margins:
+    z = layer(m.z)
+    if m.v is None:
+        return Margins(z, layer.magnitude(m.s))
+    s, v = layer.magnitude(torch.cat([m.s, m.v])).split([len(m.s), len(m.v)])  # |W| once for both
+    return Margins(z, s, v)
+
+
+@DoubleMargin.passes(ReLU)
+def _relu(domain: DoubleMargin, layer: ReLU, m: Margins) -> Margins:
+    # Closed forms of (7) and (8) for ReLU and z in the middle:
+    #   ½(σ(z+s) − σ(z−s)) = min(½σ(z+s), s)   and   ½(σ(z+m) + σ(z−m)) − σ(z) = ½σ(m − |z|).
+    s = _half_range(m.z, m.s)
+    if m.v is None:
+        return Margins(layer(m.z), s, (m.s - m.z.abs()).relu() / 2)
+    return Margins(layer(m.z), s, _half_range(m.z, m.v) + (m.s + m.v - m.z.abs()).relu() / 2)
+
+
+def _half_range(z: Tensor, s: Tensor) -> Tensor:
+    """½(σ(z+s) − σ(z−s)) for ReLU and s ≥ 0."""
+    return torch.minimum((z + s).relu() / 2, s)
+
+
+@DoubleMargin.passes(MaxPool)
+def _pool(domain: DoubleMargin, pool: MaxPool, m: Margins) -> Margins:
+    z, upper, lower = pool(m.z), pool(m.z + m.s), pool(m.z - m.s)
+    s = (upper - lower) / 2
+    if m.v is None:
+        return Margins(z, s, (upper + lower) / 2 - z)
+    total = m.s + m.v
+    spread = (pool(m.z + m.v) - pool(m.z - m.v)) / 2
+    return Margins(z, s, spread + (pool(m.z + total) + pool(m.z - total)) / 2 - z)
+
+
+@DoubleMargin.passes(Flatten)
+def _flatten(domain: DoubleMargin, layer: Flatten, m: Margins) -> Margins:
+    return Margins(layer(m.z), layer(m.s), None if m.v is None else layer(m.v))
+
+
+@DoubleMargin.passes(Sum)
+def _sum(domain: DoubleMargin, layer: Sum, *branches: Margins) -> Margins:
+    z, s = layer(*(m.z for m in branches)), layer(*(m.s for m in branches))
+    curved = [m.v for m in branches if m.v is not None]
+    return Margins(z, s, layer(*curved) if curved else None)
+
+
+@SingleMargin.passes(ReLU)
+def _relu_s(domain: SingleMargin, layer: ReLU, m: Margins) -> Margins:
+    return Margins(layer(m.z), _half_range(m.z, m.s))
+
+
+@SingleMargin.passes(MaxPool)
+def _pool_s(domain: SingleMargin, pool: MaxPool, m: Margins) -> Margins:
+    return Margins(pool(m.z), (pool(m.z + m.s) - pool(m.z - m.s)) / 2)
+
+
+@IntervalMargin.passes(ReLU, MaxPool)
+def _monotone_box(domain: IntervalMargin, layer: ReLU | MaxPool, m: Margins) -> Margins:
+    # (8) with z+s → u and z−s → l; z need not be the middle, so the absolute value stays.
+    z, box = layer(m.z), domain.interval.rule(layer)(domain.interval, layer, m.box)
+    if m.v is None:
+        curve = (layer(m.box.upper) + layer(m.box.lower) - 2 * z).abs() / 2
+        return Margins(z, box.radius, curve, box)
+    curve = (layer(m.box.upper + m.v) + layer(m.box.lower - m.v) - 2 * z).abs() / 2
+    return Margins(z, box.radius, (layer(m.z + m.v) - layer(m.z - m.v)) / 2 + curve, box)
+
+
+@IntervalMargin.passes(Affine)
+def _affine_box(domain: IntervalMargin, layer: Affine, m: Margins) -> Margins:
+    box = domain.interval.rule(layer)(domain.interval, layer, m.box)
+    v = None if m.v is None else layer.magnitude(m.v)
+    return Margins(layer(m.z), box.radius, v, box)
+
+
+@IntervalMargin.passes(Flatten)
+def _flatten_box(domain: IntervalMargin, layer: Flatten, m: Margins) -> Margins:
+    box = domain.interval.rule(layer)(domain.interval, layer, m.box)
+    return replace(_flatten(domain, layer, m), s=box.radius, box=box)
+
+
+@IntervalMargin.passes(Sum)
+def _sum_box(domain: IntervalMargin, layer: Sum, *branches: Margins) -> Margins:
+    box = domain.interval.rule(layer)(domain.interval, layer, *(m.box for m in branches))
+    return replace(_sum(domain, layer, *branches), s=box.radius, box=box)

@@ -1,0 +1,65 @@
+"""Interval bound propagation (Gowal et al. 2018; §2.3, equation (2)), as centre and radius."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from dmcore.domains.ball import Ball
+from dmcore.domains.domain import Domain, forward_domain
+from dmcore.layers import Affine, Flatten, MaxPool, ReLU, Sum
+
+
+@dataclass(frozen=True)
+class Box:
+    """All values within ``radius`` ≥ 0 of ``center``, element-wise; radius may have batch size 1."""
+
+    center: Tensor
+    radius: Tensor
+
+    @classmethod
+    def between(cls, lower: Tensor, upper: Tensor) -> Box:
+        """The box [lower, upper]."""
+        return cls((lower + upper) / 2, (upper - lower) / 2)
+
+    @property
+    def lower(self) -> Tensor:
+        """Smallest values."""
+        return self.center - self.radius
+
+    @property
+    def upper(self) -> Tensor:
+        """Largest values."""
+        return self.center + self.radius
+
+
+@forward_domain("interval")
+class Interval(Domain):
+    """``l ≤ z ≤ u`` at every layer: an affine layer turns (c, r) into (W c + b, |W| r)."""
+
+    def start(self, ball: Ball) -> Box:
+        return Box(ball.center, ball.radius)
+
+    def bounds(self, state: Box) -> tuple[Tensor, Tensor]:
+        return state.lower, state.upper
+
+
+@Interval.passes(Affine)
+def _affine(domain: Interval, layer: Affine, box: Box) -> Box:
+    return Box(layer(box.center), layer.magnitude(box.radius))
+
+
+@Interval.passes(ReLU, MaxPool)
+def _monotone(domain: Interval, layer: ReLU | MaxPool, box: Box) -> Box:
+    return Box.between(layer(box.lower), layer(box.upper))
+
+
+@Interval.passes(Flatten)
+def _flatten(domain: Interval, layer: Flatten, box: Box) -> Box:
+    return Box(layer(box.center), layer(box.radius))
+
+
+@Interval.passes(Sum)
+def _sum(domain: Interval, layer: Sum, *boxes: Box) -> Box:
+    return Box(layer(*(b.center for b in boxes)), layer(*(b.radius for b in boxes)))

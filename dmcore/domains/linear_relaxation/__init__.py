@@ -1,0 +1,11 @@
+"""Linear relaxations (§2.3, CNN-Cert): linear bounds substituted backwards from a layer to the input.
+
+- :mod:`coefficients`: the matrix ``A`` of ``A z + b``, dense or kept at receptive-field size
+- :mod:`lines`: the linear bounds of one ReLU or max-pool (Figure 3)
+- :mod:`backward`: the substitution itself
+"""
+
+from dmcore.domains.linear_relaxation.backward import LinearRelaxation
+from dmcore.domains.linear_relaxation.coefficients import OverBudgetError
+
+__all__ = ["LinearRelaxation", "OverBudgetError"]

@@ -1,0 +1,75 @@
+"""Linear bounds of one non-linear layer over its input's box (§2.3, Figure 3; max-pool: Boopathy et al. 2019, §3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from dmcore.layers import MaxPool
+
+Slope = Literal["relu", "ada", "zero"]
+
+
+@dataclass(frozen=True)
+class Lines:
+    """``lower_slope · z + lower_intercept ≤ σ(z) ≤ upper_slope · z + upper_intercept`` for all z in the box.
+
+    The slopes are one tensor where the lines are parallel. For a max-pool they have one more axis, the window's.
+    """
+
+    lower_slope: Tensor
+    upper_slope: Tensor
+    lower_intercept: Tensor | None  # None: 0
+    upper_intercept: Tensor
+
+    @property
+    def parallel(self) -> bool:
+        """Whether both bounds share their slope, so that one set of coefficients serves both."""
+        return self.lower_slope is self.upper_slope
+
+
+def relu_lines(lower: Tensor, upper: Tensor, slope: Slope) -> Lines:
+    """Bounds of ReLU on [lower, upper] (each (B, *shape)).
+
+    Exact where the sign is known. Else the upper line is the chord u/(u−l)·(z−l), and the lower line goes through 0
+    with slope u/(u−l) (``relu``), 1 if u ≥ −l else 0 (``ada``), or 0 (``zero``).
+    """
+    unstable = (lower < 0) & (upper > 0)
+    chord = torch.where(unstable, upper / (upper - lower), (lower >= 0).to(upper.dtype))
+    intercept = torch.where(unstable, -chord * lower, 0.0)
+    if slope == "relu":
+        return Lines(chord, chord, None, intercept)
+    if slope == "ada":
+        return Lines(torch.where(unstable, (upper >= -lower).to(chord.dtype), chord), chord, None, intercept)
+    return Lines(torch.where(unstable, 0.0, chord), chord, None, intercept)
+
+
+def pool_lines(pool: MaxPool, lower: Tensor, upper: Tensor, slope: Slope) -> Lines:
+    """Bounds of the maximum of each window, its inputs in [lower, upper] (each (B, C, H, W)).
+
+    An input with u ≤ l* = max l never exceeds the one that gives l*, and is left out. With γ ∈ [l*, min u] over the
+    others and a = (u−γ)/(u−l) ∈ [0, 1], the maximum lies between ``η + Σ a (z−η)`` and ``γ + Σ a (z−l)``, where η is
+    below every z if Σ a < 1 and above if Σ a > 1. For ``zero`` the bounds are the constants l* and max u, IBP's own.
+    Where one input is at least l* and all others are at most l*, the maximum is that input, exactly.
+    """
+    low, high = pool.windows(lower, -torch.inf), pool.windows(upper, -torch.inf)
+    floor, top = low.amax(-1, keepdim=True), high.amax(-1, keepdim=True)  # l* and max u
+    matters = high > floor  # none does if the maximum is the constant l* = max u
+    decides = matters & (matters.sum(-1, keepdim=True) == 1) & (low == floor)
+    decided = decides.any(-1)
+    exact = decides.to(upper.dtype)
+    if slope == "zero":
+        return Lines(exact, exact, floor[..., 0].where(~decided, 0.0), top[..., 0].where(~decided, 0.0))
+
+    low, high = low.where(matters, floor), high.where(matters, floor + 1)  # harmless; their slope will be 0
+    inverse = matters / (high - low)
+    gamma = ((high * inverse).sum(-1, keepdim=True) - 1) / inverse.sum(-1, keepdim=True)
+    gamma = torch.minimum(torch.maximum(gamma, floor), high.where(matters, torch.inf).amin(-1, keepdim=True))
+    slopes = ((high - gamma) * inverse).clamp(0, 1).where(~decided[..., None], exact)
+    total = slopes.sum(-1)
+    eta = low.amin(-1).where(total < 1, top[..., 0])
+    upper_intercept = gamma[..., 0] - (slopes * low).sum(-1)
+    return Lines(slopes, slopes, (eta * (1 - total)).where(~decided, 0.0), upper_intercept.where(~decided, 0.0))

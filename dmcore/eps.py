@@ -1,0 +1,49 @@
+"""Exact perturbation radii: ``8/255`` stays a fraction, so that file names and table headers never show a float."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+
+from dmcore.errors import UserError
+
+ID_PATTERN = r"(?:\d+(?:\.\d+)?(?:_\d+)?|none)"
+"""What an :attr:`Eps.id` looks like, as a wildcard constraint."""
+
+_NUMBER = re.compile(r"(\d+(?:\.\d+)?)(?:[/_](\d+))?")
+
+
+@dataclass(frozen=True, order=True)
+class Eps:
+    """A radius ε ≥ 0 in pixel scale, kept exactly.
+
+    Attributes:
+        value: the exact number.
+        id: as in file names: ``0.3``, ``8_255``.
+    """
+
+    value: Fraction
+    id: str
+
+    @classmethod
+    def parse(cls, text: str | int | float) -> Eps:
+        """Reads ``0.3``, ``8/255`` or an id such as ``8_255``; trailing zeros do not matter (0.10 is 0.1).
+
+        Raises:
+            UserError: not a number ≥ 0 of that form.
+        """
+        match = _NUMBER.fullmatch(str(text).strip())
+        if not match or (match[2] and int(match[2]) == 0):
+            raise UserError(f"eps '{text}' is not a radius ≥ 0 such as 0.3 or 8/255")
+        number, divisor = Fraction(match[1]), int(match[2] or 1)
+        shown = match[1].rstrip("0").rstrip(".") if "." in match[1] else str(int(match[1]))
+        return cls(number / divisor, shown + (f"_{divisor}" if divisor > 1 else ""))
+
+    def __float__(self) -> float:
+        return float(self.value)
+
+    @property
+    def label(self) -> str:
+        """As in a table: ``0.3``, ``8/255``."""
+        return self.id.replace("_", "/")

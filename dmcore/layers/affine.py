@@ -1,0 +1,171 @@
+"""Affine layers ``y = W x + b``: convolution, fully connected, channel normalisation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Padding = tuple[int, int, int, int]  # left, right, top, bottom: the order of F.pad
+
+
+class Affine(nn.Module):
+    """``y = W x + b``, the only thing a domain must know of an affine layer.
+
+    Subclasses implement :meth:`linear`, :meth:`magnitude`, :meth:`transpose` and :meth:`offset`.
+    """
+
+    def linear(self, x: Tensor) -> Tensor:
+        """``W x`` without the bias; x of shape (N, *in_shape)."""
+        raise NotImplementedError
+
+    def magnitude(self, r: Tensor) -> Tensor:
+        """``|W| r``: how far the output moves when each input moves by at most r ≥ 0."""
+        raise NotImplementedError
+
+    def transpose(self, g: Tensor, in_shape: Sequence[int]) -> Tensor:
+        """``Wᵀ g``: g of shape (N, *out_shape) to (N, *in_shape)."""
+        raise NotImplementedError
+
+    def offset(self) -> Tensor | None:
+        """The bias, broadcastable against an output (*out_shape), or None."""
+        raise NotImplementedError
+
+    def weight_rows(self) -> Tensor | None:
+        """The trainable weight as a matrix (out, in·k·k), a row a filter; None where there is none to train."""
+        return None
+
+    def forward(self, x: Tensor) -> Tensor:
+        b = self.offset()
+        return self.linear(x) if b is None else self.linear(x) + b
+
+
+def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
+    """TensorFlow's "same" padding of one axis: (before, after), the odd one after.
+
+    The output then has ⌈size/stride⌉ entries: 4×4/2 on 28 pads (1, 1); 4×4/1 pads (1, 2).
+    """
+    total = max((math.ceil(size / stride) - 1) * stride + kernel - size, 0)
+    return total // 2, total - total // 2
+
+
+class Conv(Affine):
+    """2-d convolution with zero padding that may differ from side to side.
+
+    Args:
+        padding: (left, right, top, bottom), zeros.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: tuple[int, int],
+        stride: tuple[int, int] = (1, 1),
+        padding: Padding = (0, 0, 0, 0),
+        dilation: tuple[int, int] = (1, 1),
+        groups: int = 1,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(out_channels, in_channels // groups, *kernel))
+        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+        self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
+        nn.init.normal_(self.weight, std=1 / math.sqrt(self.weight[0].numel()))
+
+    @property
+    def kernel(self) -> tuple[int, int]:
+        """Height and width of the filters."""
+        return self.weight.shape[2], self.weight.shape[3]
+
+    def _conv(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        left, right, top, bottom = self.padding
+        if left == right and top == bottom:
+            return F.conv2d(x, weight, bias, self.stride, (top, left), self.dilation, self.groups)
+        x = F.pad(x, self.padding)
+        return F.conv2d(x, weight, bias, self.stride, 0, self.dilation, self.groups)
+
+    def linear(self, x: Tensor) -> Tensor:
+        return self._conv(x, self.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._conv(x, self.weight, self.bias)
+
+    def magnitude(self, r: Tensor) -> Tensor:
+        return self._conv(r, self.weight.abs())
+
+    def transpose(self, g: Tensor, in_shape: Sequence[int]) -> Tensor:
+        left, right, top, bottom = self.padding
+        full = F.conv_transpose2d(g, self.weight, None, self.stride, 0, 0, self.groups, self.dilation)
+        # With stride > 1 the last rows of the padded input may not be read at all: their coefficients are 0.
+        height, width = in_shape[-2] + top + bottom, in_shape[-1] + left + right
+        full = F.pad(full, (0, width - full.shape[-1], 0, height - full.shape[-2]))
+        return full[..., top : height - bottom, left : width - right]
+
+    def offset(self) -> Tensor | None:
+        return None if self.bias is None else self.bias[:, None, None]
+
+    def weight_rows(self) -> Tensor:
+        return self.weight.flatten(1)
+
+    def extra_repr(self) -> str:
+        out, inp = self.weight.shape[:2]
+        return f"{inp * self.groups}, {out}, kernel={self.kernel}, stride={self.stride}, padding={self.padding}"
+
+
+class Linear(Affine):
+    """Fully connected layer on inputs of shape (N, in_features)."""
+
+    def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(out_features, in_features))
+        self.bias = nn.Parameter(torch.zeros(out_features)) if bias else None
+        nn.init.normal_(self.weight, std=1 / math.sqrt(in_features))
+
+    def linear(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight, self.bias)
+
+    def magnitude(self, r: Tensor) -> Tensor:
+        return F.linear(r, self.weight.abs())
+
+    def transpose(self, g: Tensor, in_shape: Sequence[int]) -> Tensor:
+        return g @ self.weight
+
+    def offset(self) -> Tensor | None:
+        return self.bias
+
+    def weight_rows(self) -> Tensor:
+        return self.weight
+
+    def extra_repr(self) -> str:
+        return f"{self.weight.shape[1]}, {self.weight.shape[0]}"
+
+
+class Normalize(Affine):
+    """Fixed channel normalisation ``(x − mean) / std``, inside the network so that every ε stays in pixel scale."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean)[:, None, None])
+        self.register_buffer("std", torch.tensor(std)[:, None, None])
+
+    def linear(self, x: Tensor) -> Tensor:
+        return x / self.std
+
+    def magnitude(self, r: Tensor) -> Tensor:
+        return r / self.std
+
+    def transpose(self, g: Tensor, in_shape: Sequence[int]) -> Tensor:
+        return g / self.std
+
+    def offset(self) -> Tensor:
+        return -self.mean / self.std

@@ -1,0 +1,39 @@
+"""The layers that are not affine: ReLU and max-pooling. Both are monotone in every input."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class ReLU(nn.Module):
+    """σ(z) = max(z, 0), element-wise."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        return z.relu()
+
+
+class MaxPool(nn.Module):
+    """2-d max-pooling; padding counts as −∞, so a padded entry never wins."""
+
+    def __init__(self, kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int] = (0, 0)) -> None:
+        super().__init__()
+        self.kernel, self.stride, self.padding = kernel, stride, padding
+
+    def forward(self, z: Tensor) -> Tensor:
+        return F.max_pool2d(z, self.kernel, self.stride, self.padding)
+
+    def windows(self, z: Tensor, pad_value: float) -> Tensor:
+        """The entries each output is the maximum of: (N, C, H, W) to (N, C, H', W', k·k)."""
+        (kh, kw), (sh, sw), (ph, pw) = self.kernel, self.stride, self.padding
+        padded = F.pad(z, (pw, pw, ph, ph), value=pad_value)
+        return padded.unfold(2, kh, sh).unfold(3, kw, sw).flatten(-2)
+
+    def unwindows(self, g: Tensor, in_shape: tuple[int, ...]) -> Tensor:
+        """Adds window entries back to where they came from: (N, C, H', W', k·k) to (N, C, H, W)."""
+        n, c, h, w, k = g.shape
+        columns = g.permute(0, 1, 4, 2, 3).reshape(n, c * k, h * w)
+        return F.fold(columns, in_shape[-2:], self.kernel, 1, self.padding, self.stride)
+
+    def extra_repr(self) -> str:
+        return f"kernel={self.kernel}, stride={self.stride}, padding={self.padding}"

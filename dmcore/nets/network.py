@@ -1,0 +1,154 @@
+"""A network as a small graph of layers, and the reading of a plain ``torch.nn.Sequential`` as one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from dmcore import layers
+from dmcore.errors import UserError
+
+Shape = tuple[int, ...]
+INPUT = 0  # the node that holds the network's input
+
+
+@dataclass(frozen=True)
+class Node:
+    """One layer of a network: ``index`` is its output's, ``parents`` are its inputs' nodes."""
+
+    index: int
+    layer: nn.Module
+    parents: tuple[int, ...]
+
+
+class Network(nn.Module):
+    """Layers in topological order; node 0 is the input, node i the output of the i-th layer.
+
+    Build one with :meth:`add` (each call returns the new node, which later layers name as a parent)::
+
+        net = Network()
+        trunk = net.add(conv)                      # parent: the last node
+        skip = net.add(Sum(), [net.add(ReLU()), trunk])
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList()
+        self.parents: list[tuple[int, ...]] = []
+
+    def add(self, layer: nn.Module, parents: Sequence[int] | None = None) -> int:
+        """Appends a layer fed by ``parents`` (by default the last node) and returns its node."""
+        self.layers.append(layer)
+        self.parents.append(tuple(parents) if parents is not None else (len(self.parents),))
+        return len(self.parents)
+
+    @property
+    def output(self) -> int:
+        """The node of the logits."""
+        return len(self.parents)
+
+    def nodes(self) -> Iterator[Node]:
+        """The layers in topological order."""
+        for index, (layer, parents) in enumerate(zip(self.layers, self.parents, strict=True), start=1):
+            yield Node(index, layer, parents)
+
+    def node(self, index: int) -> Node:
+        """The layer whose output is node ``index`` ≥ 1."""
+        return Node(index, self.layers[index - 1], self.parents[index - 1])
+
+    def walk(self, step: Callable[..., object], start: object) -> list:
+        """Carries values through the graph: ``step(layer, *inputs)`` gives a node's value; returns every node's."""
+        values = [start]
+        for node in self.nodes():
+            values.append(step(node.layer, *(values[p] for p in node.parents)))
+        return values
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (B, K) of inputs (B, *in_shape)."""
+        return self.walk(lambda layer, *inputs: layer(*inputs), x)[-1]
+
+    @torch.no_grad()
+    def shapes(self, x: Tensor) -> list[Shape]:
+        """Every node's shape without the batch axis, for inputs like x."""
+        values = self.walk(lambda layer, *inputs: layer(*inputs), x[:1])
+        return [tuple(v.shape[1:]) for v in values]
+
+
+def as_network(net: nn.Module) -> Network:
+    """``net`` as a graph: a :class:`Network` as it is, a plain ``nn.Sequential`` read layer by layer.
+
+    The graph shares the Sequential's parameters; nothing is copied.
+
+    Raises:
+        UserError: names the layer that no domain knows how to pass.
+    """
+    if isinstance(net, Network):
+        return net
+    if not isinstance(net, nn.Sequential):
+        raise UserError(f"cannot bound a {type(net).__name__}: pass a dmcore network or a torch.nn.Sequential")
+    graph = Network()
+    for name, module in _leaves(net, prefix=""):
+        layer = _convert(name, module)
+        if layer is not None:
+            graph.add(layer)
+    if not graph.parents:
+        raise UserError("cannot bound an empty torch.nn.Sequential")
+    return graph.train(net.training)
+
+
+def _leaves(net: nn.Sequential, prefix: str) -> Iterator[tuple[str, nn.Module]]:
+    for name, module in net.named_children():
+        if isinstance(module, nn.Sequential):
+            yield from _leaves(module, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", module
+
+
+def _convert(name: str, module: nn.Module) -> nn.Module | None:
+    """One module of a plain Sequential as a layer of ours; None for one that does nothing in evaluation."""
+    kind = type(module)
+    if kind in (layers.Conv, layers.Linear, layers.Normalize, layers.ReLU, layers.MaxPool, layers.Flatten):
+        return module
+    if kind is nn.Conv2d:
+        return _convert_conv(name, module)
+    if kind is nn.Linear:
+        return _sharing(layers.Linear.__new__(layers.Linear), module)
+    if kind is nn.ReLU:
+        return layers.ReLU()
+    if kind is nn.MaxPool2d:
+        if module.ceil_mode or module.return_indices or _pair(module.dilation) != (1, 1):
+            raise UserError(f"layer {name} ({module}): ceil_mode, dilation and return_indices cannot be bounded")
+        return layers.MaxPool(_pair(module.kernel_size), _pair(module.stride), _pair(module.padding))
+    if kind is nn.Flatten:
+        if (module.start_dim, module.end_dim) != (1, -1):
+            raise UserError(f"layer {name} ({module}): only a Flatten of everything but the batch axis is known")
+        return layers.Flatten()
+    if kind is nn.Identity:
+        return None
+    raise UserError(
+        f"layer {name} ({kind.__name__}) cannot be bounded; known layers: Conv2d, Linear, ReLU, MaxPool2d, Flatten"
+    )
+
+
+def _convert_conv(name: str, conv: nn.Conv2d) -> layers.Conv:
+    if conv.padding_mode != "zeros":
+        raise UserError(f"layer {name} ({conv}): padding_mode '{conv.padding_mode}' cannot be bounded, only 'zeros'")
+    layer = _sharing(layers.Conv.__new__(layers.Conv), conv)
+    # torch keeps the padding it resolved ('same', 'valid', or numbers) in F.pad's order.
+    layer.padding = tuple(conv._reversed_padding_repeated_twice)
+    layer.stride, layer.dilation, layer.groups = _pair(conv.stride), _pair(conv.dilation), conv.groups
+    return layer
+
+
+def _sharing(layer: nn.Module, source: nn.Module) -> nn.Module:
+    """Makes ``layer``, made without parameters of its own, use those of ``source``."""
+    nn.Module.__init__(layer)
+    layer.weight, layer.bias = source.weight, source.bias
+    return layer
+
+
+def _pair(value: int | Sequence[int]) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else (value[0], value[1])

@@ -1,0 +1,133 @@
+"""Classes and functions chosen by name in a config; each registers itself from a file of its own in one package.
+
+The names, and the options each takes, can be read from the source without importing it: checking a config must not
+need torch.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from dmcore.errors import UserError, nearest
+
+T = TypeVar("T")
+
+
+@dataclass
+class Declaration:
+    """What the source says of a registered class: its options (with the choices of a ``Literal``) and constants."""
+
+    options: dict[str, tuple[str, ...] | None] = field(default_factory=dict)
+    constants: dict[str, Any] = field(default_factory=dict)
+
+
+class Registry(Generic[T]):
+    """The things of one kind, in the modules of one package.
+
+    ::
+
+        regularizer = Registry("regularizer", "dmcore.regularizers")
+
+        @regularizer("my_term")
+        @dataclass
+        class MyTerm(Regularizer): ...
+
+    Args:
+        what: the kind's name, which is also the decorator's.
+        package: the package of dmcore in whose modules they stand.
+    """
+
+    def __init__(self, what: str, package: str) -> None:
+        self.what, self.package = what, package
+        self._known: dict[str, T] = {}
+
+    def __call__(self, name: str) -> Callable[[T], T]:
+        """Decorator: registers a class or function under ``name``."""
+
+        def register(thing: T) -> T:
+            self._known[name] = thing
+            return thing
+
+        return register
+
+    def get(self, name: str) -> T:
+        """The class or function of that name."""
+        for module in pkgutil.iter_modules([str(self._folder)]):
+            importlib.import_module(f"{self.package}.{module.name}")
+        self.check(name)
+        return self._known[name]
+
+    def names(self) -> list[str]:
+        """All names, sorted."""
+        return sorted(self.declared)
+
+    def check(self, name: str, options: dict[str, Any] | None = None) -> None:
+        """Refuses an unknown name, option or choice; imports nothing.
+
+        Raises:
+            UserError: names the nearest valid one.
+        """
+        kind = self.what.replace("_", " ")
+        if name not in self.declared:
+            raise UserError(f"unknown {kind} '{name}': {nearest(name, self.declared)}")
+        known = self.declared[name].options
+        for option, value in (options or {}).items():
+            if option not in known:
+                raise UserError(f"{kind} '{name}' has no option '{option}': {nearest(option, known)}")
+            choices = known[option]
+            if choices and value not in choices:
+                raise UserError(f"{kind} '{name}': {option} '{value}' is not known: {nearest(str(value), choices)}")
+
+    def constant(self, name: str, constant: str, default: Any = None) -> Any:
+        """An UPPER_CASE constant of the class of that name."""
+        self.check(name)
+        return self.declared[name].constants.get(constant, default)
+
+    @cached_property
+    def declared(self) -> dict[str, Declaration]:
+        """What the source declares, by name."""
+        found: dict[str, Declaration] = {}
+        for path in sorted(self._folder.glob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
+                if isinstance(node, ast.ClassDef | ast.FunctionDef):
+                    found.update(dict.fromkeys(self._names(node), _declaration(node)))
+        return found
+
+    @cached_property
+    def _folder(self) -> Path:
+        return Path(__file__).parent.joinpath(*self.package.split(".")[1:])
+
+    def _names(self, node: ast.ClassDef | ast.FunctionDef) -> list[str]:
+        """The names under which ``@<what>("name")`` decorators register a class or function."""
+        calls = [d for d in node.decorator_list if isinstance(d, ast.Call) and d.args]
+        return [
+            call.args[0].value
+            for call in calls
+            if getattr(call.func, "id", None) == self.what and isinstance(call.args[0], ast.Constant)
+        ]
+
+
+def _declaration(node: ast.ClassDef | ast.FunctionDef) -> Declaration:
+    found = Declaration()
+    if isinstance(node, ast.FunctionDef):
+        return found
+    for statement in node.body:
+        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+            found.options[statement.target.id] = _choices(statement.annotation)
+        elif isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+            found.constants[statement.targets[0].id] = ast.literal_eval(statement.value)
+    return found
+
+
+def _choices(annotation: ast.expr) -> tuple[str, ...] | None:
+    """The strings of a ``Literal["a", "b"]`` annotation."""
+    if isinstance(annotation, ast.Subscript) and getattr(annotation.value, "id", None) == "Literal":
+        return tuple(ast.literal_eval(annotation.slice))
+    return None

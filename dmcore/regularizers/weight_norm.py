@@ -1,0 +1,35 @@
+"""Weight regularisation (Table 1): ℓ₂ by Frobenius norms, ℓ₁ by the ℓ∞ operator norms of the layers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from dmcore.layers import Affine
+from dmcore.regularizers import Regularizer, regularizer
+from dmcore.training.batch import Batch
+
+
+@regularizer("weight_norm")
+@dataclass
+class WeightNorm(Regularizer):
+    """Σ or Π over the layers of ‖W‖; a convolution's kernel counts as a matrix (out, in·k·k), a row a filter.
+
+    ``l1`` is the ℓ∞ operator norm, ``l2`` the squared Frobenius norm (its root in the product form).
+    """
+
+    norm: Literal["l1", "l2"]
+    form: Literal["sum", "product"] = "sum"
+
+    def value(self, batch: Batch) -> Tensor:
+        """R(θ); the batch does not matter."""
+        matrices = [layer.weight_rows() for layer in batch.net.layers if isinstance(layer, Affine)]
+        weights = [w for w in matrices if w is not None]
+        if self.norm == "l1":
+            norms = torch.stack([w.abs().sum(1).amax() for w in weights])
+            return norms.sum() if self.form == "sum" else norms.prod()
+        squares = torch.stack([w.square().sum() for w in weights])
+        return squares.sum() if self.form == "sum" else squares.sqrt().prod()

@@ -1,0 +1,47 @@
+"""The regularisers built from a range of logits: IBP, Double Margin and its variations (§3.1, §3.2, equation (9))."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from dmcore.domains import Ball, Margins, forward_domain
+from dmcore.regularizers import Regularizer, regularizer
+from dmcore.training.batch import Batch
+
+
+@regularizer("worst_case")
+@dataclass
+class WorstCase(Regularizer):
+    """R = L₊(U) + L₋(Λ) − L(z), with U and Λ the upper and lower logits that ``domain`` gives at ε.
+
+    With weight λ the objective is ``(1−λ)·CE(z, y) + λ·CE(z*, y)``. In the default form z*_y = Λ_y and z*_j = U_j,
+    the usual worst-case logits; ``literal`` is the paper's own print, which keeps U_y inside the log-sum-exp.
+    """
+
+    NEEDS_EPS = True
+
+    domain: str
+    clip_input: bool = False
+    norm: str = "linf"
+    form: Literal["worst_logits", "literal"] = "worst_logits"
+
+    def __post_init__(self) -> None:
+        self._domain = forward_domain.get(self.domain)()
+
+    def value(self, batch: Batch) -> Tensor:
+        """R on the batch; also tells it the clean logits, if the domain knows them, and the worst-case ones."""
+        state = self._domain.output(batch.net, Ball(batch.x, batch.eps, self.norm, self.clip_input))
+        lower, upper = self._domain.bounds(state)
+        if isinstance(state, Margins):
+            batch.logits = state.z
+        label = F.one_hot(batch.y, upper.shape[1]).bool()
+        batch.worst_logits = worst = upper.where(~label, lower)
+        if self.form == "literal":
+            bound = (upper.logsumexp(1) - lower[label]).mean()
+        else:
+            bound = F.cross_entropy(worst, batch.y)
+        return bound - batch.clean_loss

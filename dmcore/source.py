@@ -1,0 +1,63 @@
+"""What the source itself tells: a hash of the modules that a stage of the pipeline uses.
+
+Snakemake reruns a job when its parameters change, but does not see an edit of a module that the job imports. With
+this hash among the parameters an edit of the training code reruns trainings, and one of the tables does not.
+"""
+
+from __future__ import annotations
+
+import ast
+from functools import cache
+from pathlib import Path
+
+from dmcore.files import sha256
+
+ROOT = Path(__file__).parent
+
+
+@cache
+def code_hash(*entries: str) -> str:
+    """A hash of the given modules of dmcore and of all its modules they import, directly or not.
+
+    Comments and docstrings do not count. A package counts with all its modules, as registries load them by name.
+    """
+    found: set[Path] = set()
+    waiting = [path for entry in entries for path in _files(entry)]
+    while waiting:
+        path = waiting.pop()
+        if path not in found:
+            found.add(path)
+            waiting.extend(file for name in _imports(path) for file in _files(name))
+    return sha256("\n".join(f"{p.relative_to(ROOT)} {_code(p)}" for p in sorted(found)).encode())[:16]
+
+
+def _files(module: str) -> list[Path]:
+    """The files of ``dmcore.a.b``: a module's one, a package's all."""
+    place = ROOT.joinpath(*module.split(".")[1:])
+    if place.is_dir():
+        return [] if place == ROOT else sorted(place.glob("*.py"))
+    file = place.with_suffix(".py")
+    return [file] if file.is_file() else _files(module.rpartition(".")[0]) if "." in module else []
+
+
+def _imports(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return {name for name in names if name.startswith("dmcore.")}
+
+
+def _code(path: Path) -> str:
+    """A file's code without comments, docstrings and layout, so that rewording reruns nothing."""
+    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
+            value = body[0].value
+            if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                body[0] = ast.Pass()
+    return ast.dump(tree)

@@ -1,0 +1,96 @@
+"""What one training run is: everything that decides its result, and nothing else. Needs no torch."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from dmcore.eps import Eps
+from dmcore.files import digest
+
+
+@dataclass(frozen=True)
+class Term:
+    """One weighted regulariser of a method, as in the config."""
+
+    kind: str
+    weight: float
+    ramp: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """A name for the history, telling apart two terms of one kind."""
+        told = [str(v) for v in self.options.values() if isinstance(v, str)]
+        return "_".join([self.kind, *told])
+
+
+@dataclass(frozen=True)
+class Method:
+    """A training method: the clean cross-entropy plus weighted regularisers."""
+
+    name: str
+    regularizers: tuple[Term, ...] = ()
+
+
+@dataclass(frozen=True)
+class Training:
+    """A schedule for one data set, in steps of ``batch`` points."""
+
+    batch: int
+    steps: int
+    warmup: int
+    ramp: int
+    lr: float
+    lr_drops: tuple[int, ...]
+    optimizer: str = "adam"
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """One model of the grid, resolved: its path parts and all its settings.
+
+    Attributes:
+        eps: ε_train's id, ``none`` for a method that has no ε.
+        dataset: the data set's entry that matters to a model (shape, classes, normalisation), without its source.
+    """
+
+    schedule: str
+    dataset_name: str
+    arch: str
+    eps: str
+    seed: int
+    method: Method
+    training: Training
+    dataset: dict[str, Any]
+
+    @property
+    def eps_value(self) -> float:
+        """ε_train in pixel scale; 0 for a method that has none."""
+        return 0.0 if self.eps == "none" else float(Eps.parse(self.eps))
+
+    @property
+    def path(self) -> str:
+        """``<schedule>/<dataset>/<arch>/<method>/<ε_train>/seed<k>``."""
+        return "/".join([self.schedule, self.dataset_name, self.arch, self.method.name, self.eps, f"seed{self.seed}"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON data."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> ModelSpec:
+        """Back from :meth:`to_dict`."""
+        method, training = data["method"], data["training"]
+        return cls(
+            **{
+                **data,
+                "method": Method(method["name"], tuple(Term(**t) for t in method["regularizers"])),
+                "training": Training(**{**training, "lr_drops": tuple(training["lr_drops"])}),
+            }
+        )
+
+    @property
+    def hash(self) -> str:
+        """Changes with anything that could change the trained model."""
+        return digest(self.to_dict())

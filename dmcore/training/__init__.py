@@ -1,0 +1,1 @@
+"""Training: one loop, objectives composed from a method's description."""
