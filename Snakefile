@@ -1,0 +1,33 @@
+# The pipeline: data → training → certification → records → tables and figures.
+#
+#   snakemake --cores all demo       four methods on MNIST, a few minutes on a laptop
+#   snakemake --cores all            everything in the report of config.yaml's `schedule`
+#   snakemake --cores 1 tables       tables and figures from the records in results/; trains and certifies nothing
+
+from snakemake.utils import min_version
+
+min_version("9.10")
+
+
+configfile: "config.yaml"
+
+
+report: "workflow/report/workflow.rst"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/certify.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        exhibit_files(config["schedule"]),
+
+
+rule demo:
+    input:
+        exhibit_files("demo"),

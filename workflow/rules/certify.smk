@@ -1,0 +1,38 @@
+# One job certifies one model at all ε of its data set, norm and number of points, and writes one file for each ε.
+# The lists of ε differ between data sets, so there is one rule for each; certifiers and models are wildcards.
+for suite in [suite for grid in GRIDS.values() for suite in grid.suites()]:
+
+    rule:
+        name:
+            suite.name
+        input:
+            model=f"{MODEL}/model.safetensors",
+            data=DATA,
+        output:
+            expand(CELL, norm=suite.norm, points=suite.points, eps=suite.eps, allow_missing=True),
+        wildcard_constraints:
+            schedule=suite.schedule,
+            dataset=suite.dataset,
+        params:
+            eps=suite.eps,
+            norm=suite.norm,
+            points=suite.points,
+            seed=config["certification"]["points_seed"],
+            clip="--clip-input" if config["certification"]["clip_input"] else "",
+            folder=lambda w, output: Path(output[0]).parent,
+            code=code_hash("dmcore.jobs.certify"),
+        log:
+            f"logs/certify/{suite.name}/{{schedule}}/{{dataset}}/{{arch}}/{{method}}/{{eps_train}}/seed{{seed}}/{{certifier}}.log",
+        benchmark:
+            f"logs/benchmarks/certify/{suite.name}/{{schedule}}/{{dataset}}/{{arch}}/{{method}}/{{eps_train}}/seed{{seed}}/{{certifier}}.tsv"
+        conda:
+            "../../envs/compute.yaml"
+        threads: 1
+        resources:
+            gpu=1,
+            mem_mb=4000,
+            runtime=240,
+        shell:
+            "python -m dmcore certify --model {input.model:q} --data {input.data:q} --certifier {wildcards.certifier}"
+            " --norm {params.norm} --points {params.points} --points-seed {params.seed} --eps {params.eps}"
+            " {params.clip} --out {params.folder:q} --threads {threads} > {log:q} 2>&1"

@@ -1,0 +1,68 @@
+"""The config, checked, and what the rules ask of it."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+sys.path.insert(0, workflow.basedir)
+
+from dmcore.config import check_config, model_spec
+from dmcore.eps import ID_PATTERN
+from dmcore.errors import UserError
+from dmcore.grid import Grid, exhibit_spec
+from dmcore.source import code_hash
+
+try:
+    check_config(config)
+except UserError as error:
+    raise WorkflowError(str(error)) from None
+
+if not workflow.deployment_settings.deployment_method:
+    # Rules call `python`; without conda it must be the one that runs Snakemake, or jobs miss the installed packages.
+    python = shutil.which("python")
+    if python is None or Path(python).parent.resolve() != Path(sys.executable).parent.resolve():
+        raise WorkflowError("`python` is not this Snakemake's: activate its environment first (. .venv/bin/activate)")
+
+GRIDS = {schedule: Grid(config, schedule) for schedule in config["schedules"]}
+
+MODEL = "results/{schedule}/{dataset}/{arch}/{method}/{eps_train}/seed{seed}"
+CELL = "results/{schedule}/{dataset}/{arch}/{method}/{eps_train}/seed{seed}/certify/{certifier}/{norm}/n{points}/{eps}.json"
+DATA = "data/{dataset}.safetensors"
+
+
+wildcard_constraints:
+    schedule="|".join(config["schedules"]),
+    dataset="|".join(config["datasets"]),
+    arch="|".join(config["architectures"]),
+    method="|".join(config["methods"]),
+    eps_train=ID_PATTERN,
+    seed=r"\d+",
+    certifier=r"[a-z-]+",
+    norm=r"l[a-z0-9]+",
+    points=r"\d+",
+    eps=ID_PATTERN,
+    table=r"table\w+",
+    figure=r"figure\w+",
+
+
+def spec_of(wildcards):
+    """A model's specification as JSON: the parameter whose change retrains this model and no other."""
+    w = wildcards
+    spec = model_spec(config, w.schedule, w.dataset, w.arch, w.method, w.eps_train, int(w.seed))
+    return json.dumps(spec.to_dict())
+
+
+def exhibit_files(schedule):
+    """All tables and figures of a schedule's report."""
+    grid, folder = GRIDS[schedule], f"results/{schedule}"
+    return [f"{folder}/tables/{name}.md" for name in grid.exhibits("tables")] + [
+        f"{folder}/figures/{name}.png" for name in grid.exhibits("figures")
+    ]
+
+
+def exhibit_of(kind, schedule, names):
+    """Some tables or figures, resolved, as JSON."""
+    return json.dumps({name: exhibit_spec(GRIDS[schedule], kind, name) for name in names})

@@ -1,0 +1,89 @@
+RECORDS = ["results/{schedule}/training.csv", "results/{schedule}/certified_accuracy.csv"]
+
+
+localrules:
+    all,
+    demo,
+    tables,
+    collect,
+    table,
+    figure,
+
+
+rule collect:
+    input:
+        lambda w: [f"results/{model}/training.json" for model in GRIDS[w.schedule].model_paths()],
+        lambda w: [f"results/{cell}.json" for cell in GRIDS[w.schedule].cell_paths()],
+    output:
+        RECORDS,
+    params:
+        code=code_hash("dmcore.report.records"),
+    log:
+        "logs/collect/{schedule}.log",
+    conda:
+        "../../envs/tables.yaml"
+    shell:
+        "python -m dmcore collect --results results --schedule {wildcards.schedule}"
+        " --out results/{wildcards.schedule} > {log:q} 2>&1"
+
+
+rule table:
+    input:
+        RECORDS,
+    output:
+        multiext("results/{schedule}/tables/{table}", ".md", ".txt", ".tex", ".csv"),
+        report(
+            "results/{schedule}/tables/{table}.html",
+            caption="../report/table.rst",
+            category="Tables",
+            labels={"schedule": "{schedule}", "table": "{table}"},
+        ),
+    params:
+        spec=lambda w: exhibit_of("tables", w.schedule, [w.table]),
+        code=code_hash("dmcore.report.tables", "dmcore.report.render"),
+    log:
+        "logs/tables/{schedule}/{table}.log",
+    conda:
+        "../../envs/tables.yaml"
+    shell:
+        "python -m dmcore tables --spec {params.spec:q} --records results/{wildcards.schedule}"
+        " --out results/{wildcards.schedule}/tables > {log:q} 2>&1"
+
+
+rule figure:
+    input:
+        RECORDS,
+    output:
+        report(
+            "results/{schedule}/figures/{figure}.png",
+            caption="../report/figure.rst",
+            category="Figures",
+            labels={"schedule": "{schedule}", "figure": "{figure}"},
+        ),
+        "results/{schedule}/figures/{figure}.svg",
+    params:
+        spec=lambda w: exhibit_of("figures", w.schedule, [w.figure]),
+        code=code_hash("dmcore.report.figures"),
+    log:
+        "logs/figures/{schedule}/{figure}.log",
+    conda:
+        "../../envs/tables.yaml"
+    shell:
+        "python -m dmcore figures --spec {params.spec:q} --records results/{wildcards.schedule}"
+        " --out results/{wildcards.schedule}/figures > {log:q} 2>&1"
+
+
+# From the records alone: it asks for no model and no certification, so it never starts any.
+rule tables:
+    params:
+        tables=lambda w: exhibit_of("tables", config["schedule"], GRIDS[config["schedule"]].exhibits("tables")),
+        figures=lambda w: exhibit_of("figures", config["schedule"], GRIDS[config["schedule"]].exhibits("figures")),
+        folder=f"results/{config['schedule']}",
+    log:
+        "logs/tables.log",
+    conda:
+        "../../envs/tables.yaml"
+    shell:
+        "(python -m dmcore tables --spec {params.tables:q} --records {params.folder:q} --out {params.folder:q}/tables"
+        " && python -m dmcore figures --spec {params.figures:q} --records {params.folder:q}"
+        " --out {params.folder:q}/figures) > {log:q} 2>&1"
