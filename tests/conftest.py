@@ -1,0 +1,66 @@
+import pytest
+import torch
+from torch import nn
+
+from dmcore.layers import Conv, Flatten, Linear, ReLU, Sum
+from dmcore.nets import Network
+
+
+def conv_net(seed, dtype=torch.float32):
+    """Convolutions with kernel ≠ stride, uneven padding and strides that differ by axis."""
+    torch.manual_seed(seed)
+    return nn.Sequential(
+        nn.Conv2d(2, 3, (3, 2), stride=(2, 1), padding=(2, 1)),
+        nn.ReLU(),
+        nn.Conv2d(3, 4, 4, padding="same"),  # 4×4/1 pads (1, 2)
+        nn.ReLU(),
+        nn.Conv2d(4, 3, 2, stride=3, padding=1),  # stride > kernel: some inputs are never read
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(18, 7),
+        nn.ReLU(),
+        nn.Linear(7, 4),
+    ).to(dtype)
+
+
+def pool_net(seed, dtype=torch.float32):
+    """Max-pools with stride ≠ kernel, padding, and two in a row."""
+    torch.manual_seed(seed)
+    return nn.Sequential(
+        nn.Conv2d(1, 3, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(3, stride=2, padding=1),
+        nn.MaxPool2d(2, stride=1),
+        nn.Conv2d(3, 2, 2),
+        nn.MaxPool2d((2, 1), stride=1),
+        nn.Flatten(),
+        nn.Linear(4, 3),
+    ).to(dtype)
+
+
+def residual_net(seed, dtype=torch.float32):
+    """A residual sum whose branches have different receptive fields, and an average of two heads."""
+    torch.manual_seed(seed)
+    net = Network()
+    trunk = net.add(Conv(1, 3, (3, 3), padding=(1, 1, 1, 1)), [0])
+    start = net.add(ReLU(), [trunk])
+    branch = net.add(Conv(3, 3, (3, 3), padding=(1, 1, 1, 1)), [start])
+    branch = net.add(ReLU(), [branch])
+    branch = net.add(Conv(3, 3, (3, 3), padding=(1, 1, 1, 1)), [branch])
+    total = net.add(Sum(), [branch, start])
+    flat = net.add(Flatten(), [net.add(ReLU(), [total])])
+    heads = [net.add(Linear(75, 3), [flat]) for _ in range(2)]
+    net.add(Sum(0.5), heads)
+    for p in net.parameters():
+        if p.ndim == 1:
+            nn.init.normal_(p, std=0.1)
+    return net.to(dtype)
+
+
+NETS = {"conv": (conv_net, (2, 5, 5)), "pool": (pool_net, (1, 8, 7)), "residual": (residual_net, (1, 5, 5))}
+
+
+@pytest.fixture(params=sorted(NETS))
+def any_net(request):
+    """(make, in_shape) of each kind of net; ``make(seed, dtype)``."""
+    return NETS[request.param]

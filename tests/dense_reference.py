@@ -1,0 +1,150 @@
+"""A naive reference: every layer written out as a matrix, linear bounds by loops over it, all in float64.
+
+It shares no code with dmcore and is far too slow for anything but small nets.
+"""
+
+import numpy as np
+import torch
+from torch import nn
+
+
+def matrices(net, in_shape):
+    """The layers of a plain Sequential as ("affine", M, b), ("relu",), ("pool", windows) on flat vectors."""
+    steps, shape = [], tuple(in_shape)
+    for layer in net:
+        if isinstance(layer, nn.Flatten):
+            shape = (int(np.prod(shape)),)
+        elif isinstance(layer, nn.ReLU):
+            steps.append(("relu",))
+        elif isinstance(layer, nn.MaxPool2d):
+            windows, shape = _windows(layer, shape)
+            steps.append(("pool", windows))
+        else:
+            size = int(np.prod(shape))
+            layer = layer.double()
+            basis = torch.eye(size, dtype=torch.float64).reshape(size, *shape)
+            with torch.no_grad():
+                zero = layer(torch.zeros(1, *shape, dtype=torch.float64))
+                columns = layer(basis) - zero
+            shape = tuple(zero.shape[1:])
+            steps.append(("affine", columns.reshape(size, -1).T.numpy(), zero.flatten().numpy()))
+    return steps
+
+
+def _windows(pool, shape):
+    c, h, w = shape
+    k, s, p = (v if isinstance(v, tuple) else (v, v) for v in (pool.kernel_size, pool.stride, pool.padding))
+    out = ((h + 2 * p[0] - k[0]) // s[0] + 1, (w + 2 * p[1] - k[1]) // s[1] + 1)
+    windows = []
+    for ch in range(c):
+        for i in range(out[0]):
+            for j in range(out[1]):
+                inside = []
+                for a in range(i * s[0] - p[0], i * s[0] - p[0] + k[0]):
+                    for b in range(j * s[1] - p[1], j * s[1] - p[1] + k[1]):
+                        if 0 <= a < h and 0 <= b < w:
+                            inside.append(ch * h * w + a * w + b)
+                windows.append(inside)
+    return windows, (c, *out)
+
+
+def box(x, eps, clip):
+    low, high = x - eps, x + eps
+    if clip:
+        low, high = np.clip(low, 0, 1), np.clip(high, 0, 1)
+    return low, high
+
+
+def interval(steps, x, eps, clip=False):
+    """(lower, upper) after every step, the input first."""
+    bounds = [box(x, eps, clip)]
+    for step in steps:
+        low, high = bounds[-1]
+        if step[0] == "affine":
+            plus, minus = np.maximum(step[1], 0), np.minimum(step[1], 0)
+            bounds.append((plus @ low + minus @ high + step[2], plus @ high + minus @ low + step[2]))
+        elif step[0] == "relu":
+            bounds.append((np.maximum(low, 0), np.maximum(high, 0)))
+        else:
+            bounds.append(tuple(np.array([v[w].max() for w in step[1]]) for v in (low, high)))
+    return bounds
+
+
+def margins_ibp(steps, x, y, eps, clip=False):
+    """Margins' lower bounds: the last matrix's rows subtracted, then interval arithmetic."""
+    _, matrix, bias = steps[-1]
+    low, high = interval(steps[:-1], x, eps, clip)[-1]
+    rows, constant = matrix[y] - matrix, bias[y] - bias
+    return np.maximum(rows, 0) @ low + np.minimum(rows, 0) @ high + constant
+
+
+def margins_linear(steps, x, y, eps, slope, clip=False):
+    """Margins' lower bounds by full backward substitution, neuron by neuron."""
+    low, high = box(x, eps, clip)
+    before = {}  # index of a non-linear step → bounds of its input
+    sizes = [len(x)]
+    for step in steps:
+        sizes.append(len(step[1]) if step[0] != "relu" else sizes[-1])
+    for i, step in enumerate(steps):
+        if step[0] != "affine":
+            eye = np.eye(sizes[i])
+            before[i] = (
+                np.array([_lower(steps[:i], row, low, high, before, slope) for row in eye]),
+                np.array([-_lower(steps[:i], -row, low, high, before, slope) for row in eye]),
+            )
+    classes = np.eye(sizes[-1])
+    return np.array([_lower(steps, classes[y] - row, low, high, before, slope) for row in classes])
+
+
+def _lower(steps, a, low, high, before, slope):
+    """Lower bound of a · (value after the steps)."""
+    constant = 0.0
+    for i in reversed(range(len(steps))):
+        step = steps[i]
+        if step[0] == "affine":
+            constant += a @ step[2]
+            a = a @ step[1]
+            continue
+        low_z, up_z = before[i]
+        if step[0] == "relu":
+            new = np.zeros_like(a)
+            for j in np.nonzero(a)[0]:
+                if low_z[j] >= 0:
+                    new[j] = a[j]
+                elif up_z[j] > 0:
+                    chord = up_z[j] / (up_z[j] - low_z[j])
+                    lower_slope = {"relu": chord, "ada": float(up_z[j] >= -low_z[j]), "zero": 0.0}[slope]
+                    new[j] = a[j] * (lower_slope if a[j] >= 0 else chord)
+                    constant += 0.0 if a[j] >= 0 else -a[j] * chord * low_z[j]
+            a = new
+        else:
+            new = np.zeros(len(low_z))
+            for j in np.nonzero(a)[0]:
+                weights, intercept = _pool_line(low_z, up_z, step[1][j], a[j] >= 0, slope)
+                constant += a[j] * intercept
+                for q, w in weights.items():
+                    new[q] += a[j] * w
+            a = new
+    return constant + np.maximum(a, 0) @ low + np.minimum(a, 0) @ high
+
+
+def _pool_line(low, up, window, is_lower, slope):
+    """The line below (or above) the maximum over a window: ({input: slope}, intercept)."""
+    floor = max(low[q] for q in window)
+    top = max(up[q] for q in window)
+    if top == floor:
+        return {}, floor
+    live = [q for q in window if up[q] > floor]
+    if len(live) == 1 and low[live[0]] == floor:
+        return {live[0]: 1.0}, 0.0
+    if slope == "zero":
+        return {}, (floor if is_lower else top)
+    width = {q: up[q] - low[q] for q in live}
+    gamma = (sum(up[q] / width[q] for q in live) - 1) / sum(1 / width[q] for q in live)
+    gamma = min(max(gamma, floor), min(up[q] for q in live))
+    slopes = {q: (up[q] - gamma) / width[q] for q in live}
+    total = sum(slopes.values())
+    if is_lower:
+        eta = min(low[q] for q in live) if total < 1 else top
+        return slopes, eta * (1 - total)
+    return slopes, gamma - sum(slopes[q] * low[q] for q in live)
