@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from dmcore.device import full_precision
 from dmcore.domains import Ball, DoubleMargin, Interval
 from dmcore.nets.network import as_network
 
 
+@full_precision()
 def interval_bounds(
     net: nn.Module, x: Tensor, eps: float, norm: str = "linf", clip_input: bool = False
 ) -> tuple[Tensor, Tensor]:
@@ -27,8 +29,10 @@ def interval_bounds(
     Raises:
         UserError: a layer without a rule (named), an unknown norm, ε < 0, integer pixels.
     """
-    domain = Interval()
-    return domain.bounds(domain.output(as_network(net), Ball(x, eps, norm, clip_input)))
+    domain, graph, ball = Interval(), as_network(net), Ball(x, eps, norm, clip_input)
+    graph.shapes(x)
+    lower, upper = domain.bounds(domain.output(graph, ball))
+    return lower, upper
 
 
 def double_margins(net: nn.Module, x: Tensor, eps: float, norm: str = "linf") -> tuple[Tensor, Tensor, Tensor]:
@@ -39,7 +43,8 @@ def double_margins(net: nn.Module, x: Tensor, eps: float, norm: str = "linf") ->
     Returns:
         (z, s, v), each (B, K): clean logits, linear margin s, non-linear margin v.
     """
-    domain = DoubleMargin()
-    m = domain.output(as_network(net), Ball(x, eps, norm))
+    domain, graph, ball = DoubleMargin(), as_network(net), Ball(x, eps, norm)
+    graph.shapes(x)
+    m = domain.output(graph, ball)
     s = m.s.expand_as(m.z)
     return m.z, s, m.z.new_zeros(m.z.shape) if m.v is None else m.v

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from dmcore.certifiers import Certifier, margin_rows
 from dmcore.certifiers import certifier as registry
+from dmcore.device import full_precision
 from dmcore.domains import Ball
 from dmcore.domains.linear_relaxation import OverBudgetError
 from dmcore.errors import UserError
@@ -20,6 +21,7 @@ CLOSE = 1e-3  # a float32 margin nearer to 0 than this share of the largest one 
 
 
 @torch.no_grad()
+@full_precision()
 def margin_bounds(
     net: nn.Module,
     x: Tensor,
@@ -31,7 +33,8 @@ def margin_bounds(
 ) -> Tensor:
     """Lower bounds of the margins z_y − z_j over the ε-ball around x.
 
-    A point is certified at ε if all its margins are > 0. Memory is bounded: points are taken a few at a time, fewer
+    A point is robust at ε if all its margins are > 0. Rounding errors of x's dtype are not taken off:
+    :func:`certify_points` decides close calls in float64. Memory is bounded: points are taken a few at a time, fewer
     where a network needs more room.
 
     Args:

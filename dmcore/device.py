@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -24,7 +26,7 @@ def choose_device(name: str, threads: int) -> torch.device:
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.backends.cudnn.benchmark = False
-    torch.backends.cuda.matmul.allow_tf32 = False  # a certificate must not rest on 10-bit mantissas
+    torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
     available = torch.cuda.is_available()
     if name == "cuda" and not available:
@@ -32,3 +34,17 @@ def choose_device(name: str, threads: int) -> torch.device:
     if name == "auto" and not available:
         print("no GPU found: running on the CPU", file=sys.stderr)
     return torch.device("cuda" if available and name != "cpu" else "cpu")
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Float32 without TF32, whatever the caller has set: a bound must not rest on 10-bit mantissas."""
+    backends = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    before = [backend.allow_tf32 for backend in backends]
+    for backend in backends:
+        backend.allow_tf32 = False
+    try:
+        yield
+    finally:
+        for backend, allowed in zip(backends, before, strict=True):
+            backend.allow_tf32 = allowed

@@ -19,7 +19,8 @@ ROOT = Path(__file__).parent
 def code_hash(*entries: str) -> str:
     """A hash of the given modules of dmcore and of all its modules they import, directly or not.
 
-    Comments and docstrings do not count. A package counts with all its modules, as registries load them by name.
+    Comments and docstrings do not count. A package counts with all its modules, as registries load them by name, and
+    a folder ``templates`` counts with the modules beside it.
     """
     found: set[Path] = set()
     waiting = [path for entry in entries for path in _files(entry)]
@@ -28,6 +29,7 @@ def code_hash(*entries: str) -> str:
         if path not in found:
             found.add(path)
             waiting.extend(file for name in _imports(path) for file in _files(name))
+    found |= {file for folder in {path.parent for path in found} for file in folder.glob("templates/*")}
     return sha256("\n".join(f"{p.relative_to(ROOT)} {_code(p)}" for p in sorted(found)).encode())[:16]
 
 
@@ -53,7 +55,10 @@ def _imports(path: Path) -> set[str]:
 
 def _code(path: Path) -> str:
     """A file's code without comments, docstrings and layout, so that rewording reruns nothing."""
-    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    text = path.read_text(encoding="utf-8")
+    if path.suffix != ".py":
+        return text
+    tree = ast.parse(text, str(path))
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list) and body and isinstance(body[0], ast.Expr):

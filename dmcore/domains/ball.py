@@ -33,8 +33,8 @@ class Ball:
             raise UserError(f"unknown norm '{self.norm}': {nearest(self.norm, NORMS)}")
         if not (math.isfinite(self.eps) and self.eps >= 0):
             raise UserError(f"eps must be a finite number ≥ 0 (pixel scale), got {self.eps}")
-        if not self.x.is_floating_point():
-            raise UserError(f"x must hold floating-point pixels in [0, 1], got {self.x.dtype}")
+        if self.x.dtype not in (torch.float32, torch.float64):
+            raise UserError(f"x must be float32 or float64 pixels in [0, 1], got {self.x.dtype}")
 
     @cached_property
     def center(self) -> Tensor:

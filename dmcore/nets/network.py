@@ -72,8 +72,16 @@ class Network(nn.Module):
 
     @torch.no_grad()
     def shapes(self, x: Tensor) -> list[Shape]:
-        """Every node's shape without the batch axis, for inputs like x."""
-        values = self.walk(lambda layer, *inputs: layer(*inputs), x[:1])
+        """Every node's shape without the batch axis, for inputs like x.
+
+        Raises:
+            UserError: x has a shape or dtype that the network does not take.
+        """
+        try:
+            values = self.walk(lambda layer, *inputs: layer(*inputs), x[:1])
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())[:200]
+            raise UserError(f"input {tuple(x.shape)} {x.dtype} does not fit the network: {reason}") from error
         return [tuple(v.shape[1:]) for v in values]
 
 

@@ -35,6 +35,7 @@ def write_figure(exhibit: Mapping[str, Any], certified: pd.DataFrame, stem: Path
     with plt.rc_context(STYLE):
         size = (4.2 * len(panels), 3.2)
         figure, axes = plt.subplots(1, len(panels), figsize=size, squeeze=False, sharey=True, layout="constrained")
+        figure.get_layout_engine().set(wspace=0.06)
         for axis, panel in zip(axes[0], panels, strict=True):
             _draw(axis, panel, certified)
         axes[0][0].set_ylabel("certified accuracy (%)")

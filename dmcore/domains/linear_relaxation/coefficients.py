@@ -81,10 +81,6 @@ class Dense:
         """Itself."""
         return self
 
-    def rows(self, values: Tensor) -> Tensor:
-        """Values of each form (B, R), as they are."""
-        return values
-
 
 @dataclass(frozen=True, eq=False)
 class Patches:

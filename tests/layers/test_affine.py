@@ -1,0 +1,75 @@
+"""An affine layer's four answers agree with each other and with torch."""
+
+import pytest
+import torch
+from torch import nn
+
+from dmcore.layers import Conv, Linear, Normalize
+from dmcore.layers.affine import same_padding
+from dmcore.nets import as_network
+
+LAYERS = {
+    "conv": (lambda: Conv(2, 3, (3, 2), (2, 1), (1, 2, 0, 1)), (2, 6, 5)),
+    "conv, stride > kernel": (lambda: Conv(1, 2, (2, 2), (3, 3)), (1, 8, 7)),
+    "conv, dilated": (lambda: Conv(2, 4, (2, 3), dilation=(2, 1), padding=(1, 1, 2, 0)), (2, 6, 5)),
+    "conv, grouped": (lambda: Conv(4, 6, (3, 3), groups=2), (4, 5, 5)),
+    "conv, no bias": (lambda: Conv(1, 2, (1, 1), bias=False), (1, 3, 3)),
+    "linear": (lambda: Linear(7, 4), (7,)),
+    "normalize": (lambda: Normalize([0.1, 0.5], [0.2, 3.0]), (2, 3, 4)),
+}
+
+
+@pytest.fixture(params=sorted(LAYERS))
+def layer_and_shape(request):
+    make, shape = LAYERS[request.param]
+    torch.manual_seed(0)
+    layer = make().double()
+    for p in layer.parameters():
+        nn.init.normal_(p)
+    return layer, shape
+
+
+def matrix_of(function, shape):
+    eye = torch.eye(torch.Size(shape).numel(), dtype=torch.float64).reshape(-1, *shape)
+    return function(eye).flatten(1).T
+
+
+def test_linear_magnitude_transpose_offset(layer_and_shape):
+    layer, shape = layer_and_shape
+    w = matrix_of(layer.linear, shape)
+    torch.testing.assert_close(matrix_of(layer.magnitude, shape), w.abs())
+    out_shape = layer(torch.zeros(1, *shape, dtype=torch.float64)).shape[1:]
+    torch.testing.assert_close(matrix_of(lambda g: layer.transpose(g, shape), out_shape), w.T)
+    x = torch.randn(3, *shape, dtype=torch.float64)
+    offset = torch.zeros(out_shape, dtype=torch.float64) if layer.offset() is None else layer.offset()
+    torch.testing.assert_close(layer(x), (x.flatten(1) @ w.T).reshape(3, *out_shape) + offset)
+
+
+@pytest.mark.parametrize("padding", [0, 2, (1, 2), "same", "valid"])
+def test_equal_to_torch_and_sharing_its_weights(padding):
+    torch.manual_seed(0)
+    theirs = nn.Sequential(nn.Conv2d(2, 4, (4, 3), padding=padding), nn.Flatten())
+    ours, x = as_network(theirs), torch.randn(2, 2, 7, 6)
+    torch.testing.assert_close(ours(x), theirs(x))
+    assert ours.layers[0].weight is theirs[0].weight
+
+
+@pytest.mark.parametrize(
+    ("size", "kernel", "stride", "expected"),
+    [
+        (28, 4, 2, (1, 1)),
+        (28, 4, 1, (1, 2)),
+        (14, 4, 1, (1, 2)),
+        (28, 3, 2, (0, 1)),
+        (32, 3, 1, (1, 1)),
+        (5, 1, 3, (0, 0)),
+    ],
+)
+def test_tensorflows_same_padding(size, kernel, stride, expected):
+    assert same_padding(size, kernel, stride) == expected
+
+
+def test_an_l1_row_is_a_filter():
+    assert Conv(2, 5, (3, 2)).weight_rows().shape == (5, 12)
+    assert Linear(7, 4).weight_rows().shape == (4, 7)
+    assert Normalize([0.0], [1.0]).weight_rows() is None

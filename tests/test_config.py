@@ -1,0 +1,108 @@
+"""A config is refused at once, in one line, with the key and the nearest valid one."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dmcore.config import check_config, load_config, training
+from dmcore.errors import UserError
+
+ROOT = Path(__file__).parents[1]
+CONFIG = load_config(ROOT / "config.yaml")
+DEMO_PANEL = "reports.demo.tables.table2.panels.0"
+
+
+def changed(path, value):
+    config = copy.deepcopy(CONFIG)  # keeps shared panels shared, as YAML's anchors make them
+    config = yaml.safe_load(yaml.dump(config, Dumper=_NoAliases))
+    *parents, last = [int(p) if p.isdigit() else p for p in path.split(".")]
+    place = config
+    for key in parents:
+        place = place[key]
+    place[last] = value
+    return config
+
+
+class _NoAliases(yaml.SafeDumper):
+    def ignore_aliases(self, data):
+        return True
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("metods", {}, "config: unknown key 'metods': did you mean 'methods'?"),
+        ("methods.dm.regularisers", [], "methods.dm: unknown key 'regularisers': did you mean 'regularizers'?"),
+        ("methods.dm.regularizers.0.kind", "worstcase", "unknown regularizer 'worstcase': did you mean 'worst_case'?"),
+        ("methods.dm.regularizers.0.domian", "x", "has no option 'domian': did you mean 'domain'?"),
+        ("methods.dm.regularizers.0.domain", "double_margn", "did you mean 'double_margin'?"),
+        ("methods.dm.regularizers.0.form", "literl", "did you mean 'literal'?"),
+        ("methods.dm.regularizers.0.weight", -1, "methods.dm.regularizers[0].weight: -1 is less than the minimum of 0"),
+        ("methods.Bad Name", {}, "methods: 'Bad Name' is not a valid name"),
+        (f"{DEMO_PANEL}.rows.1.methods", ["dmm"], "unknown method 'dmm': did you mean 'dm'?"),
+        (f"{DEMO_PANEL}.rows.1.eps_train", -0.3, "rows[1].eps_train: -0.3 is not a radius ≥ 0 such as 0.3 or 8/255"),
+        (f"{DEMO_PANEL}.rows.0.eps_train", 0.3, "the method 'normal' has no ε to train at"),
+        (f"{DEMO_PANEL}.rows.0.methods", ["dm"], "the method 'dm' needs an eps_train"),
+        (f"{DEMO_PANEL}.eps_cert", [0, -0.1], "eps_cert[1]: -0.1 is not a radius"),
+        (f"{DEMO_PANEL}.eps_cert", [0, "8/0"], "eps_cert[1]: '8/0' is not a radius"),
+        (f"{DEMO_PANEL}.certifier", "cnn-cert-rel", "did you mean 'cnn-cert-relu'?"),
+        (f"{DEMO_PANEL}.points", 10001, "points: 10001 is more than the test set has"),
+        (f"{DEMO_PANEL}.compare", ["dm", "dm_l1"], "unknown method of this panel 'dm_l1'"),
+        (f"{DEMO_PANEL}.norm", "l3", "norm: 'l3' is not one of"),
+        (f"{DEMO_PANEL}.dataset", "minst", "unknown data set 'minst': did you mean 'mnist'?"),
+        ("schedules.demo.training.mnist.lr", "1e-3", "'1e-3' is text, not a number; YAML needs 1.0e-3"),
+        ("schedules.demo.training.cifar", CONFIG["schedules"]["demo"]["training"]["mnist"], "unknown data set 'cifar'"),
+        ("schedules.demo.report", "dmo", "unknown report 'dmo': did you mean 'demo'?"),
+        ("schedules.short.scaled_from", "papr", "did you mean 'paper'?"),
+        ("schedules.short.factor", 0, "0 is less than or equal to the minimum of 0"),
+        ("schedules.short", {"report": "paper"}, "needs either 'training', or 'scaled_from' with 'factor'"),
+        ("schedule", "papr", "unknown schedule 'papr': did you mean 'paper'?"),
+        ("architectures", {"smal": {"label": "x", "layers": 1}}, "unknown architecture 'smal': did you mean 'small'?"),
+        ("datasets.mnist.format", "idxx", "unknown reader 'idxx': did you mean 'idx'?"),
+        ("seeds", [], "seeds: [] "),
+        ("seeds", [-1], "seeds[0]: -1 is less than the minimum of 0"),
+    ],
+)
+def test_mistakes_are_named(path, value, message):
+    with pytest.raises(UserError) as error:
+        check_config(changed(path, value))
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("key", sorted(CONFIG))
+def test_a_missing_key_is_named(key):
+    config = {k: v for k, v in CONFIG.items() if k != key}
+    with pytest.raises(UserError, match=f"the key '{key}' is missing"):
+        check_config(config)
+
+
+def test_a_file_that_is_no_yaml_is_named(tmp_path):
+    (tmp_path / "c.yaml").write_text("a: [1\nb: }")
+    with pytest.raises(UserError, match=r"cannot read .*c\.yaml") as error:
+        load_config(tmp_path / "c.yaml")
+    assert "\n" not in str(error.value)
+
+
+def test_short_is_the_papers_schedule_scaled_to_a_tenth():
+    paper, short = (training(CONFIG, name, "mnist") for name in ("paper", "short"))
+    assert (paper.steps, paper.warmup, paper.ramp, paper.lr_drops) == (60000, 2000, 10000, (15000, 25000))
+    assert (short.steps, short.warmup, short.ramp, short.lr_drops) == (6000, 200, 1000, (1500, 2500))
+    assert (paper.batch, paper.lr) == (short.batch, short.lr) == (100, 1e-3)
+
+
+def test_every_key_of_the_schema_is_described():
+    schema = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
+
+    def missing(node, where):
+        for key, value in node.get("properties", {}).items():
+            if "description" not in value and "$ref" not in value:
+                yield f"{where}.{key}"
+            yield from missing(value, f"{where}.{key}")
+        if isinstance(node.get("items"), dict):
+            yield from missing(node["items"], where)
+
+    nodes = {"": schema, **schema["$defs"]}
+    assert [m for name, node in nodes.items() for m in missing(node, name)] == []

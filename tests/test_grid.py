@@ -1,0 +1,107 @@
+import copy
+import json
+
+import pandas as pd
+import pytest
+from test_config import CONFIG, ROOT
+
+from dmcore.config import model_spec
+from dmcore.errors import UserError
+from dmcore.grid import Grid, exhibit_spec, find_model
+from dmcore.spec import ModelSpec
+
+
+def test_demo_is_four_models_and_64_cells():
+    grid = Grid(CONFIG, "demo")
+    assert grid.model_paths() == [
+        "demo/mnist/small/dm/0.3/seed0",
+        "demo/mnist/small/ibp/0.3/seed0",
+        "demo/mnist/small/l1/none/seed0",
+        "demo/mnist/small/normal/none/seed0",
+    ]
+    cells = grid.cell_paths()
+    assert len(cells) == 4 * 2 * 8
+    assert "demo/mnist/small/dm/0.3/seed0/certify/cnn-cert-relu/linf/n200/0.05" in cells
+    (suite,) = grid.suites()
+    assert suite.eps == ("0", "0.01", "0.03", "0.05", "0.07", "0.1", "0.2", "0.3")
+
+
+def test_each_model_once_however_many_tables_use_it():
+    grid = Grid(CONFIG, "paper")
+    used = [spec.path for panel in grid.panels() for spec in grid.models(panel)]
+    assert len(used) > len(grid.model_paths()) == len(set(used))
+
+
+def test_the_papers_grid_holds_only_cells_that_the_paper_reports():
+    reported = pd.read_csv(ROOT / "resources/paper/reported.csv", dtype={"table": str})
+    columns = ["table", "dataset", "arch", "method", "certifier", "n_points", "eps_train", "eps_cert"]
+    known = {tuple(row) for row in reported[columns].fillna(-1.0).itertuples(index=False)}
+    grid = Grid(CONFIG, "paper")
+    for name, table in grid.exhibits("tables").items():
+        for panel in table["panels"]:
+            for row in panel["rows"]:
+                for method in row["methods"]:
+                    for eps in panel["eps_cert"]:
+                        key = (panel["dataset"], panel["arch"], method, panel["certifier"], panel["points"])
+                        assert (name[5:], *key, row.get("eps_train", -1.0), eps) in known
+
+
+def test_a_setting_changes_the_hash_of_its_own_models_only():
+    config = copy.deepcopy(CONFIG)
+    config["methods"]["dm"]["regularizers"][0]["weight"] = 0.4
+
+    def hashes(c):
+        return {path: find_model(c, path).hash for path in Grid(CONFIG, "demo").model_paths()}
+
+    before, after = hashes(CONFIG), hashes(config)
+    assert [path for path in before if before[path] != after[path]] == ["demo/mnist/small/dm/0.3/seed0"]
+
+
+def test_a_label_changes_no_hash():
+    config = copy.deepcopy(CONFIG)
+    config["methods"]["dm"]["label"] = "Other"
+    config["datasets"]["mnist"]["label"] = "Other"
+    path = "demo/mnist/small/dm/0.3/seed0"
+    assert find_model(config, path).hash == find_model(CONFIG, path).hash
+
+
+def test_a_spec_survives_json():
+    spec = model_spec(CONFIG, "short", "mnist", "small", "dm_l1", "0.3", 3)
+    again = ModelSpec.from_dict(json.loads(json.dumps(spec.to_dict())))
+    assert again == spec
+    assert again.hash == spec.hash
+    assert again.path == "short/mnist/small/dm_l1/0.3/seed3"
+    assert [(t.kind, t.weight, t.ramp) for t in again.method.regularizers] == [
+        ("worst_case", 0.5, True),
+        ("weight_norm", 2e-5, False),
+    ]
+
+
+def test_an_exhibit_is_resolved_to_plain_data():
+    spec = exhibit_spec(Grid(CONFIG, "demo"), "tables", "table2")
+    assert json.loads(json.dumps(spec)) == spec
+    assert spec["panels"][0]["title"] == "Small CNN MNIST, 4 layer, CNN-Cert-ReLU (200 points)"
+    assert [(r["label"], r["eps"], r["baseline"]) for r in spec["panels"][0]["rows"]] == [
+        ("Normal", "none", True),
+        ("Weight Regularization", "none", True),
+        ("IBP", "0.3", False),
+        ("Double Margin", "0.3", False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("demo/mnist/small/dm/0.3", "is not of the form"),
+        ("demo/mnist/small/dm/0.3/0", "is not of the form"),
+        ("dmo/mnist/small/dm/0.3/seed0", "did you mean 'demo'?"),
+        ("demo/mnist/small/dmm/0.3/seed0", "did you mean 'dm'?"),
+        ("demo/mnist/small/dm/none/seed0", "'dm' needs an ε"),
+        ("demo/mnist/small/normal/0.3/seed0", "'normal' takes ε 'none'"),
+        ("demo/mnist/small/dm/-1/seed0", "is not a radius"),
+    ],
+)
+def test_a_model_path_that_is_none(path, message):
+    with pytest.raises(UserError, match=r"^[^\n]*$") as error:
+        find_model(CONFIG, path)
+    assert message in str(error.value)
