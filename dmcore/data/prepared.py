@@ -73,7 +73,7 @@ def prepare(name: str, spec: Mapping[str, Any], out: Path) -> dict[str, Any]:
         "train": len(arrays["train_x"]),
         "test": len(arrays["test_x"]),
     }
-    tensors = {key: torch.from_numpy(np.ascontiguousarray(value)) for key, value in arrays.items()}
+    tensors = {key: torch.from_numpy(value.copy()) for key, value in arrays.items()}
     tensorfile.save(out, KIND, tensors, {"info": json.dumps(info)})
     return info
 

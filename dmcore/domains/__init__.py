@@ -4,6 +4,7 @@ from dmcore.domains.ball import NORMS, Ball
 from dmcore.domains.domain import Domain, forward_domain
 from dmcore.domains.double_margin import DoubleMargin, IntervalMargin, Margins, SingleMargin
 from dmcore.domains.interval import Box, Interval
+from dmcore.domains.magnitude import Magnitude
 
 __all__ = [
     "NORMS",
@@ -13,6 +14,7 @@ __all__ = [
     "DoubleMargin",
     "Interval",
     "IntervalMargin",
+    "Magnitude",
     "Margins",
     "SingleMargin",
     "forward_domain",

@@ -15,13 +15,11 @@ from dmcore.report.statistics import std_of_hundreds, wilson_interval
 TRAINING, CERTIFIED = "training.csv", "certified_accuracy.csv"
 MODEL = ["schedule", "dataset", "arch", "method", "eps_train", "seed"]
 IDS = {"eps_train": str, "eps_cert": str, "spec_hash": str, "model_sha256": str, "commit": str}
-TRAINING_COLUMNS = [
-    *MODEL, "seconds", "test_accuracy", "parameters", "variant", "device", "commit", "torch", "spec_hash", "model_sha256",
-]  # fmt: skip
-CERTIFIED_COLUMNS = [
-    *MODEL, "certifier", "norm", "points", "points_seed", "clip_input", "eps_cert", "certified", "accuracy",
-    "wilson_low", "wilson_high", "std", "seconds", "variant", "device", "commit", "torch", "spec_hash", "model_sha256",
-]  # fmt: skip
+ORIGIN = ["variant", "device", "commit", "torch", "spec_hash", "model_sha256"]
+TRAINING_COLUMNS = [*MODEL, "seconds", "test_accuracy", "parameters", *ORIGIN]
+CELL = ["certifier", "norm", "points", "points_seed", "clip_input", "eps_cert"]
+MEASURED = ["certified", "accuracy", "wilson_low", "wilson_high", "std", "seconds"]
+CERTIFIED_COLUMNS = [*MODEL, *CELL, *MEASURED, *ORIGIN]
 
 
 def collect(results: Path, schedule: str) -> tuple[pd.DataFrame, pd.DataFrame]:

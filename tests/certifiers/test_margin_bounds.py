@@ -1,6 +1,5 @@
 """Margin bounds against the dense reference, against every point that can be tried, and in the cases with an answer."""
 
-import warnings
 from itertools import pairwise
 
 import dense_reference as reference
@@ -15,7 +14,6 @@ from dmcore.domains.linear_relaxation import coefficients
 from dmcore.errors import UserError
 from dmcore.nets import as_network
 
-warnings.filterwarnings("ignore", message="Using padding='same' with even kernel")
 CERTIFIERS = ["cnn-cert-relu", "cnn-cert-ada", "cnn-cert-zero", "ibp"]
 
 

@@ -1,0 +1,73 @@
+"""The verdicts: close calls are decided in float64, and wrong predictions are never certified."""
+
+import pytest
+import torch
+from torch import nn
+
+from dmcore.certify import certify_points
+from dmcore.device import full_precision
+
+
+def one_weight_net(gap):
+    """Two logits, z₀ − z₁ = 2x₀ − 1 + gap, on inputs of one pixel."""
+    net = nn.Sequential(nn.Flatten(), nn.Linear(1, 2))
+    net[1].weight.data = torch.tensor([[1.0], [-1.0]])
+    net[1].bias.data = torch.tensor([-0.5 + gap, 0.5])
+    return net
+
+
+@pytest.mark.parametrize("certifier", ["cnn-cert-relu", "cnn-cert-zero", "ibp"])
+def test_the_radius_is_where_the_margin_is_used_up(certifier):
+    """At x₀ = 0.75 the margin is 0.5, and ε takes 2ε of it: certified below 0.25, not at 0.25."""
+    x, y = torch.full((1, 1, 1, 1), 0.75), torch.tensor([0])
+    verdicts = {e: certify_points(one_weight_net(0.0), x, y, e, certifier=certifier) for e in (0.0, 0.2, 0.25, 0.3)}
+    assert {e: v.certified.item() for e, v in verdicts.items()} == {0.0: True, 0.2: True, 0.25: False, 0.3: False}
+    assert verdicts[0.2].margin.item() == pytest.approx(0.1, abs=1e-6)
+    assert verdicts[0.25].rechecked.item()  # a margin of exactly 0 is a close call
+    assert not verdicts[0.2].rechecked.item()
+
+
+def test_a_margin_of_float32_noise_is_no_certificate():
+    """The margin is exactly 0, but summed up in float32 it comes out positive."""
+    torch.manual_seed(0)
+    for seed in range(20):
+        generator = torch.Generator().manual_seed(seed)
+        weights = torch.randn(1000, generator=generator)
+        net = nn.Sequential(nn.Flatten(), nn.Linear(1000, 2))
+        net[1].weight.data = torch.stack([weights, weights.flip(0)])
+        net[1].bias.data.zero_()
+        x = torch.ones(1, 1, 1000, 1)  # both logits are the same sum, in another order
+        for label in (0, 1):
+            verdict = certify_points(net, x, torch.tensor([label]), 0.0)
+            assert verdict.rechecked.item()
+            assert not verdict.certified.item()
+
+
+def test_a_wrong_prediction_is_never_certified():
+    x, y = torch.full((1, 1, 1, 1), 0.75), torch.tensor([1])
+    verdict = certify_points(one_weight_net(0.0), x, y, 0.1)
+    assert verdict.predicted.item() == 0
+    assert not verdict.certified.item()
+    assert verdict.margin.item() < 0
+
+
+def test_a_bound_that_is_not_a_number_is_no_certificate():
+    net = one_weight_net(0.0)
+    net[1].weight.data[0] = torch.nan
+    assert not certify_points(net, torch.full((1, 1, 1, 1), 0.75), torch.tensor([0]), 0.1).certified.item()
+    net[1].weight.data[0] = 3e38
+    assert not certify_points(net, torch.full((1, 1, 1, 1), 0.75), torch.tensor([1]), 2.0).certified.item()
+
+
+def test_no_points_no_verdicts():
+    assert certify_points(one_weight_net(0.0), torch.zeros(0, 1, 1, 1), torch.zeros(0).long(), 0.1).margin.shape == (0,)
+
+
+def test_tf32_is_off_inside_and_restored_outside():
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = True
+    with full_precision():
+        assert not torch.backends.cudnn.allow_tf32
+        assert not torch.backends.cuda.matmul.allow_tf32
+    assert torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = before

@@ -1,0 +1,89 @@
+import gzip
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from small_images import ROOT
+
+from dmcore.config import load_config
+from dmcore.data import load_images, prepare, test_points
+from dmcore.errors import UserError
+
+SPEC = load_config(ROOT / "config.yaml")["datasets"]["mnist"]
+test_points.__test__ = False  # not one of pytest's, for all its name
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "mnist.safetensors"
+    info = prepare("mnist", SPEC | {"source": ROOT / "resources/mnist"}, path)
+    assert info == {
+        "name": "mnist", "variant": "official", "shape": [1, 28, 28], "classes": 10, "train": 60000, "test": 10000,
+    }  # fmt: skip
+    return path
+
+
+def test_real_mnist(prepared):
+    images = load_images(prepared)
+    assert images.train.x.shape == (60000, 1, 28, 28)
+    assert images.train.x.dtype == images.test.x.dtype == torch.uint8
+    assert images.train.y[:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
+    assert images.test.y[:10].tolist() == [7, 2, 1, 0, 4, 1, 4, 9, 5, 9]
+    assert images.test.y.bincount().tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+    assert images.train.x.double().mean().item() / 255 == pytest.approx(0.13066, abs=1e-5)
+    assert images.train.x.double().std().item() / 255 == pytest.approx(0.30811, abs=1e-5)
+    assert len(images.info["sha256"]) == 64
+
+
+@pytest.fixture
+def source(tmp_path):
+    return shutil.copytree(ROOT / "resources/mnist", tmp_path / "mnist")
+
+
+def refused(source, tmp_path, message, **changes):
+    with pytest.raises(UserError) as error:
+        prepare("mnist", SPEC | {"source": source} | changes, tmp_path / "out")
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_file_is_named_with_its_place(source, tmp_path):
+    (source / "t10k-labels-idx1-ubyte.gz").unlink()
+    refused(source, tmp_path, f"t10k-labels-idx1-ubyte.gz is missing: put t10k-labels-idx1-ubyte.gz into {source}")
+
+
+def test_a_truncated_file_is_named(source, tmp_path):
+    path = source / "train-labels-idx1-ubyte.gz"
+    path.write_bytes(path.read_bytes()[:5000])
+    refused(source, tmp_path, "train-labels-idx1-ubyte.gz is damaged")
+
+
+def test_other_content_is_refused(source, tmp_path):
+    path = source / "train-labels-idx1-ubyte.gz"
+    content = bytearray(gzip.decompress(path.read_bytes()))
+    content[100] ^= 1
+    path.write_bytes(gzip.compress(bytes(content)))
+    refused(source, tmp_path, "train-labels-idx1-ubyte.gz is not the pinned file (sha256 ")
+
+
+def test_a_config_that_does_not_fit_the_data_is_named(source, tmp_path):
+    refused(source, tmp_path, "images are (1, 28, 28), the config says shape (3, 32, 32)", shape=[3, 32, 32])
+    refused(source, tmp_path, "label 9, but the config says 5 classes", classes=5)
+    refused(source, tmp_path, "unknown reader 'idxx': did you mean 'idx'", format="idxx")
+
+
+def test_the_same_points_for_all_and_more_contain_fewer():
+    points = test_points(10000, 200, 0)
+    assert points == test_points(10000, 1000, 0)[:200]
+    assert len(set(points)) == 200
+    assert points != test_points(10000, 200, 1)
+    assert points[:5] == np.random.default_rng(0).permutation(10000)[:5].tolist()
+    assert sorted(test_points(10, 10, 3)) == list(range(10))
+
+
+@pytest.mark.parametrize("count", [0, 11])
+def test_more_points_than_there_are(count):
+    with pytest.raises(UserError, match=f"{count} test points asked for, but the test set has 10"):
+        test_points(10, count, 0)

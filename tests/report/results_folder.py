@@ -1,0 +1,60 @@
+"""A results folder with known verdicts, written by hand."""
+
+from dmcore.files import write_json
+
+PROVENANCE = {"device": "CPU (test)", "torch": "2.0", "commit": "abc123"}
+DATA = {"variant": "official"}
+SEEDS = (0, 1)
+
+
+def write_results(folder, counts, points=200):
+    """``counts[method, eps_train][certifier][eps]`` = certified points, for seed 0; seed 1 certifies two fewer."""
+    for (method, eps_train), cells in counts.items():
+        for seed in SEEDS:
+            model = f"demo/mnist/small/{method}/{eps_train}/seed{seed}"
+            common = {
+                "model": model, "spec_hash": "s", "model_sha256": "m", "data": DATA, "provenance": PROVENANCE,
+            }  # fmt: skip
+            seconds = 100.0 + 10 * seed
+            write_json(
+                folder / model / "training.json",
+                common | {"seconds": seconds, "test_accuracy": 0.9, "parameters": 7},
+            )
+            for certifier, by_eps in cells.items():
+                for eps, count in by_eps.items():
+                    count = max(count - 2 * seed, 0)
+                    record = {
+                        "certifier": certifier, "norm": "linf", "eps": eps, "points": points, "points_seed": 0,
+                        "clip_input": False, "seconds": 1.5, "certified": [i < count for i in range(points)],
+                    }  # fmt: skip
+                    write_json(folder / model / f"certify/{certifier}/linf/n{points}/{eps}.json", common | record)
+
+
+COUNTS = {
+    ("normal", "none"): {"cnn-cert-relu": {"0": 198, "0.05": 20, "0.3": 0}},
+    ("ibp", "0.3"): {"cnn-cert-relu": {"0": 190, "0.05": 180, "0.3": 0}},
+    ("dm", "0.3"): {"cnn-cert-relu": {"0": 178, "0.05": 180, "0.3": 133}},
+}
+EXHIBIT = {
+    "schedule": "demo",
+    "caption": "A caption with 5% & more.",
+    "panels": [
+        {
+            "title": "Small CNN MNIST, 4 layer, CNN-Cert-ReLU (200 points)",
+            "dataset": "mnist",
+            "arch": "small",
+            "certifier": "cnn-cert-relu",
+            "norm": "linf",
+            "points": 200,
+            "std": False,
+            "compare": ["dm", "ibp"],
+            "eps_cert": ["0", "0.05", "0.3", "0.4"],
+            "rows": [
+                {"method": "normal", "label": "Normal", "baseline": True, "eps": "none"},
+                {"method": "ibp", "label": "IBP *", "baseline": False, "eps": "0.3"},
+                {"method": "dm", "label": "Double Margin", "baseline": False, "eps": "0.3"},
+                {"method": "dm_l1", "label": "DM + L1", "baseline": False, "eps": "0.3"},
+            ],
+        }
+    ],
+}

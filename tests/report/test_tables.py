@@ -1,0 +1,153 @@
+"""From result files with known verdicts to the printed tables."""
+
+import copy
+import json
+
+import pytest
+from results_folder import COUNTS, EXHIBIT, write_results
+
+from dmcore.errors import UserError
+from dmcore.report.records import collect, read_records, write_records
+from dmcore.report.render import html, latex, markdown, plain, write_table
+from dmcore.report.tables import build_table
+
+DASH = "–"
+
+
+@pytest.fixture
+def records(tmp_path):
+    write_results(tmp_path, COUNTS)
+    write_records(tmp_path, "demo", tmp_path / "demo")
+    return read_records(tmp_path / "demo")
+
+
+def test_tidy_records(records, tmp_path):
+    training, certified = records
+    assert len(training) == 6
+    assert len(certified) == 18
+    cell = certified.query("method == 'dm' and eps_cert == '0.3' and seed == 0").iloc[0]
+    assert (cell["certified"], cell["points"], cell["accuracy"]) == (133, 200, 0.665)
+    assert cell["wilson_low"] < 0.665 < cell["wilson_high"]
+    assert list(certified["eps_cert"][:3]) == ["0", "0.05", "0.3"]
+    assert set(training["eps_train"]) == {"none", "0.3"}
+    again = collect(tmp_path, "demo")
+    assert again[1]["accuracy"].tolist() == certified["accuracy"].tolist()
+
+
+def test_values_are_means_over_seeds_and_the_best_are_marked(records):
+    (panel,) = build_table(EXHIBIT, *records).panels
+    texts = {row.label: [v.text for v in row.values] for row in panel.rows}
+    assert texts == {
+        "Normal": ["98.5%", "9.5%", "0.0%", DASH],
+        "IBP *": ["94.5%", "89.5%", "0.0%", DASH],
+        "Double Margin": ["88.5%", "89.5%", "66.0%", DASH],
+        "DM + L1": [DASH] * 4,
+    }
+    assert {row.label: [v.best for v in row.values] for row in panel.rows} == {
+        "Normal": [False] * 4,  # the best of its column, but a baseline
+        "IBP *": [True, True, False, False],
+        "Double Margin": [False, True, True, False],  # ties share the mark
+        "DM + L1": [False] * 4,
+    }
+    assert [row.time for row in panel.rows] == ["105.0", "105.0", "105.0", DASH]
+    assert [row.eps_train for row in panel.rows] == ["", "0.3", "0.3", "0.3"]
+
+
+def test_a_column_of_zeros_has_no_best(tmp_path):
+    counts = {k: {"cnn-cert-relu": {"0": 100, "0.3": 0}} for k in COUNTS}
+    write_results(tmp_path, counts)
+    (panel,) = build_table(EXHIBIT, *collect(tmp_path, "demo")).panels
+    assert not any(row.values[2].best for row in panel.rows)
+
+
+def test_the_finding_follows_the_records(records):
+    exhibit = copy.deepcopy(EXHIBIT)
+    exhibit["panels"][0]["eps_cert"] = ["0", "0.05", "0.3"]
+    (panel,) = build_table(exhibit, *records).panels
+    assert panel.finding == (
+        "At ε = 0.3, Double Margin 66.0% [59.2, 72.2] against IBP * 0.0% [0.0, 1.9]: "
+        "Double Margin is ahead by 66.0 points."
+    )
+    exhibit["panels"][0]["eps_cert"] = ["0"]
+    assert "Double Margin is behind by 6.0 points." in build_table(exhibit, *records).panels[0].finding
+    exhibit["panels"][0]["eps_cert"] = ["0.05"]
+    assert build_table(exhibit, *records).panels[0].finding.endswith("Double Margin is level.")
+    exhibit["panels"][0]["eps_cert"] = ["0", "0.4"]
+    assert build_table(exhibit, *records).panels[0].finding == "At ε = 0.4: not run."
+
+
+def test_the_std_of_the_lower_half(records):
+    exhibit = copy.deepcopy(EXHIBIT)
+    exhibit["panels"][0]["std"] = True
+    (panel,) = build_table(exhibit, *records).panels
+    assert panel.rows[2].values[2].text == "66.0 (3.4)%"  # √(.66·.34/100 · 100/199)
+
+
+def test_notes_say_how_the_numbers_were_made(records):
+    notes = "\n".join(build_table(EXHIBIT, *records).notes)
+    for part in ("Schedule demo", "mnist (official)", "2 seeds", "200 test points", "not cut to [0, 1]", "CPU (test)"):
+        assert part in notes
+    assert "commit abc123" in notes
+
+
+def test_nothing_run_yet(tmp_path):
+    table = build_table(EXHIBIT, *read_records(tmp_path))
+    assert all(v.text == DASH for row in table.panels[0].rows for v in row.values)
+    assert "nothing has been run yet" in table.notes[0]
+    assert DASH in markdown(table)
+
+
+def test_markdown(records):
+    lines = markdown(build_table(EXHIBIT, *records)).splitlines()
+    cells = [[c.strip() for c in line.strip("|").split("|")] for line in lines if line.startswith("|")]
+    assert cells[0] == ["Method", "ε_train", "Training time (s)", "ε = 0", "ε = 0.05", "ε = 0.3", "ε = 0.4"]
+    assert cells[4] == ["Double Margin", "0.3", "105.0", "88.5%", "**89.5%**", "**66.0%**", DASH]
+
+
+def test_latex(records):
+    text = latex(build_table(EXHIBIT, *records))
+    assert r"\caption{A caption with 5\% \& more." in text
+    assert (
+        r"IBP $^*$ & \multirow{3}{*}{$\epsilon=0.3$} & 105.0 & \textbf{94.5\%} & \textbf{89.5\%} & 0.0\% & -- \\"
+        in text
+    )
+    assert r"Double Margin &  & 105.0 & 88.5\% & \textbf{89.5\%} & \textbf{66.0\%} & -- \\" in text
+    assert text.count("{") - text.count(r"\{") == text.count("}") - text.count(r"\}")
+    for line in text.splitlines():
+        if " & " in line:
+            assert line.count("&") - line.count(r"\&") == 6
+
+
+def test_html_escapes(records):
+    exhibit = copy.deepcopy(EXHIBIT)
+    exhibit["caption"] = "<script>"
+    assert "<script>" not in html(build_table(exhibit, *records))
+
+
+def test_all_formats_are_written(records, tmp_path):
+    table = build_table(EXHIBIT, *records)
+    write_table(table, tmp_path / "out" / "table2")
+    assert {p.suffix for p in (tmp_path / "out").iterdir()} == {".md", ".txt", ".tex", ".csv", ".html"}
+    assert "89.5% *" in plain(table)
+    lines = (tmp_path / "out/table2.csv").read_text().splitlines()
+    assert (
+        lines[11] == '"Small CNN MNIST, 4 layer, CNN-Cert-ReLU (200 points)",Double Margin,0.3,105.0,0.3,200,0.66,True'
+    )
+
+
+def test_a_record_of_another_model_is_refused(tmp_path):
+    write_results(tmp_path, COUNTS)
+    path = tmp_path / "demo/mnist/small/dm/0.3/seed0/certify/cnn-cert-relu/linf/n200/0.3.json"
+    record = json.loads(path.read_text())
+    record["model"] = "demo/mnist/small/ibp/0.3/seed0"
+    path.write_text(json.dumps(record))
+    with pytest.raises(UserError, match=r"0\.3\.json is not a record of demo/mnist/small/dm/0\.3/seed0"):
+        collect(tmp_path, "demo")
+
+
+def test_a_truncated_record_is_named(tmp_path):
+    write_results(tmp_path, COUNTS)
+    path = tmp_path / "demo/mnist/small/dm/0.3/seed0/training.json"
+    path.write_text(path.read_text()[:50])
+    with pytest.raises(UserError, match=r"cannot read .*training\.json"):
+        collect(tmp_path, "demo")

@@ -1,0 +1,114 @@
+"""Short real trainings: they are reproducible, and each method moves what it is meant to move."""
+
+import pytest
+import torch
+from small_images import L1, digits, model, worst_case
+
+from dmcore.certify import certify_points
+from dmcore.data import Split
+from dmcore.errors import UserError
+from dmcore.training.loop import batches, seeded_net, train
+
+CPU = torch.device("cpu")
+
+
+def weights(trained):
+    return torch.cat([p.detach().flatten() for p in trained.net.parameters()])
+
+
+def certified(trained, eps, certifier="cnn-cert-relu"):
+    x, y = digits().test.x[:60].float() / 255, digits().test.y[:60]
+    return certify_points(trained.net, x, y, eps, certifier=certifier).certified.float().mean().item()
+
+
+def test_same_spec_same_weights_other_seed_others():
+    spec = model(worst_case("double_margin"), eps="0.1", steps=8, warmup=1, ramp=3)
+    one, two = train(spec, digits(), CPU), train(spec, digits(), CPU)
+    assert torch.equal(weights(one), weights(two))
+    assert one.history == two.history
+    other = train(model(worst_case("double_margin"), eps="0.1", steps=8, warmup=1, ramp=3, seed=1), digits(), CPU)
+    assert not torch.equal(weights(one), weights(other))
+
+
+def test_training_leaves_torchs_random_state_alone():
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    train(model(steps=2), digits(), CPU)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_normal_training_learns_digits():
+    trained = train(model(steps=120, warmup=0, ramp=0), digits(), CPU)
+    assert trained.test_accuracy > 0.85
+    assert trained.history[-1]["accuracy"] > trained.history[0]["accuracy"] > 0.3
+    assert [entry["step"] for entry in trained.history] == [40, 80, 120]
+    assert "robust_accuracy" not in trained.history[0]
+
+
+def test_the_loss_is_the_clean_one_plus_the_weighted_terms():
+    (entry,) = train(model(worst_case("interval"), L1, eps="0.01", steps=1, warmup=0, ramp=2), digits(), CPU).history
+    assert entry["level"] == 0.5
+    assert entry["eps"] == pytest.approx(0.005)
+    expected = entry["clean"] + 0.25 * entry["worst_case_interval"] + 2e-5 * entry["weight_norm_l1"]
+    assert entry["loss"] == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.fixture(scope="module")
+def plainly_trained():
+    return train(model(steps=150, warmup=0, ramp=0), digits(), CPU)
+
+
+@pytest.mark.parametrize("domain", ["interval", "double_margin", "single_margin", "interval_margin"])
+def test_robust_methods_certify_where_normal_training_does_not(domain, plainly_trained):
+    eps = 0.05
+    steps = {"steps": 200, "warmup": 20, "ramp": 80, "lr": 2e-3}
+    robust = train(model(worst_case(domain), eps="0.05", **steps), digits(), CPU)
+    assert certified(plainly_trained, eps) < 0.05
+    assert certified(robust, eps) > 0.7
+    assert robust.history[-1]["robust_accuracy"] > 0.6
+
+
+def test_l1_shrinks_the_operator_norms():
+    def norm(trained):
+        rows = [m for layer in trained.net.layers if hasattr(layer, "weight_rows") for m in [layer.weight_rows()]]
+        return sum(m.abs().sum(1).amax().item() for m in rows)
+
+    strong = L1.__class__("weight_norm", 0.3, False, {"norm": "l1"})
+    free = train(model(steps=60), digits(), CPU)
+    assert norm(train(model(strong, steps=60), digits(), CPU)) < 0.95 * norm(free)
+
+
+def test_batches_cover_an_epoch_once_and_drop_the_rest():
+    data = Split(torch.arange(10, dtype=torch.uint8).reshape(10, 1, 1, 1), torch.arange(10))
+    seen = list(batches(data, size=3, steps=6, seed=0))
+    first, second = (torch.cat([y for _, y in part]) for part in (seen[:3], seen[3:]))
+    for epoch in (first, second):
+        assert len(set(epoch.tolist())) == 9
+    assert first.tolist() != second.tolist()
+    x, y = seen[0]
+    torch.testing.assert_close(x.flatten() * 255, y.float())
+    again = torch.cat([y for _, y in batches(data, 3, 6, 0)])
+    assert torch.equal(again, torch.cat([first, second]))
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_with_advice():
+    with pytest.raises(UserError, match="no longer finite in the epoch ending at step 40; lower the learning rate"):
+        train(model(worst_case("interval"), eps="0.3", steps=80, warmup=0, ramp=0, lr=1e18), digits(), CPU)
+
+
+def test_data_of_another_shape_are_refused():
+    spec = model(steps=2)
+    spec.dataset["shape"] = [3, 32, 32]
+    with pytest.raises(UserError, match="prepared images are \\(1, 28, 28\\), the spec says"):
+        train(spec, digits(), CPU)
+
+
+def test_a_batch_larger_than_the_data_is_refused():
+    with pytest.raises(UserError, match="batch size 5000, but only 2000 training points"):
+        train(model(steps=2, batch=5000), digits(), CPU)
+
+
+def test_the_initial_net_depends_on_the_seed_alone():
+    assert torch.equal(seeded_net(model()).layers[0].weight, seeded_net(model(L1, steps=9)).layers[0].weight)
+    assert not torch.equal(seeded_net(model()).layers[0].weight, seeded_net(model(seed=1)).layers[0].weight)

@@ -1,0 +1,190 @@
+"""Real Snakemake runs of a tiny grid: what is made, what is made again, and what is refused."""
+
+import copy
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from test_config import CONFIG, ROOT, _NoAliases
+
+PANEL = {
+    "dataset": "mnist", "arch": "small", "points": 4, "eps_cert": [0, 0.05],
+    "rows": [{"methods": ["normal"]}, {"methods": ["dm"], "eps_train": 0.1}],
+}  # fmt: skip
+PANELS = [PANEL | {"certifier": "cnn-cert-relu", "compare": ["dm", "normal"]}, PANEL | {"certifier": "ibp"}]
+
+
+def tiny_config():
+    config = yaml.safe_load(yaml.dump(CONFIG, Dumper=_NoAliases))
+    config["schedules"]["demo"]["training"]["mnist"] |= {"epochs": 0.02, "warmup": 2, "ramp": 5, "lr_drops": []}
+    config["reports"]["demo"] = {
+        "tables": {"table2": {"caption": "Tiny.", "panels": PANELS}},
+        "figures": {"figure1": {"caption": "Tiny.", "panels": PANELS[:1]}},
+    }
+    config["schedule"] = "demo"
+    return copy.deepcopy(config)
+
+
+class Pipeline:
+    """The project's Snakefile run in a folder of its own."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        folder.mkdir()
+        (folder / "resources").symlink_to(ROOT / "resources")
+        self.write(tiny_config())
+
+    def write(self, config):
+        (self.folder / "config.yaml").write_text(yaml.dump(config, Dumper=_NoAliases))
+
+    def run(self, *arguments, ok=True):
+        command = [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "--cores", "2", *arguments]
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        done = subprocess.run(
+            command, cwd=self.folder, capture_output=True, text=True, env=os.environ | {"PATH": path}, check=False
+        )
+        output = done.stdout + done.stderr
+        assert (done.returncode == 0) == ok, output
+        return output
+
+    def planned(self, *arguments):
+        """Rules and how often a dry run would run them, the target aside."""
+        table = re.search(r"Job stats:\njob +count\n[- ]+\n(.*?)\ntotal", self.run("-n", *arguments), re.S)
+        jobs = dict(line.split() for line in table[1].splitlines()) if table else {}
+        return {rule: int(count) for rule, count in jobs.items() if rule not in ("demo", "all")}
+
+    def result(self, path):
+        return json.loads((self.folder / "results/demo/mnist/small" / path).read_text())
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory):
+    pipeline = Pipeline(tmp_path_factory.mktemp("pipeline") / "run")
+    pipeline.run("demo")
+    return pipeline
+
+
+def test_everything_is_made(pipeline):
+    table = (pipeline.folder / "results/demo/tables/table2.md").read_text()
+    assert re.search(r"Double Margin +\| 0\.1 +\|", table)
+    assert table.count("CNN-Cert-ReLU") == 1
+    assert "At ε = 0.05, Double Margin" in table
+    for suffix in (".png", ".svg"):
+        assert (pipeline.folder / f"results/demo/figures/figure1{suffix}").stat().st_size > 1000
+    record = pipeline.result("dm/0.1/seed0/training.json")
+    assert record["spec"]["training"]["steps"] == 12
+    cell = pipeline.result("dm/0.1/seed0/certify/cnn-cert-relu/linf/n4/0.05.json")
+    assert cell["model_sha256"] == record["model_sha256"]
+    assert len(cell["certified"]) == len(cell["margins"]) == len(cell["indices"]) == 4
+    assert cell["indices"] == pipeline.result("normal/none/seed0/certify/ibp/linf/n4/0.json")["indices"]
+
+
+def test_a_second_run_does_nothing(pipeline):
+    assert pipeline.planned("demo") == {}
+    assert "Nothing to be done" in pipeline.run("demo")
+
+
+def test_one_methods_setting_reruns_its_cells_only(pipeline):
+    config = tiny_config()
+    config["methods"]["dm"]["regularizers"][0]["weight"] = 0.4
+    pipeline.write(config)
+    try:
+        jobs = pipeline.planned("demo")
+        certify = jobs.pop("certify_demo_mnist_linf_n4")
+        assert (jobs, certify) == ({"train": 1, "collect": 1, "table": 1, "figure": 1}, 2)
+        assert "method=normal" not in pipeline.run("-n", "demo")
+    finally:
+        pipeline.write(tiny_config())
+
+
+def test_a_label_remakes_tables_but_trains_nothing(pipeline):
+    config = tiny_config()
+    config["methods"]["dm"]["label"] = "DM"
+    pipeline.write(config)
+    try:
+        assert pipeline.planned("demo") == {"table": 1, "figure": 1}
+    finally:
+        pipeline.write(tiny_config())
+
+
+def test_the_same_run_again_gives_the_same_model_and_verdicts(pipeline, tmp_path):
+    again = Pipeline(tmp_path / "again")
+    target = "results/demo/mnist/small/dm/0.1/seed0/certify/ibp/linf/n4/0.05.json"
+    again.run(target)
+    first, second = (json.loads((p.folder / target).read_text()) for p in (pipeline, again))
+    for key in ("model_sha256", "margins", "certified"):
+        assert first[key] == second[key]
+
+
+def test_tables_come_from_the_records_alone(pipeline, tmp_path):
+    clone = Pipeline(tmp_path / "clone")
+    records = clone.folder / "results/demo"
+    records.mkdir(parents=True)
+    for name in ("training.csv", "certified_accuracy.csv"):
+        shutil.copy(pipeline.folder / "results/demo" / name, records)
+    assert clone.planned("tables") == {"tables": 1}
+    clone.run("tables")
+    made = (records / "tables/table2.md").read_text()
+    assert made == (pipeline.folder / "results/demo/tables/table2.md").read_text()
+    assert (records / "figures/figure1.png").exists()
+    assert not (records / "mnist").exists()
+
+
+def test_tables_before_anything_was_run_say_so(tmp_path):
+    clone = Pipeline(tmp_path / "clone")
+    clone.run("tables")
+    assert "nothing has been run yet" in (clone.folder / "results/demo/tables/table2.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda c: c.update(metods={}), "config: unknown key 'metods': did you mean 'methods'?"),
+        (
+            lambda c: c["schedules"]["demo"].update(report="dmo"),
+            "unknown report 'dmo': did you mean 'demo'?",
+        ),
+        (
+            lambda c: c["reports"]["demo"]["tables"]["table2"]["panels"][0]["eps_cert"].append(-0.1),
+            "eps_cert[2]: -0.1 is not a radius ≥ 0",
+        ),
+    ],
+)
+def test_a_bad_config_is_refused_before_anything_starts(pipeline, change, message):
+    config = tiny_config()
+    change(config)
+    pipeline.write(config)
+    try:
+        output = pipeline.run("-n", "demo", ok=False)
+    finally:
+        pipeline.write(tiny_config())
+    assert message in output
+    assert "Traceback" not in output
+
+
+def test_a_failed_job_says_why_and_keeps_the_rest(tmp_path):
+    broken = Pipeline(tmp_path / "broken")
+    (broken.folder / "resources").unlink()
+    shutil.copytree(ROOT / "resources/mnist", broken.folder / "resources/mnist")
+    path = broken.folder / "resources/mnist/train-labels-idx1-ubyte.gz"
+    path.write_bytes(path.read_bytes()[:1000])
+    output = broken.run("data/mnist.safetensors", ok=False)
+    assert "dmcore: error: resources/mnist/train-labels-idx1-ubyte.gz is damaged" in output
+    assert not (broken.folder / "data/mnist.safetensors").exists()
+
+
+def test_all_is_the_papers_grid(pipeline):
+    config = tiny_config()
+    config["schedule"] = "paper"
+    pipeline.write(config)
+    try:
+        jobs = pipeline.planned()
+    finally:
+        pipeline.write(tiny_config())
+    assert (jobs["train"], jobs["table"], jobs["figure"]) == (9, 5, 1)
