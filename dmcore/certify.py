@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from dmcore.certifiers import Certifier, margin_rows
-from dmcore.certifiers import certifier as registry
 from dmcore.device import full_precision
 from dmcore.domains import Ball, Magnitude
 from dmcore.domains.linear_relaxation import OverBudgetError
 from dmcore.errors import UserError
 from dmcore.nets.network import Network, as_network
+from dmcore.registries import certifier as registry
 
 POINTS_AT_ONCE = {"cpu": 4, "cuda": 64}  # on a CPU, what stays in the cache is fastest
 # Rounding, measured against the size of the numbers added up. A margin that float32 could have got wrong is bounded

@@ -46,8 +46,8 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument("--source", type=Path, required=True, help="folder with the source files")
     data.add_argument("--out", type=Path, required=True, help="prepared file to write")
 
-    spec = command("spec", _show_spec, "Print one model's full specification as JSON, for `train --spec`.")
-    spec.add_argument("model", help="schedule/dataset/arch/method/ε_train/seed, e.g. demo/mnist/small/dm/0.3/seed0")
+    spec = command("spec", _show_spec, "Print what the config says of a model or a data set, as JSON for --spec.")
+    spec.add_argument("what", help="a model such as demo/mnist/small/dm/0.3/seed0, or a data set such as mnist")
     spec.add_argument("--config", type=Path, default=Path("config.yaml"), help="config file (default: %(default)s)")
 
     train = command("train", _train, "Train one model.")
@@ -117,7 +117,9 @@ def _show_spec(args: argparse.Namespace) -> None:
     from dmcore.config import load_config
     from dmcore.grid import find_model
 
-    print(json.dumps(find_model(load_config(args.config), args.model).to_dict()))
+    config = load_config(args.config)
+    dataset = config["datasets"].get(args.what)
+    print(json.dumps(dataset or find_model(config, args.what).to_dict()))
 
 
 def _train(args: argparse.Namespace) -> None:
@@ -176,13 +178,10 @@ def _figures(args: argparse.Namespace) -> None:
 def _info(args: argparse.Namespace) -> None:
     import torch
 
-    from dmcore.certifiers import certifier
     from dmcore.checkpoint import load_model
     from dmcore.device import choose_device
-    from dmcore.domains import forward_domain
-    from dmcore.nets import architecture
     from dmcore.provenance import provenance
-    from dmcore.regularizers import regularizer
+    from dmcore.registries import architecture, certifier, forward_domain, regularizer
 
     if args.model is not None:
         net, spec, weights = load_model(args.model)

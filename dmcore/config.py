@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator, ValidationError
 
 from dmcore.eps import Eps
 from dmcore.errors import UserError, nearest
-from dmcore.registry import Registry
+from dmcore.registries import architecture, certifier, forward_domain, reader, regularizer
 from dmcore.spec import Method, ModelSpec, Term, Training
 
 SCHEMA = Path(__file__).parents[1] / "workflow" / "schemas" / "config.schema.yaml"
@@ -72,14 +72,11 @@ def _where(path: Any) -> str:
 
 def _check_names(config: Mapping[str, Any]) -> None:
     """Every name in the config must be that of something: in the config itself, or in dmcore."""
-    architectures = Registry("architecture", "dmcore.nets")
-    certifiers = Registry("certifier", "dmcore.certifiers")
-    readers = Registry("reader", "dmcore.data")
     _check_known(config["schedule"], config["schedules"], "schedule", "schedule")
     for name in config["architectures"]:
-        _located(f"architectures.{name}", architectures.check, name)
+        _located(f"architectures.{name}", architecture.check, name)
     for name, dataset in config["datasets"].items():
-        _located(f"datasets.{name}.format", readers.check, dataset["format"])
+        _located(f"datasets.{name}.format", reader.check, dataset["format"])
     for name, method in config["methods"].items():
         for i, term in enumerate(method["regularizers"]):
             _located(f"methods.{name}.regularizers[{i}]", _check_term, term)
@@ -94,7 +91,7 @@ def _check_names(config: Mapping[str, Any]) -> None:
     for where, panel in _panels(config):
         _check_known(panel["dataset"], config["datasets"], f"{where}.dataset", "data set")
         _check_known(panel["arch"], config["architectures"], f"{where}.arch", "architecture")
-        _located(f"{where}.certifier", certifiers.check, panel["certifier"])
+        _located(f"{where}.certifier", certifier.check, panel["certifier"])
         if panel["points"] > config["datasets"][panel["dataset"]]["test"]:
             raise UserError(f"config: {where}.points: {panel['points']} is more than the test set has")
         for i, row in enumerate(panel["rows"]):
@@ -128,15 +125,13 @@ def _located(where: str, check: Any, *args: Any) -> None:
         raise UserError(f"config: {where}: {error}") from error
 
 
-_REGULARIZERS = Registry("regularizer", "dmcore.regularizers")
-_DOMAINS = Registry("forward_domain", "dmcore.domains")
 _TERM_KEYS = ("kind", "weight", "ramp")
 
 
 def _check_term(term: Mapping[str, Any]) -> None:
-    _REGULARIZERS.check(term["kind"], _options(term))
+    regularizer.check(term["kind"], _options(term))
     if "domain" in _options(term):
-        _DOMAINS.check(term["domain"])
+        forward_domain.check(term["domain"])
 
 
 def _options(term: Mapping[str, Any]) -> dict[str, Any]:
@@ -145,7 +140,7 @@ def _options(term: Mapping[str, Any]) -> dict[str, Any]:
 
 def needs_eps(method: Mapping[str, Any]) -> bool:
     """Whether a method's config entry describes a training at some ε."""
-    return any(_REGULARIZERS.constant(term["kind"], "NEEDS_EPS", False) for term in method["regularizers"])
+    return any(regularizer.constant(term["kind"], "NEEDS_EPS", False) for term in method["regularizers"])
 
 
 def model_spec(

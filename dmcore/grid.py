@@ -10,7 +10,7 @@ from typing import Any
 from dmcore.config import eps_id, model_spec, needs_eps
 from dmcore.eps import Eps
 from dmcore.errors import UserError, nearest
-from dmcore.registry import Registry
+from dmcore.registries import certifier as certifiers
 from dmcore.spec import ModelSpec
 
 
@@ -87,9 +87,6 @@ def norm(panel: Mapping[str, Any]) -> str:
     return panel.get("norm", "linf")
 
 
-_CERTIFIERS = Registry("certifier", "dmcore.certifiers")
-
-
 def exhibit_spec(grid: Grid, kind: str, name: str) -> dict[str, Any]:
     """A table or figure, resolved: all that its rendering needs besides the records, as plain JSON data.
 
@@ -107,7 +104,7 @@ def exhibit_spec(grid: Grid, kind: str, name: str) -> dict[str, Any]:
 
 def _panel_spec(config: Mapping[str, Any], panel: Mapping[str, Any]) -> dict[str, Any]:
     dataset, arch = config["datasets"][panel["dataset"]], config["architectures"][panel["arch"]]
-    certifier = _CERTIFIERS.constant(panel["certifier"], "LABEL", panel["certifier"])
+    certifier = certifiers.constant(panel["certifier"], "LABEL", panel["certifier"])
     methods = config["methods"]
     return {
         "title": f"{arch['label']} {dataset['label']}, {arch['layers']} layer, {certifier} ({panel['points']} points)",

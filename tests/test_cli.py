@@ -109,6 +109,14 @@ def test_spec_prints_what_train_takes(capsys):
     assert json.loads(capsys.readouterr().out)["method"]["regularizers"][0]["options"] == {"domain": "double_margin"}
 
 
+def test_data_prepares_what_spec_prints(capsys, tmp_path):
+    run("spec", "mnist", "--config", ROOT / "config.yaml")
+    spec = capsys.readouterr().out
+    run("data", "mnist", "--spec", spec, "--source", ROOT / "resources/mnist", "--out", tmp_path / "mnist")
+    assert "60000 training and 10000 test images of mnist (official)" in capsys.readouterr().out
+    assert tensorfile.load(tmp_path / "mnist", IMAGES)[1]["kind"] == IMAGES
+
+
 def test_a_checkpoint_of_another_architecture_is_refused(tmp_path):
     tensors = seeded_net(SPEC).state_dict()
     tensors["layers.0.weight"] = torch.zeros(3, 3)

@@ -34,6 +34,14 @@ def test_every_rule_has_a_log_and_a_conda_environment():
             assert "conda:" in rule, path.name
 
 
+def test_the_readmes_example_runs():
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    names = {}
+    exec(code, names)
+    assert names["margins"].shape == (5, 10)
+    assert (names["lower"] <= names["z"]).all()
+
+
 def test_constraints_hold_names_and_versions_only():
     for line in (ROOT / "constraints.txt").read_text().splitlines():
         assert line.startswith("#") or re.fullmatch(r"[A-Za-z0-9_.-]+==[A-Za-z0-9_.!]+", line), line

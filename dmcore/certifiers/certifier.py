@@ -1,4 +1,4 @@
-"""What a certifier is, and the registry of them."""
+"""What a certifier is."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from torch import Tensor
 from dmcore.domains import Ball
 from dmcore.domains.linear_relaxation.coefficients import Dense
 from dmcore.nets.network import Network
-from dmcore.registry import Registry
 
 
 class Certifier(ABC):
@@ -22,9 +21,6 @@ class Certifier(ABC):
     @abstractmethod
     def lower(self, net: Network, ball: Ball, rows: Dense) -> Tensor:
         """Lower bounds (B, R) over ``ball`` of the linear forms ``rows`` of the logits."""
-
-
-certifier: Registry[type[Certifier]] = Registry("certifier", "dmcore.certifiers")
 
 
 def margin_rows(y: Tensor, num_classes: int, like: Tensor) -> Dense:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from dmcore.certifiers.certifier import Certifier, certifier
+from dmcore.certifiers.certifier import Certifier
 from dmcore.domains import Ball
 from dmcore.domains.linear_relaxation import LinearRelaxation
 from dmcore.domains.linear_relaxation.coefficients import Dense
 from dmcore.domains.linear_relaxation.lines import Slope
 from dmcore.nets.network import Network
+from dmcore.registries import certifier
 
 
 class CnnCert(Certifier):

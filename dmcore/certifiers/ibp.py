@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from dmcore.certifiers.certifier import Certifier, certifier
+from dmcore.certifiers.certifier import Certifier
 from dmcore.domains import Ball, Interval
 from dmcore.domains.linear_relaxation import LinearRelaxation
 from dmcore.domains.linear_relaxation.coefficients import Dense
-from dmcore.layers import MaxPool, ReLU
+from dmcore.layers import Nonlinear
 from dmcore.nets.network import Network
+from dmcore.registries import certifier
 
 
 @certifier("ibp")
@@ -20,5 +21,5 @@ class IBP(Certifier):
 
     def lower(self, net: Network, ball: Ball, rows: Dense) -> Tensor:
         boxes = dict(enumerate(Interval().states(net, ball)))
-        nonlinear = frozenset(node.index for node in net.nodes() if isinstance(node.layer, ReLU | MaxPool))
+        nonlinear = frozenset(node.index for node in net.nodes() if isinstance(node.layer, Nonlinear))
         return LinearRelaxation(net, ball, boxes=boxes, stop=nonlinear).substitute(net.output, rows, upper=False)[0]

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dmcore.data.reader import reader
 from dmcore.errors import UserError
 from dmcore.files import sha256
+from dmcore.registries import reader
 
 UINT8 = 0x08
 LIMIT = 256 * 2**20  # bytes one file may unpack to

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from dmcore import tensorfile
-from dmcore.data.reader import reader
 from dmcore.errors import UserError
+from dmcore.registries import reader
 
 KIND = "dmcore.images"
 

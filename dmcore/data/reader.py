@@ -1,4 +1,4 @@
-"""The registry of source formats."""
+"""What reads a source format."""
 
 from __future__ import annotations
 
@@ -7,9 +7,5 @@ from pathlib import Path
 
 import numpy as np
 
-from dmcore.registry import Registry
-
 Reader = Callable[[Path, dict[str, str]], dict[str, np.ndarray]]
 """``reader(folder, pinned)``: train_x, test_x (N, C, H, W) and train_y, test_y (N,), all uint8; checks the hashes."""
-
-reader: Registry[Reader] = Registry("reader", "dmcore.data")

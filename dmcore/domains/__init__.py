@@ -1,7 +1,7 @@
 """Abstract domains: what a set of inputs does to a network, each in its own terms."""
 
 from dmcore.domains.ball import NORMS, Ball
-from dmcore.domains.domain import Domain, forward_domain
+from dmcore.domains.domain import Domain
 from dmcore.domains.double_margin import DoubleMargin, IntervalMargin, Margins, SingleMargin
 from dmcore.domains.interval import Box, Interval
 from dmcore.domains.magnitude import Magnitude
@@ -17,5 +17,4 @@ __all__ = [
     "Magnitude",
     "Margins",
     "SingleMargin",
-    "forward_domain",
 ]

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from dmcore.domains.ball import Ball
 from dmcore.errors import UserError
 from dmcore.nets.network import Network
-from dmcore.registry import Registry
 
 Rule = TypeVar("Rule", bound=Callable)
 
@@ -67,6 +66,3 @@ class Domain(RuleTable):
     def output(self, net: Network, ball: Ball) -> Any:
         """The state at the logits."""
         return self.states(net, ball)[-1]
-
-
-forward_domain: Registry[type[Domain]] = Registry("forward_domain", "dmcore.domains")

@@ -17,9 +17,10 @@ import torch
 from torch import Tensor
 
 from dmcore.domains.ball import Ball
-from dmcore.domains.domain import Domain, forward_domain
+from dmcore.domains.domain import Domain
 from dmcore.domains.interval import Box, Interval
 from dmcore.layers import Affine, Flatten, MaxPool, ReLU, Sum
+from dmcore.registries import forward_domain
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from dmcore.domains.ball import Ball
-from dmcore.domains.domain import Domain, forward_domain
+from dmcore.domains.domain import Domain
 from dmcore.layers import Affine, Flatten, MaxPool, ReLU, Sum
+from dmcore.registries import forward_domain
 
 
 @dataclass(frozen=True)

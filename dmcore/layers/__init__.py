@@ -7,7 +7,7 @@ therefore one class here and works in every domain; a layer of a new kind regist
 """
 
 from dmcore.layers.affine import Affine, Conv, Linear, Normalize
-from dmcore.layers.nonlinear import MaxPool, ReLU
+from dmcore.layers.nonlinear import MaxPool, Nonlinear, ReLU
 from dmcore.layers.structure import Flatten, Sum
 
-__all__ = ["Affine", "Conv", "Flatten", "Linear", "MaxPool", "Normalize", "ReLU", "Sum"]
+__all__ = ["Affine", "Conv", "Flatten", "Linear", "MaxPool", "Nonlinear", "Normalize", "ReLU", "Sum"]

@@ -6,14 +6,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-class ReLU(nn.Module):
+class Nonlinear(nn.Module):
+    """A layer whose linear bounds depend on the range of its input, which must therefore be bounded first."""
+
+
+class ReLU(Nonlinear):
     """σ(z) = max(z, 0), element-wise."""
 
     def forward(self, z: Tensor) -> Tensor:
         return z.relu()
 
 
-class MaxPool(nn.Module):
+class MaxPool(Nonlinear):
     """2-d max-pooling; padding counts as −∞, so a padded entry never wins."""
 
     def __init__(self, kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int] = (0, 0)) -> None:

@@ -5,7 +5,7 @@ A new architecture is one function under ``@architecture("name")``; its name is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from torch import nn
 
@@ -13,9 +13,7 @@ from dmcore.errors import UserError
 from dmcore.layers import Conv, Flatten, Linear, Normalize, ReLU
 from dmcore.layers.affine import same_padding
 from dmcore.nets.network import Network, Shape
-from dmcore.registry import Registry
-
-architecture: Registry[Callable[[Builder, int], None]] = Registry("architecture", "dmcore.nets")
+from dmcore.registries import architecture
 
 
 class Builder:

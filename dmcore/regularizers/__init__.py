@@ -7,14 +7,13 @@ it takes in ``config.yaml``.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
-from dmcore.registry import Registry
+from torch import Tensor
 
-if TYPE_CHECKING:
-    from torch import Tensor
+from dmcore.regularizers.batch import Batch
 
-    from dmcore.training.batch import Batch
+__all__ = ["Batch", "Regularizer"]
 
 
 class Regularizer(ABC):
@@ -26,6 +25,3 @@ class Regularizer(ABC):
     @abstractmethod
     def value(self, batch: Batch) -> Tensor:
         """R(θ) on this batch, a scalar that can be differentiated."""
-
-
-regularizer: Registry[type[Regularizer]] = Registry("regularizer", "dmcore.regularizers")

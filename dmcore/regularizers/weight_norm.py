@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from dmcore.layers import Affine
-from dmcore.regularizers import Regularizer, regularizer
-from dmcore.training.batch import Batch
+from dmcore.registries import regularizer
+from dmcore.regularizers import Batch, Regularizer
 
 
 @regularizer("weight_norm")

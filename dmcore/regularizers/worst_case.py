@@ -8,9 +8,9 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor
 
-from dmcore.domains import Ball, Margins, forward_domain
-from dmcore.regularizers import Regularizer, regularizer
-from dmcore.training.batch import Batch
+from dmcore.domains import Ball, Margins
+from dmcore.registries import forward_domain, regularizer
+from dmcore.regularizers import Batch, Regularizer
 
 
 @regularizer("worst_case")

@@ -160,6 +160,6 @@ def _notes(exhibit: Mapping[str, Any], used: pd.DataFrame) -> list[str]:
         f"{seeds} seed{'s' if seeds > 1 else ''}; {distinct('points')} test points (selection seed "
         f"{distinct('points_seed')}); input ball {cut}.",
         f"Made on {distinct('device')} with torch {distinct('torch')}, commit {distinct('commit')}.",
-        f"Bold: best of a column, normal training and weight regularization left out. {NOT_RUN}: not run. "
+        f"Marked: the best of a column, normal training and weight regularization left out. {NOT_RUN}: not run. "
         "In brackets: 95% Wilson interval, or the standard deviation over random hundreds of the points.",
     ]

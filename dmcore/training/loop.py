@@ -13,8 +13,8 @@ from dmcore.data import ImageSet, Split
 from dmcore.errors import UserError
 from dmcore.nets import Network, build_net
 from dmcore.progress import progress
+from dmcore.regularizers import Batch
 from dmcore.spec import ModelSpec
-from dmcore.training.batch import Batch
 from dmcore.training.objective import Objective
 from dmcore.training.schedule import Schedule
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dmcore.regularizers import Regularizer, regularizer
+from dmcore.registries import regularizer
+from dmcore.regularizers import Batch, Regularizer
 from dmcore.spec import Method
-from dmcore.training.batch import Batch
 
 
 @dataclass(frozen=True)

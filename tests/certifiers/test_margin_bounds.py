@@ -8,11 +8,11 @@ import torch
 from conftest import NETS, conv_net, pool_net
 from torch import nn
 
-from dmcore.certifiers import certifier as registry
 from dmcore.certify import margin_bounds
 from dmcore.domains.linear_relaxation import coefficients
 from dmcore.errors import UserError
 from dmcore.nets import as_network
+from dmcore.registries import certifier as registry
 
 CERTIFIERS = ["cnn-cert-relu", "cnn-cert-ada", "cnn-cert-zero", "ibp"]
 

@@ -4,7 +4,8 @@ from conftest import conv_net, pool_net
 from torch import nn
 
 from dmcore.errors import UserError
-from dmcore.nets import architecture, as_network, build_net
+from dmcore.nets import as_network, build_net
+from dmcore.registries import architecture
 
 
 @pytest.mark.parametrize(("make", "shape"), [(conv_net, (2, 5, 5)), (pool_net, (1, 8, 7))])

@@ -3,8 +3,8 @@ import torch
 from conftest import conv_net
 
 from dmcore.nets import as_network, build_net
-from dmcore.regularizers import regularizer
-from dmcore.training.batch import Batch
+from dmcore.registries import regularizer
+from dmcore.regularizers import Batch
 
 
 def by_loops(net, norm, form):

@@ -9,8 +9,8 @@ from conftest import conv_net
 from dmcore.bounds import double_margins, interval_bounds
 from dmcore.errors import UserError
 from dmcore.nets import as_network
-from dmcore.regularizers import regularizer
-from dmcore.training.batch import Batch
+from dmcore.registries import regularizer
+from dmcore.regularizers import Batch
 
 EPS = 0.05
 

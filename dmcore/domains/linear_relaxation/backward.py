@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -13,7 +14,7 @@ from dmcore.domains.domain import RuleTable
 from dmcore.domains.interval import Box
 from dmcore.domains.linear_relaxation.coefficients import Dense, OverBudgetError, Patches
 from dmcore.domains.linear_relaxation.lines import Lines, Slope, pool_lines, relu_lines
-from dmcore.layers import Affine, Flatten, MaxPool, ReLU, Sum
+from dmcore.layers import Affine, Flatten, MaxPool, Nonlinear, ReLU, Sum
 from dmcore.nets.network import INPUT, Network, Node
 
 Coefficients = Dense | Patches
@@ -85,7 +86,7 @@ class LinearRelaxation(RuleTable):
     def bound_hidden(self) -> LinearRelaxation:
         """Bounds every non-linear layer's input, in order, each by full backward substitution."""
         for node in self.net.nodes():
-            if isinstance(node.layer, ReLU | MaxPool):
+            if isinstance(node.layer, Nonlinear):
                 (parent,) = node.parents
                 if parent not in self.boxes:
                     self.boxes[parent] = self.box(parent)
@@ -152,14 +153,11 @@ class LinearRelaxation(RuleTable):
         if form.upper is not None:
             constants.upper = constants.upper + (low if form.shared else form.upper.abs().dot(radius))
 
-    def lines_of(self, node: Node) -> Lines:
-        """The linear bounds of a non-linear layer, made once."""
+    def lines_of(self, node: Node, make: Callable[[Tensor, Tensor, Slope], Lines]) -> Lines:
+        """The linear bounds of a non-linear layer over its input's box, made once by ``make(lower, upper, slope)``."""
         if node.index not in self.lines:
             box = self.boxes[node.parents[0]]
-            if isinstance(node.layer, MaxPool):
-                self.lines[node.index] = pool_lines(node.layer, box.lower, box.upper, self.slope)
-            else:
-                self.lines[node.index] = relu_lines(box.lower, box.upper, self.slope)
+            self.lines[node.index] = make(box.lower, box.upper, self.slope)
         return self.lines[node.index]
 
 
@@ -186,7 +184,7 @@ def _sum(domain: LinearRelaxation, node: Node, form: Form, constants: Constants)
 
 @LinearRelaxation.passes(ReLU)
 def _relu(domain: LinearRelaxation, node: Node, form: Form, constants: Constants) -> list[Form]:
-    lines = domain.lines_of(node)
+    lines = domain.lines_of(node, relu_lines)
     return [_relax(form, lines, constants, lambda c, slope: c.times(slope))]
 
 
@@ -199,7 +197,7 @@ def _pool(domain: LinearRelaxation, node: Node, form: Form, constants: Constants
         spread = Dense(dense.data[..., None]).times(slope).data
         return Dense(pool.unwindows(spread.flatten(0, 1), in_shape).unflatten(0, spread.shape[:2]))
 
-    return [_relax(form, domain.lines_of(node), constants, over_windows)]
+    return [_relax(form, domain.lines_of(node, partial(pool_lines, pool)), constants, over_windows)]
 
 
 def _relax(
