@@ -10,9 +10,20 @@ for suite in [suite for grid in GRIDS.values() for suite in grid.suites()]:
             data=DATA,
         output:
             expand(CELL, norm=suite.norm, points=suite.points, eps=suite.eps, allow_missing=True),
+        log:
+            f"logs/certify/{RUN}/{{certifier}}_{suite.norm}_n{suite.points}.log",
+        benchmark:
+            f"logs/benchmarks/certify/{RUN}/{{certifier}}_{suite.norm}_n{suite.points}.tsv"
         wildcard_constraints:
             schedule=suite.schedule,
             dataset=suite.dataset,
+        conda:
+            "../../envs/compute.yaml"
+        threads: 1
+        resources:
+            gpu=1,
+            mem_mb=4000,
+            runtime=240,
         params:
             eps=suite.eps,
             norm=suite.norm,
@@ -21,17 +32,6 @@ for suite in [suite for grid in GRIDS.values() for suite in grid.suites()]:
             clip="--clip-input" if config["certification"]["clip_input"] else "",
             folder=lambda w, output: Path(output[0]).parent,
             code=code_hash("dmcore.jobs.certify"),
-        log:
-            f"logs/certify/{suite.name}/{{schedule}}/{{dataset}}/{{arch}}/{{method}}/{{eps_train}}/seed{{seed}}/{{certifier}}.log",
-        benchmark:
-            f"logs/benchmarks/certify/{suite.name}/{{schedule}}/{{dataset}}/{{arch}}/{{method}}/{{eps_train}}/seed{{seed}}/{{certifier}}.tsv"
-        conda:
-            "../../envs/compute.yaml"
-        threads: 1
-        resources:
-            gpu=1,
-            mem_mb=4000,
-            runtime=240,
         shell:
             "python -m dmcore certify --model {input.model:q} --data {input.data:q} --certifier {wildcards.certifier}"
             " --norm {params.norm} --points {params.points} --points-seed {params.seed} --eps {params.eps}"

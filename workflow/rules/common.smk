@@ -13,6 +13,7 @@ from dmcore.config import check_config, model_spec
 from dmcore.eps import ID_PATTERN
 from dmcore.errors import UserError
 from dmcore.grid import Grid, exhibit_spec
+from dmcore.registries import certifier
 from dmcore.source import code_hash
 
 try:
@@ -28,8 +29,9 @@ if not workflow.deployment_settings.deployment_method:
 
 GRIDS = {schedule: Grid(config, schedule) for schedule in config["schedules"]}
 
-MODEL = "results/{schedule}/{dataset}/{arch}/{method}/{eps_train}/seed{seed}"
-CELL = "results/{schedule}/{dataset}/{arch}/{method}/{eps_train}/seed{seed}/certify/{certifier}/{norm}/n{points}/{eps}.json"
+RUN = "{schedule}/{dataset}/{arch}/{method}/{eps_train}/seed{seed}"
+MODEL = f"results/{RUN}"
+CELL = f"{MODEL}/certify/{{certifier}}/{{norm}}/n{{points}}/{{eps}}.json"
 DATA = "data/{dataset}.safetensors"
 
 
@@ -40,7 +42,7 @@ wildcard_constraints:
     method="|".join(config["methods"]),
     eps_train=ID_PATTERN,
     seed=r"\d+",
-    certifier=r"[a-z-]+",
+    certifier="|".join(certifier.names()),
     norm=r"l[a-z0-9]+",
     points=r"\d+",
     eps=ID_PATTERN,

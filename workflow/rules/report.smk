@@ -16,12 +16,12 @@ rule collect:
         lambda w: [f"results/{cell}.json" for cell in GRIDS[w.schedule].cell_paths()],
     output:
         RECORDS,
-    params:
-        code=code_hash("dmcore.report.records"),
     log:
         "logs/collect/{schedule}.log",
     conda:
         "../../envs/tables.yaml"
+    params:
+        code=code_hash("dmcore.report.records"),
     shell:
         "python -m dmcore collect --results results --schedule {wildcards.schedule}"
         " --out results/{wildcards.schedule} > {log:q} 2>&1"
@@ -38,13 +38,13 @@ rule table:
             category="Tables",
             labels={"schedule": "{schedule}", "table": "{table}"},
         ),
-    params:
-        spec=lambda w: exhibit_of("tables", w.schedule, [w.table]),
-        code=code_hash("dmcore.report.tables", "dmcore.report.render"),
     log:
         "logs/tables/{schedule}/{table}.log",
     conda:
         "../../envs/tables.yaml"
+    params:
+        spec=lambda w: exhibit_of("tables", w.schedule, [w.table]),
+        code=code_hash("dmcore.report.tables", "dmcore.report.render"),
     shell:
         "python -m dmcore tables --spec {params.spec:q} --records results/{wildcards.schedule}"
         " --out results/{wildcards.schedule}/tables > {log:q} 2>&1"
@@ -61,13 +61,13 @@ rule figure:
             labels={"schedule": "{schedule}", "figure": "{figure}"},
         ),
         "results/{schedule}/figures/{figure}.svg",
-    params:
-        spec=lambda w: exhibit_of("figures", w.schedule, [w.figure]),
-        code=code_hash("dmcore.report.figures"),
     log:
         "logs/figures/{schedule}/{figure}.log",
     conda:
         "../../envs/tables.yaml"
+    params:
+        spec=lambda w: exhibit_of("figures", w.schedule, [w.figure]),
+        code=code_hash("dmcore.report.figures"),
     shell:
         "python -m dmcore figures --spec {params.spec:q} --records results/{wildcards.schedule}"
         " --out results/{wildcards.schedule}/figures > {log:q} 2>&1"
@@ -75,14 +75,14 @@ rule figure:
 
 # From the records alone: it asks for no model and no certification, so it never starts any.
 rule tables:
-    params:
-        tables=lambda w: exhibit_of("tables", config["schedule"], GRIDS[config["schedule"]].exhibits("tables")),
-        figures=lambda w: exhibit_of("figures", config["schedule"], GRIDS[config["schedule"]].exhibits("figures")),
-        folder=f"results/{config['schedule']}",
     log:
         "logs/tables.log",
     conda:
         "../../envs/tables.yaml"
+    params:
+        tables=lambda w: exhibit_of("tables", config["schedule"], GRIDS[config["schedule"]].exhibits("tables")),
+        figures=lambda w: exhibit_of("figures", config["schedule"], GRIDS[config["schedule"]].exhibits("figures")),
+        folder=f"results/{config['schedule']}",
     shell:
         "(python -m dmcore tables --spec {params.tables:q} --records {params.folder:q} --out {params.folder:q}/tables"
         " && python -m dmcore figures --spec {params.figures:q} --records {params.folder:q}"
