@@ -61,8 +61,11 @@ def margin_bounds(
     if len(shapes[graph.output]) != 1:
         raise UserError(f"the network's output has shape {shapes[graph.output]}, not (classes,)")
     (num_classes,) = shapes[graph.output]
-    if y.shape != x.shape[:1] or (len(y) and not 0 <= int(y.min()) <= int(y.max()) < num_classes):
-        raise UserError(f"labels must be {len(x)} integers in 0..{num_classes - 1}, got shape {tuple(y.shape)}")
+    whole = y.shape == x.shape[:1] and y.dtype in (torch.int64, torch.int32, torch.uint8)
+    if not whole or (len(y) and not 0 <= int(y.min()) <= int(y.max()) < num_classes):
+        got = f"got {tuple(y.shape)} {y.dtype}"
+        raise UserError(f"labels must be {len(x)} integers in 0..{num_classes - 1}, {got}")
+    y = y.long()
 
     parts, start, size = [x.new_empty(0, num_classes)], 0, POINTS_AT_ONCE.get(x.device.type, 4)
     while start < len(x):

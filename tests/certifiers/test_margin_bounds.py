@@ -212,6 +212,7 @@ def test_an_empty_batch_gives_an_empty_answer():
         ({"eps": -0.1}, "eps must be a finite number ≥ 0"),
         ({"eps": float("nan")}, "eps must be a finite number ≥ 0"),
         ({"y": torch.tensor([0, 9])}, "labels must be 2 integers in 0..2"),
+        ({"y": torch.tensor([0.0, 1.0])}, "labels must be 2 integers in 0..2, got (2,) torch.float32"),
         ({"y": torch.tensor([0])}, "labels must be 2 integers in 0..2"),
         ({"x": torch.zeros(2, 1, 8, 7, dtype=torch.uint8)}, "x must be float32 or float64"),
         ({"x": torch.zeros(2, 1, 8, 7, dtype=torch.float16)}, "x must be float32 or float64"),
