@@ -38,6 +38,21 @@ def pool_net(seed, dtype=torch.float32):
     ).to(dtype)
 
 
+def chain_net(seed, dtype=torch.float32):
+    """Convolutions with no ReLU between them, the upper one reading the padding of the lower one's output."""
+    torch.manual_seed(seed)
+    return nn.Sequential(
+        nn.Conv2d(1, 2, 3, padding=1),
+        nn.Conv2d(2, 2, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(2, 2, 2, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(32, 5),
+        nn.Linear(5, 3),
+    ).to(dtype)
+
+
 def residual_net(seed, dtype=torch.float32):
     """A residual sum whose branches have different receptive fields, and an average of two heads."""
     torch.manual_seed(seed)
@@ -57,7 +72,12 @@ def residual_net(seed, dtype=torch.float32):
     return net.to(dtype)
 
 
-NETS = {"conv": (conv_net, (2, 5, 5)), "pool": (pool_net, (1, 8, 7)), "residual": (residual_net, (1, 5, 5))}
+NETS = {
+    "conv": (conv_net, (2, 5, 5)),
+    "pool": (pool_net, (1, 8, 7)),
+    "chain": (chain_net, (1, 6, 6)),
+    "residual": (residual_net, (1, 5, 5)),
+}
 
 
 @pytest.fixture(params=sorted(NETS))

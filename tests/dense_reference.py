@@ -71,10 +71,14 @@ def interval(steps, x, eps, clip=False):
 
 
 def margins_ibp(steps, x, y, eps, clip=False):
-    """Margins' lower bounds: the last matrix's rows subtracted, then interval arithmetic."""
-    _, matrix, bias = steps[-1]
-    low, high = interval(steps[:-1], x, eps, clip)[-1]
-    rows, constant = matrix[y] - matrix, bias[y] - bias
+    """Margins' lower bounds: the last affine steps' rows subtracted, then interval arithmetic."""
+    last = len(steps)
+    rows = np.eye(len(steps[-1][1]))
+    rows, constant = rows[y] - rows, 0.0
+    while last and steps[last - 1][0] == "affine":
+        last -= 1
+        rows, constant = rows @ steps[last][1], constant + rows @ steps[last][2]
+    low, high = interval(steps[:last], x, eps, clip)[-1]
     return np.maximum(rows, 0) @ low + np.minimum(rows, 0) @ high + constant
 
 

@@ -34,7 +34,9 @@ def test_registry_has_exactly_these():
 @pytest.mark.parametrize("clip", [False, True])
 @pytest.mark.parametrize("eps", [0.02, 0.15])
 @pytest.mark.parametrize("name", CERTIFIERS)
-@pytest.mark.parametrize(("make", "in_shape"), [NETS["conv"], NETS["pool"]], ids=["conv", "pool"])
+@pytest.mark.parametrize(
+    ("make", "in_shape"), [NETS["conv"], NETS["pool"], NETS["chain"]], ids=["conv", "pool", "chain"]
+)
 def test_equal_to_the_dense_reference(make, in_shape, name, eps, clip):
     for seed in range(2):
         net, x = make(seed), points(in_shape, 3, seed)

@@ -50,13 +50,14 @@ def test_two_convolutions_without_relu_between():
     torch.manual_seed(0)
     first, second = Conv(1, 2, (3, 3), padding=(1, 1, 1, 1)).double(), Conv(2, 1, (3, 3), padding=(1, 1, 1, 1)).double()
     nn.init.normal_(first.bias)
-    x = torch.rand(1, 1, 4, 4, dtype=torch.float64)
-    top = Patches.identity((1, 4, 4), slice(0, 4), x)
-    middle = top.through(second, (2, 4, 4))
-    offset = middle.dot(first.offset().expand(1, 2, 4, 4))
-    bottom = middle.through(first, (1, 4, 4))
+    x = torch.rand(1, 1, 6, 6, dtype=torch.float64)
+    top = Patches.identity((1, 6, 6), slice(0, 6), x)
+    middle = top.through(second, (2, 6, 6))
+    offset = middle.dot(first.offset().expand(1, 2, 6, 6))
+    bottom = middle.through(first, (1, 6, 6))
+    assert isinstance(bottom, Patches)
     total = bottom.dot(x) + offset
-    torch.testing.assert_close(total.reshape(4, 4), second(first(x))[0, 0] - second.bias)
+    torch.testing.assert_close(total.reshape(6, 6), second(first(x))[0, 0] - second.bias)
 
 
 def test_sums_of_patches_stay_patches_where_they_fit():

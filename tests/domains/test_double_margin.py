@@ -65,7 +65,7 @@ def printed(net, x, eps, variant="both"):
     return (z, s, v) if variant != "interval" else (z, lower, upper, v)
 
 
-@pytest.mark.parametrize("name", ["conv", "pool"])
+@pytest.mark.parametrize("name", ["conv", "pool", "chain"])
 @pytest.mark.parametrize("eps", [0.01, 0.3])
 def test_equal_to_the_printed_equations(name, eps):
     make, shape = NETS[name]
@@ -76,7 +76,7 @@ def test_equal_to_the_printed_equations(name, eps):
             torch.testing.assert_close(got, expected)
 
 
-@pytest.mark.parametrize("name", ["conv", "pool"])
+@pytest.mark.parametrize("name", ["conv", "pool", "chain"])
 def test_variation_1_has_s_only(name):
     make, shape = NETS[name]
     net, x = make(0, torch.float64), torch.rand(4, *shape, dtype=torch.float64)
@@ -88,7 +88,7 @@ def test_variation_1_has_s_only(name):
     torch.testing.assert_close(upper, z + s)
 
 
-@pytest.mark.parametrize("name", ["conv", "pool"])
+@pytest.mark.parametrize("name", ["conv", "pool", "chain"])
 def test_variation_2_puts_v_around_the_interval_bounds(name):
     make, shape = NETS[name]
     net, x = make(0, torch.float64), torch.rand(4, *shape, dtype=torch.float64)

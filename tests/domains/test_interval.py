@@ -8,7 +8,7 @@ from dmcore.errors import UserError
 
 
 @pytest.mark.parametrize("clip", [False, True])
-@pytest.mark.parametrize("name", ["conv", "pool"])
+@pytest.mark.parametrize("name", ["conv", "pool", "chain"])
 def test_equal_to_the_dense_reference(name, clip):
     make, shape = NETS[name]
     torch.manual_seed(0)
