@@ -152,9 +152,14 @@ def model_spec(
         eps: ε_train's id (``0.3``, ``8_255``), or ``none``.
 
     Raises:
-        UserError: the schedule says nothing of this data set.
+        UserError: ε given to a method that has none, missing for one that needs it, or not written as its id; the
+            schedule says nothing of this data set.
     """
     entry = config["methods"][method]
+    if needs_eps(entry) == (eps == "none"):
+        raise UserError(f"the method '{method}' " + ("needs an ε_train" if eps == "none" else "takes ε_train 'none'"))
+    if eps != "none" and Eps.parse(eps).id != eps:
+        raise UserError(f"ε_train '{eps}' is written '{Eps.parse(eps).id}' in paths")
     terms = tuple(Term(t["kind"], float(t["weight"]), t.get("ramp", False), _options(t)) for t in entry["regularizers"])
     data = config["datasets"][dataset]
     return ModelSpec(

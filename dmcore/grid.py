@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dmcore.config import eps_id, model_spec, needs_eps
+from dmcore.config import eps_id, model_spec
 from dmcore.eps import Eps
 from dmcore.errors import UserError, nearest
 from dmcore.registries import certifier as certifiers
@@ -142,6 +142,4 @@ def find_model(config: Mapping[str, Any], path: str) -> ModelSpec:
     for name, section in ((schedule, "schedules"), (dataset, "datasets"), (arch, "architectures"), (method, "methods")):
         if name not in config[section]:
             raise UserError(f"'{path}': '{name}' is not in the config's {section}: {nearest(name, config[section])}")
-    if needs_eps(config["methods"][method]) == (eps == "none"):
-        raise UserError(f"'{path}': the method '{method}' " + ("needs an ε" if eps == "none" else "takes ε 'none'"))
-    return model_spec(config, schedule, dataset, arch, method, eps if eps == "none" else eps_id(eps), int(seed[4:]))
+    return model_spec(config, schedule, dataset, arch, method, eps, int(seed[4:]))

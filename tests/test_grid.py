@@ -96,9 +96,10 @@ def test_an_exhibit_is_resolved_to_plain_data():
         ("demo/mnist/small/dm/0.3/0", "is not of the form"),
         ("dmo/mnist/small/dm/0.3/seed0", "did you mean 'demo'?"),
         ("demo/mnist/small/dmm/0.3/seed0", "did you mean 'dm'?"),
-        ("demo/mnist/small/dm/none/seed0", "'dm' needs an ε"),
-        ("demo/mnist/small/normal/0.3/seed0", "'normal' takes ε 'none'"),
+        ("demo/mnist/small/dm/none/seed0", "'dm' needs an ε_train"),
+        ("demo/mnist/small/normal/0.3/seed0", "'normal' takes ε_train 'none'"),
         ("demo/mnist/small/dm/-1/seed0", "is not a radius"),
+        ("demo/mnist/small/dm/0.30/seed0", "'0.30' is written '0.3' in paths"),
     ],
 )
 def test_a_model_path_that_is_none(path, message):

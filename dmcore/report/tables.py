@@ -128,11 +128,10 @@ def _mark_best(rows: list[Row]) -> list[Row]:
 
 def _finding(panel: Mapping[str, Any], rows: list[Row]) -> str:
     """What the panel's two compared methods show at its largest ε, computed from the records."""
-    labels = {row["method"]: row["label"] for row in panel["rows"]}
-    by_label = {row.label: row for row in rows}
+    by_method = {entry["method"]: row for entry, row in zip(panel["rows"], rows, strict=True)}  # the last row of each
     eps = max(panel["eps_cert"], key=lambda e: Eps.parse(e))
     at = panel["eps_cert"].index(eps)
-    first, second = ((labels[m], by_label[labels[m]].values[at]) for m in panel["compare"])
+    first, second = ((by_method[m].label, by_method[m].values[at]) for m in panel["compare"])
     if first[1].share is None or second[1].share is None:
         return f"At ε = {Eps.parse(eps).label}: not run."
     parts = []

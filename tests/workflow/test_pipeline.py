@@ -168,6 +168,14 @@ def test_a_bad_config_is_refused_before_anything_starts(pipeline, change, messag
     assert "Traceback" not in output
 
 
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [("dm/none", "the method 'dm' needs an ε_train"), ("dm/0.10", "ε_train '0.10' is written '0.1' in paths")],
+)
+def test_a_path_that_no_config_means_is_refused(pipeline, model, message):
+    assert message in pipeline.run("-n", f"results/demo/mnist/small/{model}/seed0/training.json", ok=False)
+
+
 def test_a_failed_job_says_why_and_keeps_the_rest(tmp_path):
     broken = Pipeline(tmp_path / "broken")
     (broken.folder / "resources").unlink()

@@ -9,10 +9,10 @@ from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, workflow.basedir)
 
-from dmcore.config import check_config, model_spec
+from dmcore.config import check_config
 from dmcore.eps import ID_PATTERN
 from dmcore.errors import UserError
-from dmcore.grid import Grid, exhibit_spec
+from dmcore.grid import Grid, exhibit_spec, find_model
 from dmcore.registries import certifier
 from dmcore.source import code_hash
 
@@ -52,8 +52,10 @@ wildcard_constraints:
 
 def spec_of(wildcards):
     """A model's specification as JSON: the parameter whose change retrains this model and no other."""
-    w = wildcards
-    spec = model_spec(config, w.schedule, w.dataset, w.arch, w.method, w.eps_train, int(w.seed))
+    try:
+        spec = find_model(config, RUN.format(**wildcards))
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
     return json.dumps(spec.to_dict())
 
 
