@@ -38,10 +38,11 @@ class WorstCase(Regularizer):
         lower, upper = self._domain.bounds(state)
         if isinstance(state, Margins):
             batch.logits = state.z
-        label = F.one_hot(batch.y, upper.shape[1]).bool()
-        batch.worst_logits = worst = upper.where(~label, lower)
+        y = batch.y[:, None]
+        own = lower.gather(1, y)
+        batch.worst_logits = worst = upper.scatter(1, y, own)
         if self.form == "literal":
-            bound = (upper.logsumexp(1) - lower[label]).mean()
+            bound = (upper.logsumexp(1) - own[:, 0]).mean()
         else:
             bound = F.cross_entropy(worst, batch.y)
         return bound - batch.clean_loss
