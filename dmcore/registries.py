@@ -5,21 +5,21 @@ Here and not in the packages themselves, so that a config can be checked without
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from dmcore.registry import Registry
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+architecture: Registry[Callable[..., None]] = Registry("architecture", "dmcore.nets")
+"""``build(builder, num_classes)`` appends a network's layers."""
 
-    from dmcore.certifiers import Certifier
-    from dmcore.data.reader import Reader
-    from dmcore.domains import Domain
-    from dmcore.nets.architectures import Builder
-    from dmcore.regularizers import Regularizer
+certifier: Registry[type] = Registry("certifier", "dmcore.certifiers")
+"""A :class:`dmcore.certifiers.Certifier`."""
 
-architecture: Registry[Callable[[Builder, int], None]] = Registry("architecture", "dmcore.nets")
-certifier: Registry[type[Certifier]] = Registry("certifier", "dmcore.certifiers")
-forward_domain: Registry[type[Domain]] = Registry("forward_domain", "dmcore.domains")
-reader: Registry[Reader] = Registry("reader", "dmcore.data")
-regularizer: Registry[type[Regularizer]] = Registry("regularizer", "dmcore.regularizers")
+forward_domain: Registry[type] = Registry("forward_domain", "dmcore.domains")
+"""A :class:`dmcore.domains.Domain`."""
+
+reader: Registry[Callable[..., dict]] = Registry("reader", "dmcore.data")
+"""``read(folder, pinned)``: train_x, test_x (N, C, H, W) and train_y, test_y (N,), all uint8; checks the hashes."""
+
+regularizer: Registry[type] = Registry("regularizer", "dmcore.regularizers")
+"""A :class:`dmcore.regularizers.Regularizer`."""

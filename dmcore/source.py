@@ -44,12 +44,7 @@ def _files(module: str) -> list[Path]:
 
 def _imports(path: Path) -> set[str]:
     names: set[str] = set()
-    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
-    for_types = [n for n in ast.walk(tree) if isinstance(n, ast.If) and getattr(n.test, "id", "") == "TYPE_CHECKING"]
-    skipped = {id(node) for block in for_types for node in ast.walk(block)}
-    for node in ast.walk(tree):
-        if id(node) in skipped:
-            continue
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:

@@ -41,8 +41,6 @@ class WorstCase(Regularizer):
         y = batch.y[:, None]
         own = lower.gather(1, y)
         batch.worst_logits = worst = upper.scatter(1, y, own)
-        if self.form == "literal":
-            bound = (upper.logsumexp(1) - own[:, 0]).mean()
-        else:
-            bound = F.cross_entropy(worst, batch.y)
+        literal = self.form == "literal"
+        bound = (upper.logsumexp(1) - own[:, 0]).mean() if literal else F.cross_entropy(worst, batch.y)
         return bound - batch.clean_loss

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -109,21 +109,14 @@ def _mark_best(rows: list[Row]) -> list[Row]:
     """Marks the largest value of each column, ties included, leaving out the baselines and columns that are all 0."""
     columns = zip(*(row.values for row in rows if not row.baseline), strict=True)
     best = [max((v.share for v in column if v.share is not None), default=0.0) for column in columns]
-    return [
-        row
-        if row.baseline
-        else Row(
-            row.label,
-            row.eps_train,
-            row.seconds,
-            [
-                Value(v.share, v.points, v.with_std, best=v.share is not None and v.share == top > 0)
-                for v, top in zip(row.values, best, strict=True)
-            ],
-            row.baseline,
-        )
-        for row in rows
-    ]
+
+    def marked(row: Row) -> Row:
+        values = [
+            replace(v, best=v.share is not None and v.share == t > 0) for v, t in zip(row.values, best, strict=True)
+        ]
+        return replace(row, values=values)
+
+    return [row if row.baseline else marked(row) for row in rows]
 
 
 def _finding(panel: Mapping[str, Any], rows: list[Row]) -> str:
