@@ -1,3 +1,4 @@
+# Trainings go before certifications, so that none is left to run alone at the end.
 rule train:
     input:
         DATA,
@@ -8,6 +9,7 @@ rule train:
         f"logs/train/{RUN}.log",
     benchmark:
         f"logs/benchmarks/train/{RUN}.tsv"
+    priority: 10
     conda:
         "../../envs/compute.yaml"
     threads: 1
