@@ -72,7 +72,16 @@ def residual_net(seed, dtype=torch.float32):
     return net.to(dtype)
 
 
+def rows_net(seed, dtype=torch.float32):
+    """Fully connected layers on each row of a (B, H, W) input: nodes of two axes."""
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(6, 3)).to(
+        dtype
+    )
+
+
 NETS = {
+    "rows": (rows_net, (2, 4)),
     "conv": (conv_net, (2, 5, 5)),
     "pool": (pool_net, (1, 8, 7)),
     "chain": (chain_net, (1, 6, 6)),

@@ -35,6 +35,7 @@ def certify_job(
     indices = test_points(len(images.test), points, points_seed)
     x = images.test.x[indices].to(device).float().div(255)
     y = images.test.y[indices].to(device)
+    made = provenance(device)
     radii = [Eps.parse(e) for e in eps_ids]  # a bad one is refused before any work
     for eps in progress(radii, len(radii), f"{spec.path} {certifier}"):
         started = time.perf_counter()
@@ -55,7 +56,7 @@ def certify_job(
                 "certified_accuracy": sum(certified) / points,
                 "seconds": round(time.perf_counter() - started, 3),
                 "data": images.info,
-                "provenance": provenance(device),
+                "provenance": made,
                 "indices": indices,
                 "labels": y.tolist(),
                 "predicted": verdicts.predicted.tolist(),

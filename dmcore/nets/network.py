@@ -93,10 +93,12 @@ def as_network(net: nn.Module) -> Network:
     Raises:
         UserError: names the layer that no domain knows how to pass.
     """
+    known = isinstance(net, Network | nn.Sequential)
+    if not known or type(net).forward not in (Network.forward, nn.Sequential.forward):
+        raise UserError(f"cannot bound a {type(net).__name__}: pass a dmcore network or a plain torch.nn.Sequential")
     if isinstance(net, Network):
         return net
-    if not isinstance(net, nn.Sequential):
-        raise UserError(f"cannot bound a {type(net).__name__}: pass a dmcore network or a torch.nn.Sequential")
+    _refuse_hooks("the network", net)
     graph = Network()
     for name, module in _leaves(net, prefix=""):
         layer = _convert(name, module)
@@ -108,11 +110,21 @@ def as_network(net: nn.Module) -> Network:
 
 
 def _leaves(net: nn.Sequential, prefix: str) -> Iterator[tuple[str, nn.Module]]:
-    for name, module in net.named_children():
-        if isinstance(module, nn.Sequential):
+    # Not named_children(): that skips a module that stands in the Sequential twice, as one nn.ReLU() often does.
+    for name, module in net._modules.items():
+        if module._forward_hooks or module._forward_pre_hooks:
+            raise UserError(
+                f"layer {prefix}{name} ({type(module).__name__}) has hooks, which may change what it computes"
+            )
+        if isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward:
             yield from _leaves(module, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", module
+
+
+def _refuse_hooks(what: str, module: nn.Module) -> None:
+    if module._forward_hooks or module._forward_pre_hooks:
+        raise UserError(f"{what} ({type(module).__name__}) has hooks, which may change what it computes")
 
 
 def _convert(name: str, module: nn.Module) -> nn.Module | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ def collect(results: Path, schedule: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Reads all training and certification records of a schedule.
 
     Returns:
-        (training, certified), sorted, one line a model and one a cell.
+        (training, certified), sorted, one line a model and one a cell. Cells of weights that the model no longer has
+        are left out.
 
     Raises:
         UserError: a record that cannot be read, or is of another model than its folder says.
@@ -38,8 +40,12 @@ def collect(results: Path, schedule: str) -> tuple[pd.DataFrame, pd.DataFrame]:
         training.append(
             _model(model) | {key: record[key] for key in ("seconds", "test_accuracy", "parameters")} | _origin(record)
         )
-        for cell in sorted(path.parent.glob("certify/*/*/n*/*.json")):
-            certified.append(_model(model) | _cell(_read(cell, model)))
+        for path_of_cell in sorted(path.parent.glob("certify/*/*/n*/*.json")):
+            cell = _read(path_of_cell, model)
+            if cell["model_sha256"] == record["model_sha256"]:
+                certified.append(_model(model) | _cell(cell))
+            else:
+                print(f"{path_of_cell}: left out, it is of other weights than the model's", file=sys.stderr)
     return _frame(training, TRAINING_COLUMNS), _frame(certified, CERTIFIED_COLUMNS)
 
 

@@ -35,7 +35,7 @@ def test_registry_has_exactly_these():
 @pytest.mark.parametrize("eps", [0.02, 0.15])
 @pytest.mark.parametrize("name", CERTIFIERS)
 @pytest.mark.parametrize(
-    ("make", "in_shape"), [NETS["conv"], NETS["pool"], NETS["chain"]], ids=["conv", "pool", "chain"]
+    ("make", "in_shape"), [NETS[n] for n in ("conv", "pool", "chain", "rows")], ids=["conv", "pool", "chain", "rows"]
 )
 def test_equal_to_the_dense_reference(make, in_shape, name, eps, clip):
     for seed in range(2):

@@ -38,6 +38,35 @@ def test_what_cannot_be_bounded_is_named(net, message):
     assert message in str(error.value)
 
 
+def test_one_module_that_stands_twice_counts_twice():
+    relu, linear = nn.ReLU(), nn.Linear(4, 4)
+    net = nn.Sequential(nn.Linear(3, 4), relu, linear, relu, linear, relu, nn.Linear(4, 2))
+    x = torch.randn(50, 3)
+    assert len(list(as_network(net).nodes())) == 7
+    torch.testing.assert_close(as_network(net)(x), net(x))
+
+
+def test_a_sequential_with_a_forward_of_its_own_is_refused():
+    class Odd(nn.Sequential):
+        def forward(self, x):
+            return -super().forward(x)
+
+    for net in (Odd(nn.Linear(2, 2)), nn.Sequential(Odd(nn.Linear(2, 2)))):
+        with pytest.raises(UserError, match="Odd"):
+            as_network(net)
+
+
+def test_a_layer_with_hooks_is_refused():
+    net = nn.Sequential(nn.Linear(2, 2))
+    net[0].register_forward_hook(lambda module, inputs, output: -output)
+    with pytest.raises(UserError, match=r"layer 0 \(Linear\) has hooks"):
+        as_network(net)
+    whole = nn.Sequential(nn.Linear(2, 2))
+    whole.register_forward_pre_hook(lambda module, inputs: -inputs[0])
+    with pytest.raises(UserError, match=r"the network \(Sequential\) has hooks"):
+        as_network(whole)
+
+
 def test_a_subclass_of_a_known_layer_is_refused():
     """Its forward may do anything."""
 

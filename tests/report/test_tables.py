@@ -7,6 +7,7 @@ import pytest
 from results_folder import COUNTS, EXHIBIT, write_results
 
 from dmcore.errors import UserError
+from dmcore.files import write_json
 from dmcore.report.records import collect, read_records, write_records
 from dmcore.report.render import html, latex, markdown, plain, write_table
 from dmcore.report.tables import build_table
@@ -143,6 +144,15 @@ def test_a_record_of_another_model_is_refused(tmp_path):
     path.write_text(json.dumps(record))
     with pytest.raises(UserError, match=r"0\.3\.json is not a record of demo/mnist/small/dm/0\.3/seed0"):
         collect(tmp_path, "demo")
+
+
+def test_a_cell_of_weights_that_are_gone_is_left_out(tmp_path, capsys):
+    write_results(tmp_path, COUNTS)
+    path = tmp_path / "demo/mnist/small/dm/0.3/seed0/certify/cnn-cert-relu/linf/n200/0.3.json"
+    write_json(path, json.loads(path.read_text()) | {"model_sha256": "older"})
+    _, certified = collect(tmp_path, "demo")
+    assert len(certified) == 17
+    assert "0.3.json: left out" in capsys.readouterr().err
 
 
 def test_a_truncated_record_is_named(tmp_path):

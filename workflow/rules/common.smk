@@ -46,8 +46,8 @@ wildcard_constraints:
     norm=r"l[a-z0-9]+",
     points=r"\d+",
     eps=ID_PATTERN,
-    table=r"table\w+",
-    figure=r"figure\w+",
+    table="|".join(sorted({name for grid in GRIDS.values() for name in grid.exhibits("tables")})),
+    figure="|".join(sorted({name for grid in GRIDS.values() for name in grid.exhibits("figures")})),
 
 
 def spec_of(wildcards):

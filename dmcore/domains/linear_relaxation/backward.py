@@ -109,7 +109,7 @@ class LinearRelaxation(RuleTable):
             else:
                 start = rows.stop
         lower, upper = (torch.cat(side, dim=2 if spatial else 1) for side in zip(*parts, strict=True))
-        return Box.between(lower, upper)
+        return Box.between(lower.reshape(-1, *shape), upper.reshape(-1, *shape))
 
     def _part(self, index: int, rows: slice) -> tuple[Tensor, Tensor]:
         """(lower, upper) of some rows of a (C, H, W) node, or of some entries of a flat one."""
