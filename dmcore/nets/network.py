@@ -112,10 +112,7 @@ def as_network(net: nn.Module) -> Network:
 def _leaves(net: nn.Sequential, prefix: str) -> Iterator[tuple[str, nn.Module]]:
     # Not named_children(): that skips a module that stands in the Sequential twice, as one nn.ReLU() often does.
     for name, module in net._modules.items():
-        if module._forward_hooks or module._forward_pre_hooks:
-            raise UserError(
-                f"layer {prefix}{name} ({type(module).__name__}) has hooks, which may change what it computes"
-            )
+        _refuse_hooks(f"layer {prefix}{name}", module)
         if isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward:
             yield from _leaves(module, f"{prefix}{name}.")
         else:
