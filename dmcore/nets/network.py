@@ -120,7 +120,7 @@ def _leaves(net: nn.Sequential, prefix: str) -> Iterator[tuple[str, nn.Module]]:
 
 
 def _refuse_hooks(what: str, module: nn.Module) -> None:
-    if module._forward_hooks or module._forward_pre_hooks:
+    if module._forward_hooks or module._forward_pre_hooks or "forward" in vars(module):
         raise UserError(f"{what} ({type(module).__name__}) has hooks, which may change what it computes")
 
 

@@ -61,6 +61,10 @@ def test_a_layer_with_hooks_is_refused():
     net[0].register_forward_hook(lambda module, inputs, output: -output)
     with pytest.raises(UserError, match=r"layer 0 \(Linear\) has hooks"):
         as_network(net)
+    replaced = nn.Sequential(nn.Linear(2, 2))
+    replaced[0].forward = lambda x: -x
+    with pytest.raises(UserError, match=r"layer 0 \(Linear\) has hooks"):
+        as_network(replaced)
     whole = nn.Sequential(nn.Linear(2, 2))
     whole.register_forward_pre_hook(lambda module, inputs: -inputs[0])
     with pytest.raises(UserError, match=r"the network \(Sequential\) has hooks"):
