@@ -6,8 +6,20 @@ therefore one class here and works in every domain; a layer of a new kind regist
 (``Interval.passes(MyLayer)``), which can stand in the layer's own file.
 """
 
-from dmcore.layers.affine import Affine, Conv, Linear, Normalize
+from dmcore.layers.affine import Affine, Conv, Diagonal, Linear, Normalize, Scale
 from dmcore.layers.nonlinear import MaxPool, Nonlinear, ReLU
 from dmcore.layers.structure import Flatten, Sum
 
-__all__ = ["Affine", "Conv", "Flatten", "Linear", "MaxPool", "Nonlinear", "Normalize", "ReLU", "Sum"]
+__all__ = [
+    "Affine",
+    "Conv",
+    "Diagonal",
+    "Flatten",
+    "Linear",
+    "MaxPool",
+    "Nonlinear",
+    "Normalize",
+    "ReLU",
+    "Scale",
+    "Sum",
+]

@@ -1,4 +1,4 @@
-"""Affine layers ``y = W x + b``: convolution, fully connected, channel normalisation."""
+"""Affine layers ``y = W x + b``: convolution, fully connected, channel normalisation, fixed factors."""
 
 from __future__ import annotations
 
@@ -147,7 +147,14 @@ class Linear(Affine):
         return f"{self.weight.shape[1]}, {self.weight.shape[0]}"
 
 
-class Normalize(Affine):
+class Diagonal(Affine):
+    """Each output is its own input times a factor, plus an offset: Wᵀ is W."""
+
+    def transpose(self, g: Tensor, in_shape: Sequence[int]) -> Tensor:
+        return self.linear(g)
+
+
+class Normalize(Diagonal):
     """Fixed channel normalisation ``(x − mean) / std``, inside the network so that every ε stays in pixel scale."""
 
     mean: Tensor
@@ -164,8 +171,31 @@ class Normalize(Affine):
     def magnitude(self, r: Tensor) -> Tensor:
         return r / self.std
 
-    def transpose(self, g: Tensor, in_shape: Sequence[int]) -> Tensor:
-        return g / self.std
-
     def offset(self) -> Tensor:
         return -self.mean / self.std
+
+
+class Scale(Diagonal):
+    """``factor ⊙ x`` with a fixed factor for each entry: the masks of pruned ReLUs.
+
+    Args:
+        factor: of the node's shape, without the batch axis.
+    """
+
+    factor: Tensor
+
+    def __init__(self, factor: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("factor", factor)
+
+    def linear(self, x: Tensor) -> Tensor:
+        return x * self.factor
+
+    def magnitude(self, r: Tensor) -> Tensor:
+        return r * self.factor.abs()
+
+    def offset(self) -> None:
+        return None
+
+    def extra_repr(self) -> str:
+        return f"{tuple(self.factor.shape)}"

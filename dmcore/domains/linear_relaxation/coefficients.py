@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dmcore.layers import Affine, Conv, Normalize
+from dmcore.layers import Affine, Conv, Diagonal
 from dmcore.nets.network import Shape
 
 UNROLLED = 1024  # largest patch (C·kh·kw) whose transposed convolution is written out as a matrix
@@ -158,7 +158,7 @@ class Patches:
 
     def through(self, layer: Affine, in_shape: Shape) -> Dense | Patches:
         """A W: the same linear forms over the affine layer's input."""
-        if isinstance(layer, Normalize):
+        if isinstance(layer, Diagonal):
             scale = layer.linear(torch.ones(1, *in_shape, dtype=self.data.dtype, device=self.data.device))
             return self.times(scale)
         if not isinstance(layer, Conv):
