@@ -84,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
         "info", _info, "Print versions, devices and what is registered; or what a model file says of itself."
     )
     info.add_argument("model", type=Path, nargs="?", help="weights from `train`")
+    info.add_argument("--architectures", action="store_true", help="print every architecture, layer by layer")
     return parser
 
 
@@ -179,10 +180,14 @@ def _info(args: argparse.Namespace) -> None:
     import torch
 
     from dmcore.checkpoint import load_model
+    from dmcore.describe import architectures_page
     from dmcore.device import choose_device
     from dmcore.provenance import provenance
     from dmcore.registries import architecture, certifier, forward_domain, regularizer
 
+    if args.architectures:
+        print(architectures_page(), end="")
+        return
     if args.model is not None:
         net, spec, weights = load_model(args.model)
         print(f"{spec.path}\nweights sha256 {weights}\nspec {json.dumps(spec.to_dict())}\n{net}")

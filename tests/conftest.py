@@ -3,7 +3,8 @@ import torch
 from torch import nn
 
 from dmcore.layers import Conv, Flatten, Linear, ReLU, Sum
-from dmcore.nets import Network
+from dmcore.nets import Network, as_network, build_net
+from dmcore.nets.pruning import prune_relus
 
 
 def conv_net(seed, dtype=torch.float32):
@@ -80,12 +81,57 @@ def rows_net(seed, dtype=torch.float32):
     )
 
 
+def ensemble_net(seed, dtype=torch.float32):
+    """Two members behind one normalisation."""
+    torch.manual_seed(seed)
+    net = build_net("pureconv", (1, 7, 7), 3, [0.4], [0.5], members=2)
+    for p in net.parameters():
+        if p.ndim == 1:
+            nn.init.normal_(p, std=0.1)
+    return net.to(dtype)
+
+
+def relu_masks(net, in_shape, seed):
+    """A third of the ReLUs positive, a third negative, at random."""
+    generator = torch.Generator().manual_seed(seed)
+    shapes = net.shapes(torch.zeros(1, *in_shape))
+    kinds = {
+        node.index: torch.randint(3, shapes[node.index], generator=generator)
+        for node in net.nodes()
+        if isinstance(node.layer, ReLU)
+    }
+    return {n: kind == 0 for n, kind in kinds.items()}, {n: kind == 1 for n, kind in kinds.items()}
+
+
+def plain_net(seed):
+    """What :func:`pruned_net` prunes: convolutions and two fully connected layers."""
+    torch.manual_seed(seed)
+    return nn.Sequential(
+        nn.Conv2d(1, 3, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(3, 2, 2, stride=2),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(18, 5),
+        nn.ReLU(),
+        nn.Linear(5, 3),
+    )
+
+
+def pruned_net(seed, dtype=torch.float32):
+    """Two thirds of the ReLUs replaced, half of them by the identity and half by zero."""
+    net = as_network(plain_net(seed))
+    return prune_relus(net, *relu_masks(net, (1, 6, 6), seed)).to(dtype)
+
+
 NETS = {
     "rows": (rows_net, (2, 4)),
     "conv": (conv_net, (2, 5, 5)),
     "pool": (pool_net, (1, 8, 7)),
     "chain": (chain_net, (1, 6, 6)),
     "residual": (residual_net, (1, 5, 5)),
+    "ensemble": (ensemble_net, (1, 7, 7)),
+    "pruned": (pruned_net, (1, 6, 6)),
 }
 
 

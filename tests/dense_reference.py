@@ -8,14 +8,27 @@ import torch
 from torch import nn
 
 
+class PrunedReLU(nn.Module):
+    """A layer with ReLUs only where ``keep``; else the identity where ``passed``, and 0 elsewhere."""
+
+    def __init__(self, keep, passed):
+        super().__init__()
+        self.keep, self.passed = keep, passed
+
+
 def matrices(net, in_shape):
-    """The layers of a plain Sequential as ("affine", M, b), ("relu",), ("pool", windows) on flat vectors."""
+    """The layers of a plain Sequential as steps on flat vectors.
+
+    ("affine", M, b), ("relu",), ("pruned", keep, passed), ("pool", windows).
+    """
     steps, shape = [], tuple(in_shape)
     for layer in net:
         if isinstance(layer, nn.Flatten):
             shape = (int(np.prod(shape)),)
         elif isinstance(layer, nn.ReLU):
             steps.append(("relu",))
+        elif isinstance(layer, PrunedReLU):
+            steps.append(("pruned", layer.keep.flatten().numpy(), layer.passed.flatten().numpy()))
         elif isinstance(layer, nn.MaxPool2d):
             windows, shape = _windows(layer, shape)
             steps.append(("pool", windows))
@@ -65,21 +78,35 @@ def interval(steps, x, eps, clip=False):
             bounds.append((plus @ low + minus @ high + step[2], plus @ high + minus @ low + step[2]))
         elif step[0] == "relu":
             bounds.append((np.maximum(low, 0), np.maximum(high, 0)))
+        elif step[0] == "pruned":
+            bounds.append(tuple(np.where(step[1], np.maximum(v, 0), np.where(step[2], v, 0)) for v in (low, high)))
         else:
             bounds.append(tuple(np.array([v[w].max() for w in step[1]]) for v in (low, high)))
     return bounds
 
 
 def margins_ibp(steps, x, y, eps, clip=False):
-    """Margins' lower bounds: the last affine steps' rows subtracted, then interval arithmetic."""
+    """Margins' lower bounds: rows through what is linear at the end, then interval arithmetic.
+
+    Pruned ReLUs are left behind at their intervals, except for those that are the identity.
+    """
     last = len(steps)
     rows = np.eye(len(steps[-1][1]))
     rows, constant = rows[y] - rows, 0.0
-    while last and steps[last - 1][0] == "affine":
+    bounds = interval(steps, x, eps, clip)
+    while last and steps[last - 1][0] in ("affine", "pruned"):
         last -= 1
-        rows, constant = rows @ steps[last][1], constant + rows @ steps[last][2]
-    low, high = interval(steps[:last], x, eps, clip)[-1]
-    return np.maximum(rows, 0) @ low + np.minimum(rows, 0) @ high + constant
+        if steps[last][0] == "affine":
+            rows, constant = rows @ steps[last][1], constant + rows @ steps[last][2]
+        else:
+            _, keep, passed = steps[last]
+            constant = constant + _concretised(rows * keep, *bounds[last + 1])
+            rows = rows * passed
+    return _concretised(rows, *bounds[last]) + constant
+
+
+def _concretised(rows, low, high):
+    return np.maximum(rows, 0) @ low + np.minimum(rows, 0) @ high
 
 
 def margins_linear(steps, x, y, eps, slope, clip=False):
@@ -110,9 +137,10 @@ def _lower(steps, a, low, high, before, slope):
             a = a @ step[1]
             continue
         low_z, up_z = before[i]
-        if step[0] == "relu":
-            new = np.zeros_like(a)
-            for j in np.nonzero(a)[0]:
+        if step[0] in ("relu", "pruned"):
+            keep, passed = step[1:] if step[0] == "pruned" else (np.ones(len(a), bool), np.zeros(len(a), bool))
+            new = a * passed
+            for j in np.nonzero(a * keep)[0]:
                 if low_z[j] >= 0:
                     new[j] = a[j]
                 elif up_z[j] > 0:

@@ -5,8 +5,9 @@ import torch
 from torch import nn
 
 from dmcore.domains.linear_relaxation.coefficients import Dense, Patches
-from dmcore.layers import Conv, Normalize
+from dmcore.layers import Conv, Normalize, Scale
 
+SHAPE = (2, 7, 6)
 GEOMETRIES = {
     "plain": [Conv(2, 3, (3, 3))],
     "strided, uneven padding": [Conv(2, 3, (4, 3), (2, 1), (1, 2, 0, 2)), Conv(3, 2, (2, 2), (1, 2), (0, 1, 1, 0))],
@@ -14,8 +15,12 @@ GEOMETRIES = {
     "grouped, dilated": [Conv(2, 4, (2, 2), groups=2, padding=(1, 1, 1, 1)), Conv(4, 2, (2, 2), dilation=(2, 2))],
     "window outgrows the image": [Conv(2, 3, (5, 5), padding=(2, 2, 2, 2)), Conv(3, 2, (5, 5), padding=(2, 2, 2, 2))],
     "normalised": [Normalize([0.5, 0.1], [0.2, 2.0]), Conv(2, 3, (3, 3), padding=(1, 1, 1, 1))],
+    "masked": [
+        Scale(torch.linspace(-1, 2, 84).reshape(SHAPE)),
+        Conv(2, 3, (3, 3), padding=(1, 1, 1, 1)),
+        Scale((torch.arange(126) % 2).float().reshape(3, 7, 6)),
+    ],
 }
-SHAPE = (2, 7, 6)
 
 
 @pytest.mark.parametrize("name", sorted(GEOMETRIES))
@@ -70,3 +75,14 @@ def test_sums_of_patches_stay_patches_where_they_fit():
     mixed = one + wide
     assert isinstance(mixed, Dense)
     torch.testing.assert_close(mixed.dot(x), one.dot(x) + wide.dot(x))
+
+
+def test_a_diagonal_layer_leaves_patches_as_small_as_they_are():
+    scale = Scale(torch.rand(2, 5, 5, dtype=torch.float64) - 0.5)
+    conv = Conv(2, 2, (3, 3), padding=(1, 1, 1, 1)).double()
+    x = torch.rand(1, 2, 5, 5, dtype=torch.float64)
+    wide = Patches.identity((2, 5, 5), slice(0, 5), x).through(conv, (2, 5, 5))
+    scaled = wide.through(scale, (2, 5, 5))
+    assert isinstance(scaled, Patches)
+    assert scaled.data.shape[-1] == wide.data.shape[-1]
+    torch.testing.assert_close(scaled.dot(x), wide.dot(scale.factor * x))

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from dmcore.layers import Conv, Linear, Normalize
+from dmcore.layers import Conv, Linear, Normalize, Scale
 from dmcore.layers.affine import same_padding
 from dmcore.nets import as_network
 
@@ -16,6 +16,8 @@ LAYERS = {
     "conv, no bias": (lambda: Conv(1, 2, (1, 1), bias=False), (1, 3, 3)),
     "linear": (lambda: Linear(7, 4), (7,)),
     "normalize": (lambda: Normalize([0.1, 0.5], [0.2, 3.0]), (2, 3, 4)),
+    "scale": (lambda: Scale(torch.tensor([[[1.0, -2.0, 0.0], [0.5, 0.0, 1.0]]])), (1, 2, 3)),
+    "scale, flat": (lambda: Scale(torch.tensor([1.0, 0.0, -0.5, 3.0])), (4,)),
 }
 
 
@@ -73,3 +75,4 @@ def test_an_l1_row_is_a_filter():
     assert Conv(2, 5, (3, 2)).weight_rows().shape == (5, 12)
     assert Linear(7, 4).weight_rows().shape == (4, 7)
     assert Normalize([0.0], [1.0]).weight_rows() is None
+    assert Scale(torch.ones(3)).weight_rows() is None

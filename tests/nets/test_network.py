@@ -4,8 +4,7 @@ from conftest import conv_net, pool_net
 from torch import nn
 
 from dmcore.errors import UserError
-from dmcore.nets import as_network, build_net
-from dmcore.registries import architecture
+from dmcore.nets import as_network
 
 
 @pytest.mark.parametrize(("make", "shape"), [(conv_net, (2, 5, 5)), (pool_net, (1, 8, 7))])
@@ -80,57 +79,3 @@ def test_a_subclass_of_a_known_layer_is_refused():
 
     with pytest.raises(UserError, match=r"layer 0 \(Odd\) cannot be bounded"):
         as_network(nn.Sequential(Odd(2, 2)))
-
-
-@pytest.mark.parametrize(
-    ("arch", "shape", "classes", "sizes", "parameters"),
-    [
-        ("small", (1, 28, 28), 10, [(16, 14, 14), (32, 14, 14), (100,), (10,)], 636_806),
-        ("small", (3, 32, 32), 43, [(16, 16, 16), (32, 16, 16), (100,), (43,)], 832_651),
-    ],
-)
-def test_architectures(arch, shape, classes, sizes, parameters):
-    net = build_net(arch, shape, classes)
-    shapes = net.shapes(torch.zeros(1, *shape))
-    affine = [shapes[n.index] for n in net.nodes() if type(n.layer).__name__ in ("Conv", "Linear")]
-    assert affine == sizes
-    assert sum(p.numel() for p in net.parameters()) == parameters
-
-
-def test_initialisation_is_normal_with_std_one_over_root_fan_in():
-    torch.manual_seed(0)
-    net = build_net("small", (1, 28, 28), 10)
-    for layer, fan_in in zip((net.layers[2], net.layers[5]), (16 * 16, 6272), strict=True):
-        assert abs(layer.weight.std().item() * fan_in**0.5 - 1) < 0.05
-        assert layer.bias.abs().max() == 0
-
-
-def test_normalisation_is_the_first_layer():
-    torch.manual_seed(0)
-    x = torch.rand(2, 3, 32, 32)
-    mean, std = [0.4914, 0.4822, 0.4465], [0.2023, 0.1994, 0.2010]
-    torch.manual_seed(1)
-    inside = build_net("small", (3, 32, 32), 10, mean, std)
-    torch.manual_seed(1)
-    outside = build_net("small", (3, 32, 32), 10)
-    scaled = (x - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
-    torch.testing.assert_close(inside(x), outside(scaled))
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("smal", (1, 28, 28), 10), "unknown architecture 'smal': did you mean 'small'?"),
-        (("small", (28, 28), 10), "need (C, H, W) ≥ 1"),
-        (("small", (1, 0, 28), 10), "need (C, H, W) ≥ 1"),
-        (("small", (1, 28, 28), 1), "at least 2 classes"),
-    ],
-)
-def test_bad_arguments_are_named(arguments, message):
-    with pytest.raises(UserError) as error:
-        build_net(*arguments)
-    assert message in str(error.value)
-
-
-def test_registry():
-    assert architecture.names() == ["small"]
