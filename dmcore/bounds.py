@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from dmcore.device import full_precision
 from dmcore.domains import Ball, DoubleMargin, Interval
 from dmcore.nets.network import as_network
+from dmcore.norms import check_radius
 
 
 @full_precision()
@@ -18,27 +19,29 @@ def interval_bounds(
     Args:
         net: a network of ours, or a plain ``nn.Sequential`` of Conv2d, Linear, ReLU, MaxPool2d, Flatten.
         x: inputs (B, C, H, W), pixels in [0, 1].
-        eps: radius ε ≥ 0 in pixel scale.
-        norm: the ball's norm; ``linf``.
-        clip_input: cut the ball to [0, 1]; sound and tighter for images.
+        eps: radius ε ≥ 0 in pixel scale; under ``l0`` how many inputs change (a channel of a pixel each).
+        norm: the ball's norm: ``linf``, ``l2``, ``l1`` or ``l0``.
+        clip_input: cut the ball to [0, 1]; sound and tighter for images, and no change for ``l0``.
 
     Returns:
         (lower, upper), each (B, K). Bounds of logits, not of margins: the difference of two of them is far looser than
         :func:`dmcore.certify.margin_bounds`.
 
     Raises:
-        UserError: a layer without a rule (named), an unknown norm, ε < 0, integer pixels.
+        UserError: a layer without a rule (named), an unknown norm, ε < 0, a fraction under ``l0``, integer pixels.
     """
     domain, graph, ball = Interval(), as_network(net), Ball(x, eps, norm, clip_input)
+    check_radius(norm, eps)
     graph.shapes(x)
     lower, upper = domain.bounds(domain.output(graph, ball))
     return lower, upper
 
 
 def double_margins(net: nn.Module, x: Tensor, eps: float, norm: str = "linf") -> tuple[Tensor, Tensor, Tensor]:
-    """Double margins at the logits (equations (7), (8)).
+    """Double margins at the logits (equations (7), (8); other norms: appendix H.1).
 
-    Args as :func:`interval_bounds`. The margins are no bounds: use them to train, never to certify.
+    Args as :func:`interval_bounds`, but ``l0`` takes fractions, as a training's ramp has them. The margins are no
+    bounds: use them to train, never to certify.
 
     Returns:
         (z, s, v), each (B, K): clean logits, linear margin s, non-linear margin v.

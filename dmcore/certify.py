@@ -14,6 +14,7 @@ from dmcore.domains import Ball, Magnitude
 from dmcore.domains.linear_relaxation import OverBudgetError
 from dmcore.errors import UserError
 from dmcore.nets.network import Network, as_network
+from dmcore.norms import check_radius
 from dmcore.registries import certifier as registry
 
 POINTS_AT_ONCE = {"cpu": 4, "cuda": 64}  # on a CPU, what stays in the cache is fastest
@@ -44,19 +45,21 @@ def margin_bounds(
         net: a network of ours, or a plain ``nn.Sequential`` of Conv2d, Linear, ReLU, MaxPool2d, Flatten.
         x: inputs (B, C, H, W), pixels in [0, 1]; computed in x's dtype and on x's device.
         y: labels (B,), integers in 0..K−1.
-        eps: radius ε ≥ 0 in pixel scale.
-        norm: the ball's norm; ``linf``.
+        eps: radius ε ≥ 0 in pixel scale; under ``l0`` how many inputs change (a channel of a pixel each).
+        norm: the ball's norm: ``linf``, ``l2``, ``l1`` or ``l0``.
         certifier: ``cnn-cert-relu``, ``cnn-cert-ada``, ``cnn-cert-zero`` or ``ibp``.
-        clip_input: cut the ball to [0, 1]; sound and tighter for images. The paper does not.
+        clip_input: cut the ball to [0, 1]; sound and tighter for images, no change for ``l0``. The paper does not.
 
     Returns:
         (B, K), +inf at j = y.
 
     Raises:
-        UserError: an unknown certifier or norm, ε < 0, a layer that cannot be bounded, labels out of range.
+        UserError: an unknown certifier or norm, ε < 0 or a fraction under ``l0``, a layer that cannot be bounded,
+            labels out of range.
     """
     bound, graph = registry.get(certifier)(), as_network(net)
     Ball(x[:0], eps, norm, clip_input)  # refuses a bad ε or norm before any work
+    check_radius(norm, eps)
     shapes = graph.shapes(x)
     if len(shapes[graph.output]) != 1:
         raise UserError(f"the network's output has shape {shapes[graph.output]}, not (classes,)")

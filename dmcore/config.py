@@ -15,6 +15,7 @@ from jsonschema import Draft202012Validator, ValidationError
 
 from dmcore.eps import Eps
 from dmcore.errors import UserError, nearest
+from dmcore.norms import check_radius
 from dmcore.registries import architecture, certifier, forward_domain, reader, regularizer
 from dmcore.spec import Method, ModelSpec, Term, Training
 
@@ -94,12 +95,16 @@ def _check_names(config: Mapping[str, Any]) -> None:
         _located(f"{where}.certifier", certifier.check, panel["certifier"])
         if panel["points"] > config["datasets"][panel["dataset"]]["test"]:
             raise UserError(f"config: {where}.points: {panel['points']} is more than the test set has")
+        for i, eps in enumerate(panel["eps_cert"]):
+            _located(f"{where}.eps_cert[{i}]", check_radius, panel.get("norm", "linf"), float(Eps.parse(eps)))
         for i, row in enumerate(panel["rows"]):
             for method in row["methods"]:
                 _check_known(method, config["methods"], f"{where}.rows[{i}].methods", "method")
                 if needs_eps(config["methods"][method]) != ("eps_train" in row):
                     need = "needs an eps_train" if needs_eps(config["methods"][method]) else "has no ε to train at"
                     raise UserError(f"config: {where}.rows[{i}]: the method '{method}' {need}")
+                for name in _norms(config["methods"][method]):
+                    _located(f"{where}.rows[{i}].eps_train", check_radius, name, float(Eps.parse(row["eps_train"])))
         in_rows = {method for row in panel["rows"] for method in row["methods"]}
         for method in panel.get("compare", ()):
             _check_known(method, in_rows, f"{where}.compare", "method of this panel")
@@ -136,6 +141,12 @@ def _check_term(term: Mapping[str, Any]) -> None:
 
 def _options(term: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in term.items() if key not in _TERM_KEYS}
+
+
+def _norms(method: Mapping[str, Any]) -> set[str]:
+    """The norms in which a method's terms measure ε."""
+    terms = [t for t in method["regularizers"] if regularizer.constant(t["kind"], "NEEDS_EPS", False)]
+    return {term["norm"] for term in terms if "norm" in term}
 
 
 def needs_eps(method: Mapping[str, Any]) -> bool:

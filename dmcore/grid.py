@@ -106,8 +106,10 @@ def _panel_spec(config: Mapping[str, Any], panel: Mapping[str, Any]) -> dict[str
     dataset, arch = config["datasets"][panel["dataset"]], config["architectures"][panel["arch"]]
     certifier = certifiers.constant(panel["certifier"], "LABEL", panel["certifier"])
     methods = config["methods"]
+    ball = "" if norm(panel) == "linf" else f", ℓ{norm(panel)[1:]}"
+    net = f"{arch['label']} {dataset['label']}, {arch['layers']} layer"
     return {
-        "title": f"{arch['label']} {dataset['label']}, {arch['layers']} layer, {certifier} ({panel['points']} points)",
+        "title": f"{net}{ball}, {certifier} ({panel['points']} points)",
         "dataset": panel["dataset"],
         "arch": panel["arch"],
         "certifier": panel["certifier"],

@@ -17,8 +17,10 @@ import torch
 from torch import Tensor
 
 from dmcore.domains.ball import Ball
+from dmcore.domains.box import Box
 from dmcore.domains.domain import Domain
-from dmcore.domains.interval import Box, Interval
+from dmcore.domains.first_layer import FirstLayer
+from dmcore.domains.interval import Interval
 from dmcore.layers import Affine, Flatten, MaxPool, ReLU, Sum
 from dmcore.registries import forward_domain
 
@@ -48,6 +50,9 @@ class DoubleMargin(Domain):
     def start(self, ball: Ball) -> Margins:
         return Margins(ball.x, ball.radius)
 
+    def first(self, layer: FirstLayer) -> Margins:
+        return Margins(layer.z, layer.half_range)
+
     def bounds(self, state: Margins) -> tuple[Tensor, Tensor]:
         lower, upper = state.inner
         return (lower, upper) if state.v is None else (lower - state.v, upper + state.v)
@@ -67,6 +72,9 @@ class IntervalMargin(DoubleMargin):
 
     def start(self, ball: Ball) -> Margins:
         return Margins(ball.x, ball.radius, box=self.interval.start(ball))
+
+    def first(self, layer: FirstLayer) -> Margins:
+        return Margins(layer.z, layer.half_range, box=self.interval.first(layer))
 
 
 @DoubleMargin.passes(Affine)

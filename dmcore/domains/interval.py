@@ -2,37 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from torch import Tensor
 
 from dmcore.domains.ball import Ball
+from dmcore.domains.box import Box
 from dmcore.domains.domain import Domain
+from dmcore.domains.first_layer import FirstLayer
 from dmcore.layers import Affine, Flatten, MaxPool, ReLU, Sum
 from dmcore.registries import forward_domain
-
-
-@dataclass(frozen=True)
-class Box:
-    """All values within ``radius`` ≥ 0 of ``center``, element-wise; radius may have batch size 1."""
-
-    center: Tensor
-    radius: Tensor
-
-    @classmethod
-    def between(cls, lower: Tensor, upper: Tensor) -> Box:
-        """The box [lower, upper]."""
-        return cls((lower + upper) / 2, (upper - lower) / 2)
-
-    @property
-    def lower(self) -> Tensor:
-        """Smallest values."""
-        return self.center - self.radius
-
-    @property
-    def upper(self) -> Tensor:
-        """Largest values."""
-        return self.center + self.radius
 
 
 @forward_domain("interval")
@@ -41,6 +18,10 @@ class Interval(Domain):
 
     def start(self, ball: Ball) -> Box:
         return Box(ball.center, ball.radius)
+
+    def first(self, layer: FirstLayer) -> Box:
+        middle = layer.z if layer.rise is layer.fall else layer.z + (layer.rise - layer.fall) / 2
+        return Box(middle, layer.half_range)
 
     def bounds(self, state: Box) -> tuple[Tensor, Tensor]:
         return state.lower, state.upper

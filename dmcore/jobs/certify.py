@@ -13,6 +13,7 @@ from dmcore.checkpoint import load_model
 from dmcore.data import load_images, test_points
 from dmcore.eps import Eps
 from dmcore.files import write_json
+from dmcore.norms import check_radius
 from dmcore.progress import progress
 from dmcore.provenance import provenance
 
@@ -30,13 +31,15 @@ def certify_job(
     device: torch.device,
 ) -> None:
     """Certifies the shared test points at each ε; writes ``out/<ε>.json`` with every point's verdict and margin."""
+    radii = [Eps.parse(e) for e in eps_ids]  # a bad one is refused before any work
+    for eps in radii:
+        check_radius(norm, float(eps))
     net, spec, weights = load_model(model, device)
     images = load_images(data)
     indices = test_points(len(images.test), points, points_seed)
     x = images.test.x[indices].to(device).float().div(255)
     y = images.test.y[indices].to(device)
     made = provenance(device)
-    radii = [Eps.parse(e) for e in eps_ids]  # a bad one is refused before any work
     for eps in progress(radii, len(radii), f"{spec.path} {certifier}"):
         started = time.perf_counter()
         verdicts = certify_points(net, x, y, float(eps), norm, certifier, clip_input)

@@ -20,13 +20,14 @@ class WorstCase(Regularizer):
 
     With weight λ the objective is ``(1−λ)·CE(z, y) + λ·CE(z*, y)``. In the default form z*_y = Λ_y and z*_j = U_j,
     the usual worst-case logits; ``literal`` is the paper's own print, which keeps U_y inside the log-sum-exp.
+    The ``norm`` changes the first affine layer alone (appendix H.1); under ``l0`` ε counts inputs.
     """
 
     NEEDS_EPS = True
 
     domain: str
     clip_input: bool = False
-    norm: str = "linf"
+    norm: Literal["linf", "l2", "l1", "l0"] = "linf"
     form: Literal["worst_logits", "literal"] = "worst_logits"
 
     def __post_init__(self) -> None:

@@ -101,7 +101,13 @@ def _columns(table: Table) -> int:
 
 
 _LATEX = {"%": r"\%", "&": r"\&", "#": r"\#", "_": r"\_", "$": r"\$", "{": r"\{", "}": r"\}", "–": "--", "*": "$^*$"}
-_LATEX |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "ε": r"$\epsilon$"}
+_LATEX |= {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "ε": r"$\epsilon$",
+    "ℓ": r"$\ell$",
+}
 
 
 def _escape_latex(text: str) -> str:

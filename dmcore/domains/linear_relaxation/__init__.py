@@ -2,6 +2,7 @@
 
 - :mod:`coefficients`: the matrix ``A`` of ``A z + b``, dense or kept at receptive-field size
 - :mod:`lines`: the linear bounds of one ReLU or max-pool (Figure 3)
+- :mod:`reach`: how far such forms move over a ball of any norm (also the forward domains' first step)
 - :mod:`backward`: the substitution itself
 """
 

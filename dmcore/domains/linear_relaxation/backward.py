@@ -10,14 +10,13 @@ import torch
 from torch import Tensor
 
 from dmcore.domains.ball import Ball
-from dmcore.domains.domain import RuleTable
-from dmcore.domains.interval import Box
-from dmcore.domains.linear_relaxation.coefficients import Dense, OverBudgetError, Patches
+from dmcore.domains.box import Box
+from dmcore.domains.linear_relaxation.coefficients import Coefficients, Dense, OverBudgetError, identity
 from dmcore.domains.linear_relaxation.lines import Lines, Slope, pool_lines, relu_lines
+from dmcore.domains.linear_relaxation.reach import Region, pivot, reach, symmetric
+from dmcore.domains.rules import RuleTable
 from dmcore.layers import Affine, Flatten, MaxPool, Nonlinear, ReLU, Sum
 from dmcore.nets.network import INPUT, Network, Node
-
-Coefficients = Dense | Patches
 
 
 @dataclass
@@ -114,14 +113,12 @@ class LinearRelaxation(RuleTable):
     def _part(self, index: int, rows: slice) -> tuple[Tensor, Tensor]:
         """(lower, upper) of some rows of a (C, H, W) node, or of some entries of a flat one."""
         shape = self.shapes[index]
-        if len(shape) == 3:
-            start = Patches.identity(shape, rows, self.ball.x)
-            lower, upper = (start.rows(side) for side in self.substitute(index, start))
-            grid = (shape[0], rows.stop - rows.start, shape[2])
-            return lower.unflatten(1, grid), upper.unflatten(1, grid)
-        count = torch.Size(shape).numel()
-        eye = torch.eye(count, dtype=self.ball.x.dtype, device=self.ball.x.device)[rows]
-        return self.substitute(index, Dense(eye.reshape(1, -1, *shape)))
+        start = identity(shape, self.ball.x, rows)
+        lower, upper = (start.rows(side) for side in self.substitute(index, start))
+        if len(shape) != 3:
+            return lower, upper
+        grid = (shape[0], rows.stop - rows.start, shape[2])
+        return lower.unflatten(1, grid), upper.unflatten(1, grid)
 
     def substitute(self, index: int, start: Coefficients, upper: bool = True) -> tuple[Tensor, Tensor]:
         """(lower, upper) bounds, (B, R) each, of the linear forms ``start`` over node ``index``.
@@ -134,9 +131,9 @@ class LinearRelaxation(RuleTable):
             at = max(pending)
             form = pending.pop(at)
             if at == INPUT or at in self.stop:
-                box = Box(self.ball.center, self.ball.radius) if at == INPUT else self.boxes[at]
-                constants.add(form, box.center)
-                self._spread(form, box.radius, constants)
+                region = self.ball if at == INPUT else self.boxes[at]
+                constants.add(form, pivot(region))
+                self._spread(form, region, constants)
                 continue
             node = self.net.node(at)
             for parent, passed in zip(node.parents, self.rule(node.layer)(self, node, form, constants), strict=True):
@@ -147,11 +144,12 @@ class LinearRelaxation(RuleTable):
         return lower.expand(batch, -1), upper_bound.expand(batch, -1)
 
     @staticmethod
-    def _spread(form: Form, radius: Tensor, constants: Constants) -> None:
-        low = form.lower.abs().dot(radius)
+    def _spread(form: Form, region: Region, constants: Constants) -> None:
+        low = reach(form.lower, region, upward=False)
         constants.lower = constants.lower - low
         if form.upper is not None:
-            constants.upper = constants.upper + (low if form.shared else form.upper.abs().dot(radius))
+            same = form.shared and symmetric(region)
+            constants.upper = constants.upper + (low if same else reach(form.upper, region, upward=True))
 
     def lines_of(self, node: Node, make: Callable[[Tensor, Tensor, Slope], Lines]) -> Lines:
         """The linear bounds of a non-linear layer over its input's box, made once by ``make(lower, upper, slope)``."""

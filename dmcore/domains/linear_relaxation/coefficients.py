@@ -50,6 +50,18 @@ class Dense:
         """|A|."""
         return Dense(self.data.abs())
 
+    def square(self) -> Dense:
+        """A² of each coefficient."""
+        return Dense(self.data.square())
+
+    def largest(self) -> Tensor:
+        """max|A| of each form: (B or 1, R)."""
+        return self.data.flatten(2).abs().amax(2)
+
+    def beside(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """The coefficients (B or 1, R, F), and next to them what they multiply in t (B, *shape): (B, 1, F)."""
+        return self.data.flatten(2), t.flatten(1)[:, None]
+
     def __add__(self, other: Dense | Patches) -> Dense:
         return Dense(self.data + other.dense().data)
 
@@ -80,6 +92,10 @@ class Dense:
     def dense(self) -> Dense:
         """Itself."""
         return self
+
+    def rows(self, values: Tensor) -> Tensor:
+        """Values of each form (B, R), which are in the node's own order already."""
+        return values
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,6 +153,25 @@ class Patches:
         """|A|."""
         return self._with(self.data.abs())
 
+    def square(self) -> Patches:
+        """A² of each coefficient."""
+        return self._with(self.data.square())
+
+    def largest(self) -> Tensor:
+        """max|A| of each form: (B or 1, P·O)."""
+        most = self._zeroed().data.abs().amax(3)
+        return most.expand(-1, self.grid[0] * self.grid[1], -1).flatten(1)
+
+    def beside(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """The coefficients (B or 1, P or 1, O, F), and next to them what they multiply in t: (B, P, 1, F)."""
+        return self.data, self.windows(t)[:, :, None]
+
+    def _zeroed(self) -> Patches:
+        """With zeros for the coefficients outside."""
+        if self.masked:
+            return self
+        return self.times(torch.ones(1, *self.shape, dtype=self.data.dtype, device=self.data.device))
+
     def __add__(self, other: Dense | Patches) -> Dense | Patches:
         if isinstance(other, Patches) and self._geometry() == other._geometry():
             return self._with(self.data + other.data, self.masked and other.masked)
@@ -164,9 +199,7 @@ class Patches:
         if not isinstance(layer, Conv):
             return self.dense().through(layer, in_shape)
         if not self.masked:
-            return self.times(torch.ones(1, *self.shape, dtype=self.data.dtype, device=self.data.device)).through(
-                layer, in_shape
-            )
+            return self._zeroed().through(layer, in_shape)
         (kh, kw), (sh, sw), (dh, dw) = layer.kernel, layer.stride, layer.dilation
         left, _, top, _ = layer.padding
         kernel = ((self.kernel[0] - 1) * sh + (kh - 1) * dh + 1, (self.kernel[1] - 1) * sw + (kw - 1) * dw + 1)
@@ -216,3 +249,15 @@ class Patches:
     def rows(self, values: Tensor) -> Tensor:
         """Values of each form (B, P·O) in the node's own order (B, O·P)."""
         return values.unflatten(1, (self.grid[0] * self.grid[1], -1)).transpose(1, 2).flatten(1)
+
+
+Coefficients = Dense | Patches
+
+
+def identity(shape: Shape, like: Tensor, rows: slice = slice(None)) -> Coefficients:
+    """Each value of a node itself: of some rows of a (C, H, W) node, or of some entries of another."""
+    rows = slice(*rows.indices(shape[1] if len(shape) == 3 else torch.Size(shape).numel())[:2])
+    if len(shape) == 3:
+        return Patches.identity(shape, rows, like)
+    eye = torch.eye(torch.Size(shape).numel(), dtype=like.dtype, device=like.device)[rows]
+    return Dense(eye.reshape(1, -1, *shape))
