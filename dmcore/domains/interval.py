@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from dmcore.domains.ball import Ball
 from dmcore.domains.domain import Domain
 from dmcore.layers import Affine, Flatten, MaxPool, ReLU, Sum
+from dmcore.nets.network import Network
 from dmcore.registries import forward_domain
 
 
@@ -64,3 +66,17 @@ def _flatten(domain: Interval, layer: Flatten, box: Box) -> Box:
 @Interval.passes(Sum)
 def _sum(domain: Interval, layer: Sum, *boxes: Box) -> Box:
     return Box(layer(*(b.center for b in boxes)), layer(*(b.radius for b in boxes)))
+
+
+def relu_inputs(net: Network, ball: Ball) -> list[Box]:
+    """Interval bounds of the input of every ReLU, in the order of the layers."""
+    states = Interval().states(net, ball)
+    return [states[node.parents[0]] for node in net.nodes() if isinstance(node.layer, ReLU)]
+
+
+@torch.no_grad()
+def unstable_relus(net: Network, ball: Ball) -> Tensor:
+    """How many ReLUs a point has whose input may be of either sign, l < 0 < u, by interval bounds: the mean, 0-dim."""
+    boxes = relu_inputs(net, ball)
+    counts = [((box.lower < 0) & (box.upper > 0)).sum() for box in boxes]
+    return torch.stack([torch.zeros((), device=ball.x.device), *counts]).sum() / len(ball.x)
