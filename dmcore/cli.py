@@ -185,7 +185,7 @@ def _info(args: argparse.Namespace) -> None:
     from dmcore.describe import architectures_page
     from dmcore.device import choose_device
     from dmcore.provenance import provenance
-    from dmcore.registries import architecture, certifier, forward_domain, regularizer
+    from dmcore.registries import architecture, attack, certifier, forward_domain, regularizer
 
     if args.architectures:
         print(architectures_page(), end="")
@@ -196,5 +196,5 @@ def _info(args: argparse.Namespace) -> None:
         return
     for key, value in provenance(choose_device("auto", torch.get_num_threads())).items():
         print(f"{key}: {value}")
-    for registry in (architecture, certifier, forward_domain, regularizer):
+    for registry in (architecture, attack, certifier, forward_domain, regularizer):
         print(f"{registry.what.replace('_', ' ')}s: {', '.join(registry.names())}")

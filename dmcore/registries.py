@@ -12,6 +12,9 @@ from dmcore.registry import Registry
 architecture: Registry[Callable[..., None]] = Registry("architecture", "dmcore.nets")
 """``build(builder, num_classes)`` appends a network's layers."""
 
+attack: Registry[type] = Registry("attack", "dmcore.attacks")
+"""A :class:`dmcore.attacks.Attack`."""
+
 certifier: Registry[type] = Registry("certifier", "dmcore.certifiers")
 """A :class:`dmcore.certifiers.Certifier`."""
 

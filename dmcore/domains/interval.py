@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from dmcore.domains.ball import Ball
@@ -9,6 +10,7 @@ from dmcore.domains.box import Box
 from dmcore.domains.domain import Domain
 from dmcore.domains.first_layer import FirstLayer
 from dmcore.layers import Affine, Flatten, MaxPool, ReLU, Sum
+from dmcore.nets.network import Network
 from dmcore.registries import forward_domain
 
 
@@ -45,3 +47,17 @@ def _flatten(domain: Interval, layer: Flatten, box: Box) -> Box:
 @Interval.passes(Sum)
 def _sum(domain: Interval, layer: Sum, *boxes: Box) -> Box:
     return Box(layer(*(b.center for b in boxes)), layer(*(b.radius for b in boxes)))
+
+
+def relu_inputs(net: Network, ball: Ball) -> list[Box]:
+    """Interval bounds of the input of every ReLU, in the order of the layers."""
+    states = Interval().states(net, ball)
+    return [states[node.parents[0]] for node in net.nodes() if isinstance(node.layer, ReLU)]
+
+
+@torch.no_grad()
+def unstable_relus(net: Network, ball: Ball) -> Tensor:
+    """How many ReLUs a point has whose input may be of either sign, l < 0 < u, by interval bounds: the mean, 0-dim."""
+    boxes = relu_inputs(net, ball)
+    counts = [((box.lower < 0) & (box.upper > 0)).sum() for box in boxes]
+    return torch.stack([torch.zeros((), device=ball.x.device), *counts]).sum() / len(ball.x)

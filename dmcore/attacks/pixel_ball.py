@@ -1,0 +1,146 @@
+"""The points an attack may use, ``{x' ∈ [0, 1]ⁿ : ‖x' − x‖ₚ ≤ ε}``: how to draw, to climb and to come back.
+
+The projections are onto the intersection of the ball and the pixels' range, not onto one after the other: only then do
+projected gradients lead to the worst case where pixels are at 0 or 1.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+
+class PixelBall(ABC):
+    """The points of [0, 1] within ε of x, for x in [0, 1].
+
+    Attributes:
+        x: (B, *in_shape), the centre.
+        eps: radius ε ≥ 0 in pixel scale, a number or a 0-dim tensor.
+    """
+
+    def __init__(self, x: Tensor, eps: float | Tensor) -> None:
+        self.x, self.eps = x, eps
+
+    @abstractmethod
+    def draw(self, generator: torch.Generator) -> Tensor:
+        """A uniform draw from the ball, its pixels then cut to [0, 1]."""
+
+    @abstractmethod
+    def direction(self, gradient: Tensor, at: Tensor) -> Tensor:
+        """The step of norm 1 along which a function with this gradient rises fastest; 0 where the gradient is."""
+
+    @abstractmethod
+    def project(self, at: Tensor) -> Tensor:
+        """The nearest points (Euclidean) of the set."""
+
+    def _uniform(self, generator: torch.Generator, size: tuple[int, ...]) -> Tensor:
+        return torch.rand(size, generator=generator, dtype=self.x.dtype, device=self.x.device)
+
+    def _moved(self, at: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """How far each pixel has moved, how far it may at most (both ≥ 0) and its sign: each (B, n)."""
+        moved = (at - self.x).flatten(1)
+        allowed = (at.clamp(0, 1) - self.x).flatten(1).abs()
+        return moved.abs(), allowed, moved.sign()
+
+    def _point(self, delta: Tensor) -> Tensor:
+        """x + δ for δ (B, n); the clamp only takes rounding away."""
+        return (self.x + delta.view_as(self.x)).clamp(0, 1)
+
+
+class LinfBall(PixelBall):
+    """‖x' − x‖∞ ≤ ε: a box."""
+
+    def __init__(self, x: Tensor, eps: float | Tensor) -> None:
+        super().__init__(x, eps)
+        self.lower, self.upper = (x - eps).clamp(min=0), (x + eps).clamp(max=1)
+
+    def draw(self, generator: torch.Generator) -> Tensor:
+        return self.project(self.x + self.eps * (2 * self._uniform(generator, self.x.shape) - 1))
+
+    def direction(self, gradient: Tensor, at: Tensor) -> Tensor:
+        return gradient.sign()
+
+    def project(self, at: Tensor) -> Tensor:
+        return at.clamp(self.lower, self.upper)
+
+
+class L2Ball(PixelBall):
+    """‖x' − x‖₂ ≤ ε."""
+
+    def draw(self, generator: torch.Generator) -> Tensor:
+        normal = torch.randn(self.x.shape, generator=generator, dtype=self.x.dtype, device=self.x.device)
+        radius = self._uniform(generator, (len(self.x), 1)) ** (1 / normal[0].numel())
+        return self._point(self.eps * radius * _unit(normal))
+
+    def direction(self, gradient: Tensor, at: Tensor) -> Tensor:
+        return _unit(gradient).view_as(gradient)
+
+    def project(self, at: Tensor) -> Tensor:
+        """δ_i = min(t·moved_i, allowed_i), with the largest t ≤ 1 for which ‖δ‖₂ ≤ ε.
+
+        Pixels reach their limit in the order of allowed/moved. With t at the k-th of these, ‖δ‖² is the sum of the
+        squared limits up to k and of t²·moved² after it.
+        """
+        moved, allowed, sign = self._moved(at)
+        tiny, square = torch.finfo(at.dtype).tiny, self.eps * self.eps
+        reach, order = (allowed / moved.clamp(min=tiny)).sort(dim=1)
+        limited = _from_zero(allowed.square().gather(1, order).cumsum(1))
+        free = _from_zero(moved.square().gather(1, order).flip(1).cumsum(1)).flip(1)
+        reach = _from_zero(reach)
+        k = ((limited + reach.square() * free) <= square).sum(1, keepdim=True).clamp(min=1) - 1
+        rest = (square - limited.gather(1, k)).clamp(min=0)
+        t = torch.maximum((rest / free.gather(1, k).clamp(min=tiny)).sqrt(), reach.gather(1, k))
+        return self._point(sign * torch.minimum(t * moved, allowed))
+
+
+class L1Ball(PixelBall):
+    """‖x' − x‖₁ ≤ ε."""
+
+    def draw(self, generator: torch.Generator) -> Tensor:
+        # Laplace over their sum with one more exponential: uniform in the ball (Barthe et al. 2005).
+        signed = 2 * self._uniform(generator, self.x.shape).flatten(1) - 1
+        sizes = -torch.log1p(-signed.abs())
+        total = sizes.sum(1, keepdim=True) - torch.log1p(-self._uniform(generator, (len(self.x), 1)))
+        return self._point(self.eps * signed.sign() * sizes / total)
+
+    def direction(self, gradient: Tensor, at: Tensor) -> Tensor:
+        """The whole step in the pixel of the largest slope, among those that can still move that way."""
+        room = torch.where(gradient > 0, at < 1, at > 0)
+        slope = (gradient * room).flatten(1)
+        steepest = slope.abs().argmax(1, keepdim=True)
+        return torch.zeros_like(slope).scatter(1, steepest, slope.gather(1, steepest).sign()).view_as(gradient)
+
+    def project(self, at: Tensor) -> Tensor:
+        """δ_i = min((moved_i − λ)₊, allowed_i), with the smallest λ ≥ 0 for which ‖δ‖₁ ≤ ε.
+
+        ‖δ‖₁ falls with λ, piecewise linearly: a pixel joins at λ = moved − allowed and leaves at λ = moved.
+        """
+        moved, allowed, sign = self._moved(at)
+        bends, order = torch.cat([moved - allowed, moved], 1).sort(dim=1)
+        joins = torch.cat([torch.ones_like(moved), -torch.ones_like(moved)], 1).gather(1, order)
+        slope = joins.cumsum(1)
+        fall = _from_zero((slope[:, :-1] * bends.diff(dim=1)).cumsum(1))
+        excess = allowed.sum(1, keepdim=True) - self.eps - fall  # ‖δ‖₁ − ε at each bend; the first is at λ ≥ 0
+        k = (excess >= 0).sum(1, keepdim=True).clamp(min=1) - 1
+        lam = bends.gather(1, k) + excess.gather(1, k) / slope.gather(1, k).clamp(min=1)
+        lam = torch.where(excess[:, :1] > 0, lam, torch.zeros_like(lam))
+        delta = torch.minimum((moved - lam).relu(), allowed)
+        total = delta.sum(1, keepdim=True).clamp(min=torch.finfo(at.dtype).tiny)
+        return self._point(sign * delta * (self.eps / total).clamp(max=1))  # the last factor: rounding
+
+
+def _unit(v: Tensor) -> Tensor:
+    """v / ‖v‖₂, (B, n); 0 for 0. Scaled first: the squares of a confident net's gradients would vanish."""
+    v = v.flatten(1)
+    v = v / v.abs().amax(1, keepdim=True).clamp(min=torch.finfo(v.dtype).tiny)
+    return v / v.square().sum(1, keepdim=True).sqrt().clamp(min=1)
+
+
+def _from_zero(sums: Tensor) -> Tensor:
+    """Running sums (B, n) with the empty one in front, (B, n + 1)."""
+    return torch.nn.functional.pad(sums, (1, 0))
+
+
+PIXEL_BALLS: dict[str, type[PixelBall]] = {"linf": LinfBall, "l2": L2Ball, "l1": L1Ball}
