@@ -40,10 +40,12 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(run=run)
         return sub
 
-    data = command("data", _data, "Check a data set's source and write its prepared file.")
+    data = command("data", _data, "Find a data set's source, check it and write its prepared file.")
     data.add_argument("name", help="the data set's name, e.g. mnist")
     _spec(data, "its entry in the config, as JSON")
-    data.add_argument("--source", type=Path, required=True, help="folder with the source files")
+    data.add_argument("--places", nargs="*", default=[], help="your own folders or URLs, with a folder for each set")
+    data.add_argument("--cache", type=Path, default=Path("data/sources"), help="for downloads (default: %(default)s)")
+    data.add_argument("--resources", type=Path, default=Path("resources"), help="own copies (default: %(default)s)")
     data.add_argument("--out", type=Path, required=True, help="prepared file to write")
 
     spec = command("spec", _show_spec, "Print what the config says of a model or a data set, as JSON for --spec.")
@@ -110,19 +112,19 @@ def _compute(parser: argparse.ArgumentParser) -> None:
 
 
 def _data(args: argparse.Namespace) -> None:
-    from dmcore.data import prepare
+    from dmcore.data.sources import prepare
 
-    info = prepare(args.name, {**args.spec, "source": args.source}, args.out)
+    info = prepare(args.name, args.spec, args.out, args.places, args.cache, args.resources)
     print(f"{args.out}: {info['train']} training and {info['test']} test images of {args.name} ({info['variant']})")
 
 
 def _show_spec(args: argparse.Namespace) -> None:
-    from dmcore.config import load_config
+    from dmcore.config import data_spec, load_config
     from dmcore.grid import find_model
 
     config = load_config(args.config)
-    dataset = config["datasets"].get(args.what)
-    print(json.dumps(dataset or find_model(config, args.what).to_dict()))
+    known = args.what in config["datasets"]
+    print(json.dumps(data_spec(config, args.what) if known else find_model(config, args.what).to_dict()))
 
 
 def _train(args: argparse.Namespace) -> None:
@@ -185,7 +187,7 @@ def _info(args: argparse.Namespace) -> None:
     from dmcore.describe import architectures_page
     from dmcore.device import choose_device
     from dmcore.provenance import provenance
-    from dmcore.registries import architecture, attack, certifier, forward_domain, regularizer
+    from dmcore.registries import architecture, attack, certifier, forward_domain, reader, regularizer
 
     if args.architectures:
         print(architectures_page(), end="")
@@ -196,5 +198,5 @@ def _info(args: argparse.Namespace) -> None:
         return
     for key, value in provenance(choose_device("auto", torch.get_num_threads())).items():
         print(f"{key}: {value}")
-    for registry in (architecture, attack, certifier, forward_domain, regularizer):
+    for registry in (architecture, attack, certifier, forward_domain, reader, regularizer):
         print(f"{registry.what.replace('_', ' ')}s: {', '.join(registry.names())}")

@@ -77,7 +77,7 @@ def _check_names(config: Mapping[str, Any]) -> None:
     for name in config["architectures"]:
         _located(f"architectures.{name}", architecture.check, name)
     for name, dataset in config["datasets"].items():
-        _located(f"datasets.{name}.format", reader.check, dataset["format"])
+        _check_dataset(name, dataset)
     for name, method in config["methods"].items():
         for i, term in enumerate(method["regularizers"]):
             _located(f"methods.{name}.regularizers[{i}]", _check_term, term)
@@ -108,6 +108,15 @@ def _check_names(config: Mapping[str, Any]) -> None:
         in_rows = {method for row in panel["rows"] for method in row["methods"]}
         for method in panel.get("compare", ()):
             _check_known(method, in_rows, f"{where}.compare", "method of this panel")
+
+
+def _check_dataset(name: str, dataset: Mapping[str, Any]) -> None:
+    for i, source in enumerate(dataset["sources"]):
+        _located(f"datasets.{name}.sources[{i}].format", reader.check, source["format"])
+    channels = dataset["shape"][0]
+    for key, values in dataset.get("normalize", {}).items():
+        if len(values) != channels:
+            raise UserError(f"config: datasets.{name}.normalize.{key}: {len(values)} values for {channels} channels")
 
 
 def _panels(config: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -154,6 +163,19 @@ def needs_eps(method: Mapping[str, Any]) -> bool:
     return any(regularizer.constant(term["kind"], "NEEDS_EPS", False) for term in method["regularizers"])
 
 
+MODEL_KEYS = ("shape", "classes", "normalize", "augment", "validation")
+"""What of a data set's entry decides a model's weights, beside the images themselves."""
+
+DATA_KEYS = ("shape", "classes", "train", "test", "validation", "sources")
+"""What of a data set's entry decides its prepared file."""
+
+
+def data_spec(config: Mapping[str, Any], dataset: str) -> dict[str, Any]:
+    """What the preparation of a data set takes."""
+    data = config["datasets"][dataset]
+    return {key: data[key] for key in DATA_KEYS if key in data}
+
+
 def model_spec(
     config: Mapping[str, Any], schedule: str, dataset: str, arch: str, method: str, eps: str, seed: int
 ) -> ModelSpec:
@@ -181,12 +203,15 @@ def model_spec(
         seed=int(seed),
         method=Method(method, terms),
         training=training(config, schedule, dataset),
-        dataset={key: data[key] for key in ("shape", "classes", "normalize", "variant") if key in data},
+        dataset={key: data[key] for key in MODEL_KEYS if key in data},
     )
 
 
 def training(config: Mapping[str, Any], schedule: str, dataset: str) -> Training:
-    """A schedule for a data set, in steps; ``scaled_from`` multiplies every step count by the same factor."""
+    """A schedule for a data set, in steps; ``scaled_from`` multiplies every step count by the same factor.
+
+    An epoch is one of the training points that no validation split holds out (by track: of about as many).
+    """
     entry, factor = config["schedules"][schedule], 1.0
     if "scaled_from" in entry:
         factor = entry["factor"]
@@ -198,7 +223,9 @@ def training(config: Mapping[str, Any], schedule: str, dataset: str) -> Training
     def scaled(steps: float) -> int:
         return round(steps * factor)
 
-    per_epoch = config["datasets"][dataset]["train"] // t["batch"]
+    points = config["datasets"][dataset]["train"]
+    points -= round(points * config["datasets"][dataset].get("validation", {"share": 0})["share"])
+    per_epoch = points // t["batch"]
     return Training(
         batch=t["batch"],
         steps=max(scaled(t["epochs"] * per_epoch), 1),

@@ -52,7 +52,8 @@ class ModelSpec:
 
     Attributes:
         eps: ε_train's id, ``none`` for a method that has no ε.
-        dataset: the data set's entry that matters to a model (shape, classes, normalisation), without its source.
+        dataset: what of the data set's entry matters to a model (shape, classes, normalisation, augmentation,
+            validation split). Not its variant, which is known only once the data are prepared.
     """
 
     schedule: str

@@ -15,7 +15,7 @@ from dmcore.files import atomic, sha256
 def save(path: Path | str, kind: str, tensors: dict[str, Tensor], meta: dict[str, str]) -> str:
     """Writes tensors atomically, with their kind, ``meta`` and a hash of their content; returns the hash."""
     tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-    content = _content_hash(tensors)
+    content = content_hash(tensors)
     with atomic(path) as temporary:
         try:
             safetensors.torch.save_file(tensors, temporary, {**meta, "kind": kind, "sha256": content})
@@ -42,12 +42,13 @@ def load(path: Path | str, kind: str) -> tuple[dict[str, Tensor], dict[str, str]
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path} is truncated or no safetensors file ({error}): {mend}") from error
-    if _content_hash(tensors) != meta.get("sha256"):
+    if content_hash(tensors) != meta.get("sha256"):
         raise UserError(f"{path} is damaged: its content does not match its own sha256; {mend}")
     return tensors, meta
 
 
-def _content_hash(tensors: dict[str, Tensor]) -> str:
+def content_hash(tensors: dict[str, Tensor]) -> str:
+    """SHA-256 of tensors on the CPU: their names, types, shapes and values, and nothing of the file around them."""
     parts = [
         f"{name} {t.dtype} {tuple(t.shape)} {sha256(memoryview(t.numpy()).cast('B'))}"
         for name, t in sorted(tensors.items())

@@ -3,9 +3,8 @@
 from functools import cache
 from pathlib import Path
 
-from dmcore.config import load_config
 from dmcore.data import ImageSet, Split
-from dmcore.data.idx import read_idx_folder
+from dmcore.data.sources.idx import read_idx
 from dmcore.spec import Method, ModelSpec, Term, Training
 
 ROOT = Path(__file__).parents[1]
@@ -15,15 +14,15 @@ ROOT = Path(__file__).parents[1]
 def digits(train=2000, test=300):
     import torch
 
-    pinned = load_config(ROOT / "config.yaml")["datasets"]["mnist"]["sha256"]
-    arrays = {k: torch.from_numpy(v.copy()) for k, v in read_idx_folder(ROOT / "resources/mnist", pinned).items()}
+    found = read_idx(sorted((ROOT / "resources/mnist").glob("*.gz")), (1, 28, 28))
+    arrays = {k: torch.from_numpy(v.copy()) for k, v in found.items()}
     splits = [Split(arrays[f"{s}_x"][:n], arrays[f"{s}_y"][:n].long()) for s, n in (("train", train), ("test", test))]
     return ImageSet(*splits, {"name": "mnist", "variant": "official", "sha256": "0" * 64})
 
 
 def model(*terms, eps="none", steps=60, batch=50, seed=0, warmup=10, ramp=20, lr=1e-3, name="method"):
     training = Training(batch, steps, warmup, ramp, lr, (steps * 2 // 3,))
-    data = {"shape": [1, 28, 28], "classes": 10, "variant": "official"}
+    data = {"shape": [1, 28, 28], "classes": 10}
     return ModelSpec("test", "mnist", "small", eps, seed, Method(name, tuple(terms)), training, data)
 
 

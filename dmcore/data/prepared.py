@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,8 @@ import torch
 from torch import Tensor
 
 from dmcore import tensorfile
+from dmcore.data.validation import held_out
 from dmcore.errors import UserError
-from dmcore.registries import reader
 
 KIND = "dmcore.images"
 
@@ -36,57 +35,29 @@ class Split:
 
 @dataclass(frozen=True)
 class ImageSet:
-    """A prepared data set; ``info`` tells its name, variant, source hash, shape and number of classes."""
+    """A prepared data set; ``info`` tells its name, variant, source, hash, shape and number of classes.
+
+    ``validation`` is the part of the training set that the config holds out, and then no part of ``train``.
+    """
 
     train: Split
     test: Split
     info: dict[str, Any]
-
-
-def prepare(name: str, spec: Mapping[str, Any], out: Path) -> dict[str, Any]:
-    """Reads a data set from its source, checks it, and writes the prepared file.
-
-    Args:
-        name: the data set's name in the config.
-        spec: its entry there: ``format``, ``source``, ``sha256``, ``shape``, ``classes``, ``variant``.
-        out: the file to write.
-
-    Returns:
-        What the file says of itself.
-
-    Raises:
-        UserError: a source file is missing or damaged, or its content does not fit ``shape`` or ``classes``.
-    """
-    arrays = reader.get(spec["format"])(Path(spec["source"]), dict(spec["sha256"]))
-    shape, classes = tuple(spec["shape"]), spec["classes"]
-    for split in ("train", "test"):
-        found, labels = arrays[f"{split}_x"].shape[1:], arrays[f"{split}_y"]
-        if found != shape:
-            raise UserError(f"data set '{name}': images are {found}, the config says shape {shape}")
-        if int(labels.max()) >= classes:
-            raise UserError(f"data set '{name}': label {labels.max()}, but the config says {classes} classes")
-    info = {
-        "name": name,
-        "variant": spec["variant"],
-        "shape": list(shape),
-        "classes": classes,
-        "train": len(arrays["train_x"]),
-        "test": len(arrays["test_x"]),
-    }
-    tensors = {key: torch.from_numpy(value.copy()) for key, value in arrays.items()}
-    tensorfile.save(out, KIND, tensors, {"info": json.dumps(info)})
-    return info
+    validation: Split | None = None
 
 
 def load_images(path: Path) -> ImageSet:
     """Reads a prepared file; refuses one that is truncated, altered or of another kind.
 
-    ``info["sha256"]`` is the hash of the images and labels.
+    ``info["sha256"]`` is the hash of all images and labels, which a source's ``content`` in the config pins.
     """
     tensors, meta = tensorfile.load(path, KIND)
     info = json.loads(meta["info"]) | {"sha256": meta["sha256"]}
-    splits = (Split(tensors[f"{s}_x"], tensors[f"{s}_y"].long()) for s in ("train", "test"))
-    return ImageSet(*splits, info)
+    train, test = (Split(tensors[f"{s}_x"], tensors[f"{s}_y"].long()) for s in ("train", "test"))
+    if "validation" not in info:
+        return ImageSet(train, test, info)
+    held = held_out(len(train), tensors.get("train_group"), **info["validation"])
+    return ImageSet(Split(train.x[~held], train.y[~held]), test, info, Split(train.x[held], train.y[held]))
 
 
 def test_points(total: int, count: int, seed: int) -> list[int]:

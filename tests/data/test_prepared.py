@@ -6,22 +6,25 @@ import pytest
 import torch
 from small_images import ROOT
 
-from dmcore.config import load_config
-from dmcore.data import load_images, prepare, test_points
+from dmcore.config import data_spec, load_config
+from dmcore.data import load_images, test_points
+from dmcore.data.sources import prepare
 from dmcore.errors import UserError
 
-SPEC = load_config(ROOT / "config.yaml")["datasets"]["mnist"]
+SPEC = data_spec(load_config(ROOT / "config.yaml"), "mnist")
+SPEC["sources"] = [{k: v for k, v in source.items() if k != "urls"} for source in SPEC["sources"]]  # tests go nowhere
 test_points.__test__ = False  # not one of pytest's, for all its name
 
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
-    path = tmp_path_factory.mktemp("data") / "mnist.safetensors"
-    info = prepare("mnist", SPEC | {"source": ROOT / "resources/mnist"}, path)
+    folder = tmp_path_factory.mktemp("data")
+    info = prepare("mnist", SPEC, folder / "mnist.safetensors", [], folder / "cache", ROOT / "resources")
     assert info == {
-        "name": "mnist", "variant": "official", "shape": [1, 28, 28], "classes": 10, "train": 60000, "test": 10000,
+        "name": "mnist", "variant": "official", "source": {"format": "idx", "place": "resources"},
+        "shape": [1, 28, 28], "classes": 10, "train": 60000, "test": 10000,
     }  # fmt: skip
-    return path
+    return folder / "mnist.safetensors"
 
 
 def test_real_mnist(prepared):
@@ -34,16 +37,17 @@ def test_real_mnist(prepared):
     assert images.train.x.double().mean().item() / 255 == pytest.approx(0.13066, abs=1e-5)
     assert images.train.x.double().std().item() / 255 == pytest.approx(0.30811, abs=1e-5)
     assert len(images.info["sha256"]) == 64
+    assert images.validation is None
 
 
 @pytest.fixture
 def source(tmp_path):
-    return shutil.copytree(ROOT / "resources/mnist", tmp_path / "mnist")
+    return shutil.copytree(ROOT / "resources/mnist", tmp_path / "own/mnist")
 
 
 def refused(source, tmp_path, message, **changes):
     with pytest.raises(UserError) as error:
-        prepare("mnist", SPEC | {"source": source} | changes, tmp_path / "out")
+        prepare("mnist", SPEC | changes, tmp_path / "out", [], tmp_path / "cache", source.parent)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
     assert not (tmp_path / "out").exists()
@@ -51,13 +55,14 @@ def refused(source, tmp_path, message, **changes):
 
 def test_a_missing_file_is_named_with_its_place(source, tmp_path):
     (source / "t10k-labels-idx1-ubyte.gz").unlink()
-    refused(source, tmp_path, f"t10k-labels-idx1-ubyte.gz is missing: put t10k-labels-idx1-ubyte.gz into {source}")
+    refused(source, tmp_path, f"{source} has no t10k-labels-idx1-ubyte.gz")
+    refused(source, tmp_path, f"Put {', '.join(SPEC['sources'][0]['files'])} (official) into {tmp_path}/cache/mnist")
 
 
 def test_a_truncated_file_is_named(source, tmp_path):
     path = source / "train-labels-idx1-ubyte.gz"
     path.write_bytes(path.read_bytes()[:5000])
-    refused(source, tmp_path, "train-labels-idx1-ubyte.gz is damaged")
+    refused(source, tmp_path, f"{path} is damaged or of another format (Compressed file ended")
 
 
 def test_other_content_is_refused(source, tmp_path):
@@ -65,13 +70,21 @@ def test_other_content_is_refused(source, tmp_path):
     content = bytearray(gzip.decompress(path.read_bytes()))
     content[100] ^= 1
     path.write_bytes(gzip.compress(bytes(content)))
-    refused(source, tmp_path, "train-labels-idx1-ubyte.gz is not the pinned file (sha256 ")
+    refused(source, tmp_path, f"{path} is not the pinned file (unpacked sha256 ")
+
+
+def test_another_wrapping_of_the_same_content_is_taken(source, tmp_path):
+    path = source / "train-labels-idx1-ubyte.gz"
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()), 1))
+    prepare("mnist", SPEC, tmp_path / "out", [], tmp_path / "cache", source.parent)
 
 
 def test_a_config_that_does_not_fit_the_data_is_named(source, tmp_path):
     refused(source, tmp_path, "images are (1, 28, 28), the config says shape (3, 32, 32)", shape=[3, 32, 32])
-    refused(source, tmp_path, "label 9, but the config says 5 classes", classes=5)
-    refused(source, tmp_path, "unknown reader 'idxx': did you mean 'idx'", format="idxx")
+    refused(source, tmp_path, f"{source}: label 9, but the config says 5 classes", classes=5)
+    refused(source, tmp_path, "test has 10000 images and labels (10000,), the config says 9999", test=9999)
+    other = [SPEC["sources"][0] | {"format": "idxx"}]
+    refused(source, tmp_path, "unknown reader 'idxx': did you mean 'idx'", sources=other)
 
 
 def test_the_same_points_for_all_and_more_contain_fewer():

@@ -9,7 +9,7 @@ from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, workflow.basedir)
 
-from dmcore.config import check_config
+from dmcore.config import check_config, data_spec
 from dmcore.eps import ID_PATTERN
 from dmcore.errors import UserError
 from dmcore.grid import Grid, exhibit_spec, find_model
@@ -33,6 +33,7 @@ RUN = "{schedule}/{dataset}/{arch}/{method}/{eps_train}/seed{seed}"
 MODEL = f"results/{RUN}"
 CELL = f"{MODEL}/certify/{{certifier}}/{{norm}}/n{{points}}/{{eps}}.json"
 DATA = "data/{dataset}.safetensors"
+DATA_PLACES = config.get("data_places", [])
 
 
 wildcard_constraints:

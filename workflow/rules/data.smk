@@ -1,6 +1,6 @@
+# No source file is an input: each is pinned by its content, so neither its age nor the place where it was found can
+# change what is prepared, and looking elsewhere reruns nothing.
 rule prepare_data:
-    input:
-        lambda w: [f"resources/{w.dataset}/{name}.gz" for name in config["datasets"][w.dataset]["sha256"]],
     output:
         DATA,
     log:
@@ -9,10 +9,11 @@ rule prepare_data:
         "logs/benchmarks/data/{dataset}.tsv"
     conda:
         "../../envs/compute.yaml"
+    resources:
+        mem_mb=4000,
     params:
-        spec=lambda w: json.dumps(config["datasets"][w.dataset]),
-        source=lambda w, input: Path(input[0]).parent,
-        code=code_hash("dmcore.data"),
+        spec=lambda w: json.dumps(data_spec(config, w.dataset)),
+        code=code_hash("dmcore.data.sources"),
     shell:
-        "python -m dmcore data {wildcards.dataset} --spec {params.spec:q} --source {params.source:q}"
+        "python -m dmcore data {wildcards.dataset} --spec {params.spec:q} --places {DATA_PLACES:q}"
         " --out {output:q} > {log:q} 2>&1"
