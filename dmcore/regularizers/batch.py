@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -14,11 +15,14 @@ class Batch:
     """Inputs x (B, C, H, W), labels y (B,), the net and the ε of this step.
 
     A term that happens to compute the clean logits sets :attr:`logits`; otherwise they are computed on first use.
-    ``worst_logits`` are those of the last term that has any, for the robust batch accuracy.
+    ``worst_logits`` are those of the last term that has any, for the robust batch accuracy. ``generator`` is where a
+    term takes random numbers from.
     """
 
-    def __init__(self, net: Network, x: Tensor, y: Tensor, eps: float) -> None:
-        self.net, self.x, self.y, self.eps = net, x, y, eps
+    def __init__(
+        self, net: Network, x: Tensor, y: Tensor, eps: float, generator: torch.Generator | None = None
+    ) -> None:
+        self.net, self.x, self.y, self.eps, self.generator = net, x, y, eps, generator
         self.worst_logits: Tensor | None = None
 
     @cached_property

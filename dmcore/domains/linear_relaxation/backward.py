@@ -134,9 +134,7 @@ class LinearRelaxation(RuleTable):
             at = max(pending)
             form = pending.pop(at)
             if at == INPUT or at in self.stop:
-                box = Box(self.ball.center, self.ball.radius) if at == INPUT else self.boxes[at]
-                constants.add(form, box.center)
-                self._spread(form, box.radius, constants)
+                self._concretise(at, form, constants)
                 continue
             node = self.net.node(at)
             for parent, passed in zip(node.parents, self.rule(node.layer)(self, node, form, constants), strict=True):
@@ -146,12 +144,14 @@ class LinearRelaxation(RuleTable):
         upper_bound = torch.as_tensor(constants.upper) if upper else lower
         return lower.expand(batch, -1), upper_bound.expand(batch, -1)
 
-    @staticmethod
-    def _spread(form: Form, radius: Tensor, constants: Constants) -> None:
-        low = form.lower.abs().dot(radius)
+    def _concretise(self, at: int, form: Form, constants: Constants) -> None:
+        """The extremes of a form over the box of the node at which the substitution ends."""
+        box = Box(self.ball.center, self.ball.radius) if at == INPUT else self.boxes[at]
+        constants.add(form, box.center)
+        low = form.lower.abs().dot(box.radius)
         constants.lower = constants.lower - low
         if form.upper is not None:
-            constants.upper = constants.upper + (low if form.shared else form.upper.abs().dot(radius))
+            constants.upper = constants.upper + (low if form.shared else form.upper.abs().dot(box.radius))
 
     def lines_of(self, node: Node, make: Callable[[Tensor, Tensor, Slope], Lines]) -> Lines:
         """The linear bounds of a non-linear layer over its input's box, made once by ``make(lower, upper, slope)``."""
