@@ -1,4 +1,4 @@
-"""Convex outer bounds (Kolter & Wong 2018; Wong et al. 2018; Table 1): worst-case logits from CNN-Cert-ReLU's bounds."""
+"""Convex outer bounds (Kolter & Wong 2018; Wong et al. 2018; Table 1): worst-case logits by CNN-Cert-ReLU's bounds."""
 
 from __future__ import annotations
 
@@ -49,7 +49,9 @@ class ConvexOuter(Regularizer):
             UserError: ``projections`` without a random generator in the batch; a layer without a rule (named).
         """
         if self.projections and batch.generator is None:
-            raise UserError("convex_outer: random projections need a generator, Batch(..., generator=torch.Generator())")
+            raise UserError(
+                "convex_outer: random projections need a generator, Batch(..., generator=torch.Generator())"
+            )
         classes, device = batch.logits.shape[1], batch.x.device.type
 
         def margins(points: slice) -> Tensor:
