@@ -11,13 +11,12 @@ from torch import Tensor, nn
 from dmcore.certifiers import Certifier, margin_rows
 from dmcore.device import full_precision
 from dmcore.domains import Ball, Magnitude
-from dmcore.domains.linear_relaxation import OverBudgetError
+from dmcore.domains.linear_relaxation.points import POINTS_AT_ONCE, over_points
 from dmcore.errors import UserError
 from dmcore.nets.network import Network, as_network
 from dmcore.norms import check_radius
 from dmcore.registries import certifier as registry
 
-POINTS_AT_ONCE = {"cpu": 4, "cuda": 64}  # on a CPU, what stays in the cache is fastest
 # Rounding, measured against the size of the numbers added up. A margin that float32 could have got wrong is bounded
 # again in float64: adding n terms errs by about √n·u, here up to 1e-5 (some 25,000 terms of 6e-8). In float64 the worst
 # case n·u stays below 1e-12 for 9,000 terms, more than any neuron of the paper's small networks adds up.
@@ -70,18 +69,10 @@ def margin_bounds(
         raise UserError(f"labels must be {len(x)} integers in 0..{num_classes - 1}, {got}")
     y = y.long()
 
-    parts, start, size = [x.new_empty(0, num_classes)], 0, POINTS_AT_ONCE.get(x.device.type, 4)
-    while start < len(x):
-        points = slice(start, start + size)
-        try:
-            parts.append(_margins(graph, Ball(x[points], eps, norm, clip_input), y[points], num_classes, bound))
-        except (OverBudgetError, torch.OutOfMemoryError):
-            if size == 1:
-                raise
-            size //= 2
-        else:
-            start += size
-    return torch.cat(parts)
+    def margins(points: slice) -> Tensor:
+        return _margins(graph, Ball(x[points], eps, norm, clip_input), y[points], num_classes, bound)
+
+    return torch.cat([x.new_empty(0, num_classes), *over_points(len(x), POINTS_AT_ONCE[x.device.type], margins)])
 
 
 def _margins(net: Network, ball: Ball, y: Tensor, num_classes: int, certifier: Certifier) -> Tensor:

@@ -15,7 +15,8 @@ class Batch:
     """Inputs x (B, C, H, W), labels y (B,), the net and the ε of this step; ``generator`` for terms that draw.
 
     A term that happens to compute the clean logits sets :attr:`logits`; otherwise they are computed on first use.
-    ``worst_logits`` are those of the last term that has any, for the robust batch accuracy.
+    ``worst_logits`` are those of the last term that has any, for the robust batch accuracy. ``generator`` is where a
+    term takes random numbers from.
     """
 
     def __init__(

@@ -52,11 +52,12 @@ def train(spec: ModelSpec, images: ImageSet, device: torch.device) -> Trained:
     started = time.perf_counter()
     totals = Totals()
     per_epoch = len(data) // t.batch
+    noise = torch.Generator(device).manual_seed(spec.seed)
     for step, (x, y) in progress(enumerate(batches(data, t.batch, t.steps, spec.seed)), t.steps, spec.path):
         level = schedule.level(step)
         for group in optimizer.param_groups:
             group["lr"] = schedule.learning_rate(step)
-        batch = Batch(net, x, y, spec.eps_value * level)
+        batch = Batch(net, x, y, spec.eps_value * level, noise)
         loss, parts = objective(batch, level)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()

@@ -131,9 +131,7 @@ class LinearRelaxation(RuleTable):
             at = max(pending)
             form = pending.pop(at)
             if at == INPUT or at in self.stop:
-                region = self.ball if at == INPUT else self.boxes[at]
-                constants.add(form, pivot(region))
-                self._spread(form, region, constants)
+                self._concretise(at, form, constants)
                 continue
             node = self.net.node(at)
             for parent, passed in zip(node.parents, self.rule(node.layer)(self, node, form, constants), strict=True):
@@ -143,8 +141,10 @@ class LinearRelaxation(RuleTable):
         upper_bound = torch.as_tensor(constants.upper) if upper else lower
         return lower.expand(batch, -1), upper_bound.expand(batch, -1)
 
-    @staticmethod
-    def _spread(form: Form, region: Region, constants: Constants) -> None:
+    def _concretise(self, at: int, form: Form, constants: Constants) -> None:
+        """The extremes of a form over the ball, or over the box of the node at which the substitution ends."""
+        region = self.ball if at == INPUT else self.boxes[at]
+        constants.add(form, pivot(region))
         low = reach(form.lower, region, upward=False)
         constants.lower = constants.lower - low
         if form.upper is not None:

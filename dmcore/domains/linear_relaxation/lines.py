@@ -38,7 +38,8 @@ def relu_lines(lower: Tensor, upper: Tensor, slope: Slope) -> Lines:
     with slope u/(u−l) (``relu``), 1 if u ≥ −l else 0 (``ada``), or 0 (``zero``).
     """
     unstable = (lower < 0) & (upper > 0)
-    chord = torch.where(unstable, upper / (upper - lower), (lower >= 0).to(upper.dtype))
+    width = torch.where(unstable, upper - lower, 1.0)  # never 0, whose gradient would be NaN
+    chord = torch.where(unstable, upper / width, (lower >= 0).to(upper.dtype))
     intercept = torch.where(unstable, -chord * lower, 0.0)
     if slope == "relu":
         return Lines(chord, chord, None, intercept)
@@ -66,7 +67,8 @@ def pool_lines(pool: MaxPool, lower: Tensor, upper: Tensor, slope: Slope) -> Lin
 
     low, high = low.where(matters, floor), high.where(matters, floor + 1)  # harmless; their slope will be 0
     inverse = matters / (high - low)
-    gamma = ((high * inverse).sum(-1, keepdim=True) - 1) / inverse.sum(-1, keepdim=True)
+    rate = inverse.sum(-1, keepdim=True)
+    gamma = ((high * inverse).sum(-1, keepdim=True) - 1) / rate.where(rate > 0, 1.0)  # 0 / 0 has a gradient of NaN
     gamma = torch.minimum(torch.maximum(gamma, floor), high.where(matters, torch.inf).amin(-1, keepdim=True))
     slopes = ((high - gamma) * inverse).clamp(0, 1).where(~decided[..., None], exact)
     total = slopes.sum(-1)

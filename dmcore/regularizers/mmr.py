@@ -1,0 +1,86 @@
+"""Maximum margin regularisation, MMR (Croce, Andriushchenko & Hein 2019; Table 1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from dmcore.certifiers import margin_rows
+from dmcore.domains.linear_relaxation.local_map import LocalMap
+from dmcore.domains.linear_relaxation.points import POINTS_AT_ONCE, over_points
+from dmcore.errors import UserError
+from dmcore.layers import ReLU
+from dmcore.registries import regularizer
+from dmcore.regularizers import Batch, Regularizer
+
+
+@regularizer("mmr")
+@dataclass
+class MMR(Regularizer):
+    """R = E[mean of max(0, 1 − d_B/γ_B) over the nearest ReLU hyperplanes + mean of max(0, 1 − d_D/γ_D) over classes].
+
+    Around x the network is affine. d_B = |z|/‖∇z‖_q is the distance of x, in the norm p, to the hyperplane on which a
+    ReLU's input z is 0, and d_D = (z_y − z_j)/‖∇(z_y − z_j)‖_q that to the decision boundary of class j ≠ y, negative
+    where x is on the wrong side. Nothing is sampled or left out: the gradients of all pre-activations are computed.
+
+    Give the term ``ramp: true``: γ follows ε, and R means nothing at ε = 0.
+
+    Attributes:
+        gamma_b_of_eps, gamma_d_of_eps: γ_B/ε and γ_D/ε.
+        nearest: the share of all ReLUs that count, the nearest ones of each sample (k_B over their number).
+    """
+
+    NEEDS_EPS = True
+
+    norm: Literal["linf", "l2", "l1"] = "linf"
+    gamma_b_of_eps: float = 1.0
+    gamma_d_of_eps: float = 1.0
+    nearest: float = 0.06
+
+    def __post_init__(self) -> None:
+        if not 0 < self.nearest <= 1:
+            raise UserError(f"mmr: nearest is a share in (0, 1], got {self.nearest}")
+        if min(self.gamma_b_of_eps, self.gamma_d_of_eps) <= 0:
+            raise UserError(f"mmr: γ must be > 0, got {self.gamma_b_of_eps} and {self.gamma_d_of_eps} of ε")
+
+    def value(self, batch: Batch) -> Tensor:
+        """R on the batch; also tells it the clean logits."""
+        net = batch.net
+        values = net.walk(lambda layer, *inputs: layer(*inputs), batch.x)
+        batch.logits = values[-1]
+
+        def work(points: slice) -> Tensor:
+            local = LocalMap(net, [v[points] for v in values], self.norm)
+            hyperplanes, boundaries = relu_distances(local), boundary_distances(local, batch.y[points])
+            near = hyperplanes.topk(max(1, round(self.nearest * hyperplanes.shape[1])), largest=False).values
+            inner = (1 - near / (self.gamma_b_of_eps * batch.eps)).relu().mean(1)
+            outer = (1 - boundaries / (self.gamma_d_of_eps * batch.eps)).relu().sum(1) / (boundaries.shape[1] - 1)
+            return inner + outer
+
+        def forgetful(points: slice) -> Tensor:
+            # The coefficients are made again in the backward pass: all at once they would fill the memory.
+            return checkpoint(work, points, use_reentrant=False, preserve_rng_state=False)
+
+        return torch.cat(over_points(len(batch.x), POINTS_AT_ONCE[batch.x.device.type], forgetful)).mean()
+
+
+def relu_distances(local: LocalMap) -> Tensor:
+    """The distances d_B (B, N) from each point to the hyperplanes of all N ReLUs; inf for one that nothing moves."""
+    parents = sorted({p for node in local.net.nodes() if isinstance(node.layer, ReLU) for p in node.parents})
+    return torch.cat([_ratio(local.values[p].abs(), local.norms(p)).flatten(1) for p in parents], 1)
+
+
+def boundary_distances(local: LocalMap, y: Tensor) -> Tensor:
+    """The signed distances d_D (B, K) to the decision boundaries between y and each class j; inf at j = y."""
+    z = local.values[-1]
+    margins = z.gather(1, y[:, None]) - z
+    return _ratio(margins, local.norms_of(margin_rows(y, z.shape[1], z)))
+
+
+def _ratio(value: Tensor, norm: Tensor) -> Tensor:
+    moves = norm > 0
+    return torch.where(moves, value / torch.where(moves, norm, 1.0), torch.inf)
