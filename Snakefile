@@ -1,6 +1,7 @@
 # The pipeline: data → training → certification → records → tables and figures.
 #
 #   snakemake --cores all demo       four methods on MNIST, a few minutes on a laptop
+#   snakemake --cores all trial      two epochs of every method on its data sets
 #   snakemake --cores all            everything in the report of config.yaml's `schedule`
 #   snakemake --cores 1 tables       tables and figures from the records in results/; trains and certifies nothing
 
@@ -31,3 +32,8 @@ rule all:
 rule demo:
     input:
         exhibit_files("demo"),
+
+
+rule trial:
+    input:
+        exhibit_files("trial"),

@@ -28,8 +28,14 @@ def load_model(path: Path, device: torch.device | str = "cpu") -> tuple[Network,
     """
     tensors, meta = tensorfile.load(path, KIND)
     spec = ModelSpec.from_dict(json.loads(meta["spec"]))
+    pruning = spec.method.pruning
     net = build_net(
-        spec.arch, tuple(spec.dataset["shape"]), spec.dataset["classes"], **(spec.dataset.get("normalize") or {})
+        spec.arch,
+        tuple(spec.dataset["shape"]),
+        spec.dataset["classes"],
+        members=spec.method.members,
+        pruned_relus=pruning is not None and pruning.relus is not None,
+        **(spec.dataset.get("normalize") or {}),
     )
     try:
         net.load_state_dict(tensors)

@@ -57,6 +57,9 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--data", type=Path, required=True, help="prepared data file")
     train.add_argument("--model", type=Path, required=True, help="weights to write (safetensors)")
     train.add_argument("--record", type=Path, required=True, help="training record to write (JSON)")
+    train.add_argument(
+        "--save-every", type=_seconds, default=60.0, help="seconds between saved states (default: %(default)s)"
+    )
     _compute(train)
 
     certify = command("certify", _certify, "Certify the shared test points at one or more ε.")
@@ -84,6 +87,10 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--records", type=Path, required=True, help="folder with the records")
         sub.add_argument("--out", type=Path, required=True, help=f"folder for the {name}")
 
+    history = command("history", _history, "Draw the course of a training from its record.")
+    history.add_argument("--record", type=Path, required=True, help="training record from `train`")
+    history.add_argument("--out", type=Path, required=True, help="PNG to write")
+
     info = command(
         "info", _info, "Print versions, devices and what is registered; or what a model file says of itself."
     )
@@ -103,6 +110,16 @@ def _json_object(text: str) -> dict[str, Any]:
         raise argparse.ArgumentTypeError(f"not JSON ({error}); `dmcore spec` prints one") from error
     if not isinstance(value, dict):
         raise argparse.ArgumentTypeError("not a JSON object")
+    return value
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds ≥ 0")
     return value
 
 
@@ -133,7 +150,8 @@ def _train(args: argparse.Namespace) -> None:
     from dmcore.spec import ModelSpec
 
     spec = ModelSpec.from_dict(args.spec)
-    record = train_job(spec, args.data, args.model, args.record, choose_device(args.device, args.threads))
+    device = choose_device(args.device, args.threads)
+    record = train_job(spec, args.data, args.model, args.record, device, args.save_every)
     print(f"{spec.path}: test accuracy {record['test_accuracy']:.2%} after {record['seconds']:.0f} s")
 
 
@@ -178,6 +196,12 @@ def _figures(args: argparse.Namespace) -> None:
     _, certified = read_records(args.records)
     for name, exhibit in args.spec.items():
         write_figure(exhibit, certified, args.out / name)
+
+
+def _history(args: argparse.Namespace) -> None:
+    from dmcore.report.histories import write_history
+
+    write_history(args.record, args.out)
 
 
 def _info(args: argparse.Namespace) -> None:

@@ -16,8 +16,8 @@ from jsonschema import Draft202012Validator, ValidationError
 from dmcore.eps import Eps
 from dmcore.errors import UserError, nearest
 from dmcore.norms import check_radius
-from dmcore.registries import architecture, certifier, forward_domain, reader, regularizer
-from dmcore.spec import Method, ModelSpec, Term, Training
+from dmcore.registries import architecture, attack, certifier, forward_domain, reader, regularizer
+from dmcore.spec import AttackSpec, Method, ModelSpec, Pruning, Term, Training
 
 SCHEMA = Path(__file__).parents[1] / "workflow" / "schemas" / "config.schema.yaml"
 
@@ -79,14 +79,20 @@ def _check_names(config: Mapping[str, Any]) -> None:
     for name, dataset in config["datasets"].items():
         _check_dataset(name, dataset)
     for name, method in config["methods"].items():
-        for i, term in enumerate(method["regularizers"]):
-            _located(f"methods.{name}.regularizers[{i}]", _check_term, term)
+        _check_method(f"methods.{name}", method)
+        for dataset, changes in method.get("on", {}).items():
+            _check_known(dataset, config["datasets"], f"methods.{name}.on", "data set")
+            _check_method(f"methods.{name}.on.{dataset}", changes)
+            if needs_eps(resolved(method, dataset)) != needs_eps(method):
+                raise UserError(f"config: methods.{name}.on.{dataset}: a method has an ε on all data sets or on none")
     for name, schedule in config["schedules"].items():
         where = f"schedules.{name}"
         _check_known(schedule["report"], config["reports"], f"{where}.report", "report")
         if "scaled_from" in schedule:
             full = {n for n, s in config["schedules"].items() if "training" in s}
             _check_known(schedule["scaled_from"], full, f"{where}.scaled_from", "unscaled schedule")
+        for method in schedule.get("method_factors", ()):
+            _check_known(method, config["methods"], f"{where}.method_factors", "method")
         for dataset in schedule.get("training", ()):
             _check_known(dataset, config["datasets"], f"{where}.training", "data set")
     for where, panel in _panels(config):
@@ -139,6 +145,13 @@ def _located(where: str, check: Any, *args: Any) -> None:
         raise UserError(f"config: {where}: {error}") from error
 
 
+def _check_method(where: str, method: Mapping[str, Any]) -> None:
+    for i, term in enumerate(method.get("regularizers", ())):
+        _located(f"{where}.regularizers[{i}]", _check_term, term)
+    if "attack" in method:
+        _located(f"{where}.attack", attack.check, method["attack"]["kind"], _options(method["attack"]))
+
+
 _TERM_KEYS = ("kind", "weight", "ramp")
 
 
@@ -158,9 +171,16 @@ def _norms(method: Mapping[str, Any]) -> set[str]:
     return {term["norm"] for term in terms if "norm" in term}
 
 
+def resolved(method: Mapping[str, Any], dataset: str) -> dict[str, Any]:
+    """A method's config entry as it is on one data set."""
+    return {**method, **method.get("on", {}).get(dataset, {})}
+
+
 def needs_eps(method: Mapping[str, Any]) -> bool:
     """Whether a method's config entry describes a training at some ε."""
-    return any(regularizer.constant(term["kind"], "NEEDS_EPS", False) for term in method["regularizers"])
+    return "attack" in method or any(
+        regularizer.constant(term["kind"], "NEEDS_EPS", False) for term in method["regularizers"]
+    )
 
 
 MODEL_KEYS = ("shape", "classes", "normalize", "augment", "validation")
@@ -188,12 +208,13 @@ def model_spec(
         UserError: ε given to a method that has none, missing for one that needs it, or not written as its id; the
             schedule says nothing of this data set.
     """
-    entry = config["methods"][method]
+    entry = resolved(config["methods"][method], dataset)
     if needs_eps(entry) == (eps == "none"):
         raise UserError(f"the method '{method}' " + ("needs an ε_train" if eps == "none" else "takes ε_train 'none'"))
     if eps != "none" and Eps.parse(eps).id != eps:
         raise UserError(f"ε_train '{eps}' is written '{Eps.parse(eps).id}' in paths")
     terms = tuple(Term(t["kind"], float(t["weight"]), t.get("ramp", False), _options(t)) for t in entry["regularizers"])
+    attacked = entry.get("attack")
     data = config["datasets"][dataset]
     return ModelSpec(
         schedule=schedule,
@@ -201,21 +222,30 @@ def model_spec(
         arch=arch,
         eps=eps,
         seed=int(seed),
-        method=Method(method, terms),
-        training=training(config, schedule, dataset),
+        method=Method(
+            method,
+            terms,
+            attack=AttackSpec(attacked["kind"], _options(attacked)) if attacked else None,
+            pruning=Pruning(**entry["pruning"]) if "pruning" in entry else None,
+            members=entry.get("members", 1),
+        ),
+        training=training(config, schedule, dataset, method),
         dataset={key: data[key] for key in MODEL_KEYS if key in data},
     )
 
 
-def training(config: Mapping[str, Any], schedule: str, dataset: str) -> Training:
-    """A schedule for a data set, in steps; ``scaled_from`` multiplies every step count by the same factor.
+def training(config: Mapping[str, Any], schedule: str, dataset: str, method: str = "") -> Training:
+    """A schedule for a data set and method, in steps; its factors multiply every step count alike.
 
     An epoch is one of the training points that no validation split holds out (by track: of about as many).
     """
     entry, factor = config["schedules"][schedule], 1.0
+    factors = entry.get("method_factors", {})
     if "scaled_from" in entry:
         factor = entry["factor"]
         entry = config["schedules"][entry["scaled_from"]]
+        factors = {**entry.get("method_factors", {}), **factors}
+    factor *= factors.get(method, 1.0)
     if dataset not in entry["training"]:
         raise UserError(f"config: schedules.{schedule} has no training for the data set '{dataset}'")
     t = entry["training"][dataset]

@@ -26,11 +26,52 @@ class Term:
 
 
 @dataclass(frozen=True)
+class AttackSpec:
+    """The attack on whose result a method takes its base loss."""
+
+    kind: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Pruning:
+    """Pruning of weights once the ramp is over, and of ReLUs at the end (Xiao et al. 2019).
+
+    Attributes:
+        weights: weights smaller than this in magnitude are set to 0 and stay there; 0 prunes none.
+        relus: ReLUs that take the same side on all but this share of the training inputs are replaced by the identity
+            or by 0; None leaves them alone.
+    """
+
+    weights: float = 0.0
+    relus: float | None = None
+
+
+@dataclass(frozen=True)
 class Method:
-    """A training method: the clean cross-entropy plus weighted regularisers."""
+    """A training method: a base loss on clean or attacked inputs, plus weighted regularisers, plus pruning.
+
+    Attributes:
+        members: how many networks are trained together on their averaged logits and margins (Appendix H.2).
+    """
 
     name: str
     regularizers: tuple[Term, ...] = ()
+    attack: AttackSpec | None = None
+    pruning: Pruning | None = None
+    members: int = 1
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Method:
+        """Back from plain data."""
+        return cls(
+            **{
+                **data,
+                "regularizers": tuple(Term(**t) for t in data["regularizers"]),
+                "attack": AttackSpec(**data["attack"]) if data.get("attack") else None,
+                "pruning": Pruning(**data["pruning"]) if data.get("pruning") else None,
+            }
+        )
 
 
 @dataclass(frozen=True)
@@ -82,11 +123,11 @@ class ModelSpec:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> ModelSpec:
         """Back from :meth:`to_dict`."""
-        method, training = data["method"], data["training"]
+        training = data["training"]
         return cls(
             **{
                 **data,
-                "method": Method(method["name"], tuple(Term(**t) for t in method["regularizers"])),
+                "method": Method.from_dict(data["method"]),
                 "training": Training(**{**training, "lr_drops": tuple(training["lr_drops"])}),
             }
         )

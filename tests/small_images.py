@@ -20,10 +20,22 @@ def digits(train=2000, test=300):
     return ImageSet(*splits, {"name": "mnist", "variant": "official", "sha256": "0" * 64})
 
 
-def model(*terms, eps="none", steps=60, batch=50, seed=0, warmup=10, ramp=20, lr=1e-3, name="method"):
-    training = Training(batch, steps, warmup, ramp, lr, (steps * 2 // 3,))
+def model(
+    *terms,
+    eps="none",
+    steps=60,
+    batch=50,
+    seed=0,
+    warmup=10,
+    ramp=20,
+    lr=1e-3,
+    name="method",
+    optimizer="adam",
+    **method,
+):
+    training = Training(batch, steps, warmup, ramp, lr, (steps * 2 // 3,), optimizer)
     data = {"shape": [1, 28, 28], "classes": 10}
-    return ModelSpec("test", "mnist", "small", eps, seed, Method(name, tuple(terms)), training, data)
+    return ModelSpec("test", "mnist", "small", eps, seed, Method(name, tuple(terms), **method), training, data)
 
 
 def worst_case(domain, weight=0.5, **options):

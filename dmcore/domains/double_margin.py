@@ -88,8 +88,7 @@ def _affine(domain: DoubleMargin, layer: Affine, m: Margins) -> Margins:
 
 @DoubleMargin.passes(ReLU)
 def _relu(domain: DoubleMargin, layer: ReLU, m: Margins) -> Margins:
-    # Closed forms of (7) and (8) for ReLU and z in the middle:
-    #   ½(σ(z+s) − σ(z−s)) = min(½σ(z+s), s)   and   ½(σ(z+m) + σ(z−m)) − σ(z) = ½σ(m − |z|).
+    # For ReLU and z in the middle ½(σ(z+m) + σ(z−m)) − σ(z) = ½σ(m − |z|).
     s = _half_range(m.z, m.s)
     if m.v is None:
         return Margins(layer(m.z), s, (m.s - m.z.abs()).relu() / 2)
@@ -98,7 +97,7 @@ def _relu(domain: DoubleMargin, layer: ReLU, m: Margins) -> Margins:
 
 def _half_range(z: Tensor, s: Tensor) -> Tensor:
     """½(σ(z+s) − σ(z−s)) for ReLU and s ≥ 0."""
-    return torch.minimum((z + s).relu() / 2, s)
+    return ((z + s).relu() - (z - s).relu()) * 0.5
 
 
 @DoubleMargin.passes(MaxPool)

@@ -12,15 +12,15 @@ from dmcore.nets import Network
 
 
 class Batch:
-    """Inputs x (B, C, H, W), labels y (B,), the net and the ε of this step; ``generator`` for terms that draw.
+    """Inputs x (B, C, H, W), labels y (B,), the net and the ε of this step.
 
     A term that happens to compute the clean logits sets :attr:`logits`; otherwise they are computed on first use.
-    ``worst_logits`` are those of the last term that has any, for the robust batch accuracy. ``generator`` is where a
-    term takes random numbers from.
+    ``worst_logits`` are those of the last term that has any, for the robust batch accuracy. Random numbers come from
+    ``generator`` alone, which is on x's device.
     """
 
     def __init__(
-        self, net: Network, x: Tensor, y: Tensor, eps: float, generator: torch.Generator | None = None
+        self, net: Network, x: Tensor, y: Tensor, eps: Tensor | float, generator: torch.Generator | None = None
     ) -> None:
         self.net, self.x, self.y, self.eps, self.generator = net, x, y, eps, generator
         self.worst_logits: Tensor | None = None

@@ -11,7 +11,7 @@ import pandas as pd
 
 from dmcore.eps import Eps
 from dmcore.files import atomic
-from dmcore.report.tables import cells_of, row_values
+from dmcore.report.tables import cells_of, data_mark, row_values
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
@@ -63,7 +63,7 @@ def _draw(axis: Any, panel: Mapping[str, Any], certified: pd.DataFrame) -> None:
             style = {"color": COLORS[i % len(COLORS)], "marker": MARKERS[i % len(MARKERS)]}
             style |= {"linestyle": "--" if row["baseline"] else "-", "markersize": 4, "clip_on": False}
             axis.plot(*zip(*points, strict=True), label=row["label"] + eps, zorder=3, **style)
-    axis.set_title(panel["title"], fontsize=9)
+    axis.set_title(panel["title"] + data_mark(cells).replace(" [", "\n["), fontsize=9)
     axis.set_xlabel("ε of the certificate" + (" (1/255)" if in_255ths else ""))
     axis.set_ylim(0, 100)
     axis.set_xlim(left=0)

@@ -85,6 +85,12 @@ def cells_of(panel: Mapping[str, Any], certified: pd.DataFrame) -> pd.DataFrame:
     return cells[models.isin(wanted) & cells["eps_cert"].isin(panel["eps_cert"])]
 
 
+def data_mark(cells: pd.DataFrame) -> str:
+    """What a title must add where the data are not the official ones, so that no reader takes them for these."""
+    others = sorted({str(v) for v in cells["variant"]} - {"official"})
+    return f" [data: {'; '.join(others)}]" if others else ""
+
+
 def row_values(panel: Mapping[str, Any], row: Mapping[str, Any], cells: pd.DataFrame) -> list[Value]:
     """One row's accuracies, in the order of the panel's ε."""
     mine = cells[(cells["method"] == row["method"]) & (cells["eps_train"] == row["eps"])]
@@ -102,7 +108,9 @@ def _panel(panel: Mapping[str, Any], training: pd.DataFrame, certified: pd.DataF
         eps = "" if row["eps"] == "none" else Eps.parse(row["eps"]).label
         rows.append(Row(row["label"], eps, seconds, row_values(panel, row, cells), row["baseline"]))
     finding = _finding(panel, rows) if panel["compare"] else ""
-    return Panel(panel["title"], [Eps.parse(e).label for e in panel["eps_cert"]], _mark_best(rows), finding)
+    return Panel(
+        panel["title"] + data_mark(cells), [Eps.parse(e).label for e in panel["eps_cert"]], _mark_best(rows), finding
+    )
 
 
 def _mark_best(rows: list[Row]) -> list[Row]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from dmcore.registries import regularizer
+from dmcore.registries import attack, regularizer
 from dmcore.regularizers import Batch, Regularizer
 from dmcore.spec import Method
 
@@ -27,21 +28,35 @@ class Objective:
 
     def __init__(self, method: Method) -> None:
         self.terms = [Term(t.name, regularizer.get(t.kind)(**t.options), t.weight, t.ramp) for t in method.regularizers]
+        self.attack = attack.get(method.attack.kind)(**method.attack.options) if method.attack else None
 
-    def __call__(self, batch: Batch, level: float) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss, and its parts by name (detached): ``clean`` and the value of each regulariser.
+    @property
+    def norm(self) -> str:
+        """The norm in which ε is measured: that of the first part that has one."""
+        parts = [*(t.regularizer for t in self.terms if t.regularizer.NEEDS_EPS), self.attack]
+        return next((part.norm for part in parts if hasattr(part, "norm")), "linf")
+
+    def __call__(self, batch: Batch, level: Tensor | float, ramping: bool = True) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss, and its parts by name (detached): ``clean`` or ``attacked``, and the value of each regulariser.
 
         Args:
             level: the share of the final λ in force, in [0, 1].
+            ramping: False in the warm-up, where ε and the ramped λ are 0: nothing is then computed for them.
         """
         parts: dict[str, Tensor] = {}
         weighted: list[Tensor] = []
         for term in self.terms:
-            weight = term.weight * (level if term.ramped else 1.0)
-            if weight == 0.0:
+            if term.weight == 0.0 or (term.ramped and not ramping):
                 continue
             value = term.regularizer.value(batch)
             parts[term.name] = value.detach()
-            weighted.append(weight * value)
-        parts["clean"] = batch.clean_loss.detach()
-        return torch.stack([batch.clean_loss, *weighted]).sum(), parts
+            weighted.append(value * (term.weight * level if term.ramped else term.weight))
+        if self.attack is not None and ramping:
+            attacked = self.attack.perturb(batch.net, batch.x, batch.y, batch.eps, batch.generator)
+            batch.worst_logits = batch.net(attacked)
+            base = F.cross_entropy(batch.worst_logits, batch.y)
+            parts["attacked"] = base.detach()
+        else:
+            base = batch.clean_loss
+            parts["clean"] = base.detach()
+        return torch.stack([base, *weighted]).sum(), parts

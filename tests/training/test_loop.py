@@ -7,7 +7,8 @@ from small_images import L1, digits, model, worst_case
 from dmcore.certify import certify_points
 from dmcore.data import Split
 from dmcore.errors import UserError
-from dmcore.training.loop import batches, seeded_net, train
+from dmcore.training.batches import batches
+from dmcore.training.loop import seeded_net, train
 
 CPU = torch.device("cpu")
 
@@ -40,7 +41,7 @@ def test_training_leaves_torchs_random_state_alone():
 
 def test_normal_training_learns_digits():
     trained = train(model(steps=120, warmup=0, ramp=0), digits(), CPU)
-    assert trained.test_accuracy > 0.85
+    assert trained.accuracies["test"] > 0.85
     assert trained.history[-1]["accuracy"] > trained.history[0]["accuracy"] > 0.3
     assert [entry["step"] for entry in trained.history] == [40, 80, 120]
     assert "robust_accuracy" not in trained.history[0]
@@ -87,14 +88,12 @@ def test_batches_cover_an_epoch_once_and_drop_the_rest():
         assert len(set(epoch.tolist())) == 9
     assert first.tolist() != second.tolist()
     x, y = seen[0]
-    torch.testing.assert_close(x.flatten() * 255, y.float())
+    assert x.flatten().tolist() == y.tolist()
     again = torch.cat([y for _, y in batches(data, 3, 6, 0)])
     assert torch.equal(again, torch.cat([first, second]))
-
-
-def test_a_loss_that_is_not_finite_stops_the_run_with_advice():
-    with pytest.raises(UserError, match="no longer finite in the epoch ending at step 40; lower the learning rate"):
-        train(model(worst_case("interval"), eps="0.3", steps=80, warmup=0, ramp=0, lr=1e18), digits(), CPU)
+    for start in range(6):
+        rest = torch.cat([y for _, y in batches(data, 3, 6, 0, start)])
+        assert torch.equal(rest, again[3 * start :])
 
 
 def test_data_of_another_shape_are_refused():

@@ -61,11 +61,13 @@ def spec_of(wildcards):
 
 
 def exhibit_files(schedule):
-    """All tables and figures of a schedule's report."""
+    """All tables and figures of a schedule's report, and its models' training histories."""
     grid, folder = GRIDS[schedule], f"results/{schedule}"
-    return [f"{folder}/tables/{name}.md" for name in grid.exhibits("tables")] + [
-        f"{folder}/figures/{name}.png" for name in grid.exhibits("figures")
-    ]
+    return (
+        [f"{folder}/tables/{name}.md" for name in grid.exhibits("tables")]
+        + [f"{folder}/figures/{name}.png" for name in grid.exhibits("figures")]
+        + [f"results/{model}/history.png" for model in grid.model_paths()]
+    )
 
 
 def exhibit_of(kind, schedule, names):

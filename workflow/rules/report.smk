@@ -4,10 +4,12 @@ RECORDS = ["results/{schedule}/training.csv", "results/{schedule}/certified_accu
 localrules:
     all,
     demo,
+    trial,
     tables,
     collect,
     table,
     figure,
+    history,
 
 
 rule collect:
@@ -71,6 +73,33 @@ rule figure:
     shell:
         "python -m dmcore figures --spec {params.spec:q} --records results/{wildcards.schedule}"
         " --out results/{wildcards.schedule}/figures > {log:q} 2>&1"
+
+
+rule history:
+    input:
+        f"{MODEL}/training.json",
+    output:
+        report(
+            f"{MODEL}/history.png",
+            caption="../report/history.rst",
+            category="Training histories",
+            subcategory="{schedule}",
+            labels={
+                "data": "{dataset}",
+                "network": "{arch}",
+                "method": "{method}",
+                "ε_train": "{eps_train}",
+                "seed": "{seed}",
+            },
+        ),
+    log:
+        f"logs/history/{RUN}.log",
+    conda:
+        "../../envs/tables.yaml"
+    params:
+        code=code_hash("dmcore.report.histories"),
+    shell:
+        "python -m dmcore history --record {input:q} --out {output:q} > {log:q} 2>&1"
 
 
 # From the records alone: it asks for no model and no certification, so it never starts any.

@@ -13,7 +13,7 @@ from dmcore.domains.ball import Ball
 from dmcore.domains.box import Box
 from dmcore.domains.linear_relaxation.coefficients import Coefficients, Dense, OverBudgetError, identity
 from dmcore.domains.linear_relaxation.lines import Lines, Slope, pool_lines, relu_lines
-from dmcore.domains.linear_relaxation.reach import Region, pivot, reach, symmetric
+from dmcore.domains.linear_relaxation.reach import pivot, reach, symmetric
 from dmcore.domains.rules import RuleTable
 from dmcore.layers import Affine, Flatten, MaxPool, Nonlinear, ReLU, Sum
 from dmcore.nets.network import INPUT, Network, Node

@@ -1,0 +1,180 @@
+"""Time of one training step of each method, as a ratio to a plain PyTorch step of standard training.
+
+The plain step is what a user would write: ordinary ``torch.nn`` modules, autograd, ``torch.optim.Adam``, tensors in
+memory. All are measured in one run, in turns, so that a busy machine slows all of them. ``floor`` is the ratio of the
+floating-point operations counted in each step to those of the plain one: with equally efficient kernels nothing can be
+below it.
+
+    python benchmarks/train_step.py                           the small CNN on MNIST, batch 100
+    python benchmarks/train_step.py --arch small large --shape 3 32 32 --batch 50 --methods normal ibp dm
+    python benchmarks/train_step.py --device cuda --methods normal dm adv
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from tabulate import tabulate
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from dmcore import layers
+from dmcore.config import load_config, model_spec, needs_eps
+from dmcore.data import Split
+from dmcore.nets import Network, build_net
+from dmcore.training.loop import Run
+
+ROOT = Path(__file__).parents[1]
+DATASETS = {(1, 28, 28): "mnist", (3, 32, 32): "cifar10"}
+Step = Callable[[], None]
+
+
+class Plain(nn.Module):
+    """The same architecture in ordinary modules."""
+
+    def __init__(self, net: Network) -> None:
+        super().__init__()
+        self.steps = nn.ModuleList(self._plain(layer) for layer in net.layers)
+        self.parents = net.parents
+
+    @staticmethod
+    def _plain(layer: nn.Module) -> nn.Module:
+        if isinstance(layer, layers.Conv):
+            out, inp = layer.weight.shape[:2]
+            left, right, top, bottom = layer.padding
+            if left == right and top == bottom:
+                return nn.Conv2d(inp, out, layer.kernel, layer.stride, (top, left))
+            return nn.Sequential(nn.ZeroPad2d(layer.padding), nn.Conv2d(inp, out, layer.kernel, layer.stride))
+        if isinstance(layer, layers.Linear):
+            return nn.Linear(layer.weight.shape[1], layer.weight.shape[0])
+        if isinstance(layer, layers.MaxPool):
+            return nn.MaxPool2d(layer.kernel, layer.stride, layer.padding)
+        return {layers.ReLU: nn.ReLU, layers.Flatten: nn.Flatten}[type(layer)]() if type(layer) in (
+            layers.ReLU,
+            layers.Flatten,
+        ) else layer  # fmt: skip
+
+    def forward(self, x: Tensor) -> Tensor:
+        values = [x]
+        for step, parents in zip(self.steps, self.parents, strict=True):
+            values.append(step(*(values[p] for p in parents)))
+        return values[-1]
+
+
+def plain_step(arch: str, shape: tuple[int, ...], classes: int, batch: int, device: torch.device) -> Step:
+    """Standard training, without any of dmcore."""
+    net = Plain(build_net(arch, shape, classes)).to(device)
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
+    x, y = torch.rand(20 * batch, *shape, device=device), torch.randint(classes, (20 * batch,), device=device)
+    count = 0
+
+    def step() -> None:
+        nonlocal count
+        part = slice(count % 20 * batch, (count % 20 + 1) * batch)
+        count += 1
+        optimizer.zero_grad()
+        F.cross_entropy(net(x[part]), y[part]).backward()
+        optimizer.step()
+
+    return step
+
+
+def our_step(config: dict, dataset: str, arch: str, method: str, eps: str, batch: int, device: torch.device) -> Step:
+    """A step of the training loop itself, at the full λ and ε."""
+    eps = eps if needs_eps(config["methods"][method]) else "none"
+    spec = model_spec(config, "paper", dataset, arch, method, eps, 0)
+    training = dataclasses.replace(spec.training, batch=batch, warmup=0, ramp=0, steps=10**9)
+    spec = dataclasses.replace(spec, training=training)
+    shape, classes = tuple(spec.dataset["shape"]), spec.dataset["classes"]
+    x = torch.randint(256, (20 * batch, *shape), dtype=torch.uint8, device=device)
+    y = torch.randint(classes, (20 * batch,), device=device)
+    run, count = Run(spec, Split(x, y), device, None), 0
+    index = torch.randperm(20 * batch, device=device)
+
+    def step() -> None:
+        nonlocal count
+        part = index[count % 20 * batch :][:batch]
+        run.step(count, x[part], y[part])
+        count += 1
+
+    return step
+
+
+def timed(step: Step, device: torch.device, repeats: int) -> float:
+    """Milliseconds a step, over ``repeats`` steps."""
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    started = time.perf_counter()
+    for _ in range(repeats):
+        step()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return (time.perf_counter() - started) / repeats * 1e3
+
+
+def flops(step: Step) -> int:
+    """Floating-point operations of one step (convolutions and matrix products)."""
+    with FlopCounterMode(display=False) as counter:
+        step()
+    return counter.get_total_flops()
+
+
+def main() -> None:
+    """Measures and prints a table for each architecture."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--arch", nargs="+", default=["small"])
+    parser.add_argument("--shape", nargs=3, type=int, default=[1, 28, 28], metavar=("C", "H", "W"))
+    parser.add_argument("--methods", nargs="+", help="(default: all that are not far slower than the rest)")
+    parser.add_argument("--eps", default="0.1")
+    parser.add_argument("--batch", type=int, default=100)
+    parser.add_argument("--rounds", type=int, default=15, help="turns; the median and the fastest are shown")
+    parser.add_argument("--threads", type=int, default=min(os.cpu_count() or 1, 2))
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    device, config = torch.device(args.device), load_config(ROOT / "config.yaml")
+    shape = tuple(args.shape)
+    dataset = DATASETS[shape]
+    slow = {"bounded", "bounded_exact", "mmr"}
+    methods = args.methods or [m for m in config["methods"] if m not in slow]
+    for arch in args.arch:
+        classes = config["datasets"][dataset]["classes"]
+        steps = {"plain PyTorch": plain_step(arch, shape, classes, args.batch, device)}
+        steps |= {m: our_step(config, dataset, arch, m, args.eps, args.batch, device) for m in methods}
+        counted = {name: flops(step) for name, step in steps.items()}
+        for step in steps.values():
+            timed(step, device, 2)
+        found: dict[str, list[float]] = {name: [] for name in steps}
+        for _ in range(args.rounds):
+            for name, step in steps.items():
+                found[name].append(timed(step, device, 2))
+        base, least = statistics.median(found["plain PyTorch"]), min(found["plain PyTorch"])
+        rows = [
+            [
+                name,
+                f"{statistics.median(ms):.1f}",
+                f"×{statistics.median(ms) / base:.2f}",
+                f"×{min(ms) / least:.2f}",
+                f"×{counted[name] / counted['plain PyTorch']:.2f}",
+            ]
+            for name, ms in found.items()
+        ]
+        where = torch.cuda.get_device_name() if device.type == "cuda" else f"{args.threads} CPU threads"
+        gflop = counted["plain PyTorch"] / 1e9
+        print(
+            f"\n{arch}, {'×'.join(map(str, shape))}, batch {args.batch}, {where}, torch {torch.__version__}; ", end=""
+        )
+        print(f"the plain step: {gflop:.2f} GFLOP, {gflop / least * 1e3:.0f} GFLOP/s at its fastest\n")
+        print(tabulate(rows, ["step", "ms (median)", "ratio", "ratio of the fastest", "floor"], tablefmt="github"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""What is remembered of a training: the mean of every quantity over each epoch."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dmcore.regularizers import Batch
+
+
+class Totals:
+    """Sums over the steps of an epoch, kept on the device until someone asks."""
+
+    def __init__(self, sums: dict[str, Tensor] | None = None, counts: dict[str, int] | None = None) -> None:
+        self.sums, self.counts = sums or {}, counts or {}
+
+    def add(self, values: dict[str, Tensor]) -> None:
+        """Takes in one step."""
+        for name, value in values.items():
+            self.sums[name] = self.sums[name] + value if name in self.sums else value.clone()
+            self.counts[name] = self.counts.get(name, 0) + 1
+
+    def means(self) -> dict[str, float]:
+        """The mean of each value over the steps that had it."""
+        return {name: float(total) / self.counts[name] for name, total in self.sums.items()}
+
+
+@torch.no_grad()
+def measured(loss: Tensor, parts: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
+    """What one step tells: the loss, its parts, and the accuracies on the clean and the worst-case logits."""
+    values = {"loss": loss.detach(), **parts, "accuracy": _share_right(batch.logits, batch.y)}
+    if batch.worst_logits is not None:
+        values["robust_accuracy"] = _share_right(batch.worst_logits, batch.y)
+    return values
+
+
+def _share_right(logits: Tensor, y: Tensor) -> Tensor:
+    return (logits.detach().argmax(1) == y).float().mean()

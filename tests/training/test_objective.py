@@ -1,0 +1,118 @@
+"""A method's parts in one objective: any of them with any other."""
+
+import pytest
+import torch
+from small_images import L1, digits, model, worst_case
+
+from dmcore.nets import build_net
+from dmcore.regularizers import Batch
+from dmcore.spec import AttackSpec, Method, Pruning, Term
+from dmcore.training.loop import seeded_net, train
+from dmcore.training.objective import Objective
+from dmcore.training.pruning import WeightPruner
+
+CPU = torch.device("cpu")
+PGD = AttackSpec("pgd", {"steps": 3, "step": 0.05, "random_start": False})
+
+
+def batch(eps, seed=0):
+    torch.manual_seed(seed)
+    x, y = digits().train.x[:20].float() / 255, digits().train.y[:20]
+    return Batch(build_net("small", (1, 28, 28), 10), x, y, eps, torch.Generator().manual_seed(0))
+
+
+def test_the_base_loss_is_taken_on_the_attacked_inputs():
+    at = batch(0.1)
+    objective = Objective(Method("adv", attack=PGD))
+    loss, parts = objective(at, 1.0)
+    attacked = objective.attack.perturb(at.net, at.x, at.y, 0.1, None)
+    expected = torch.nn.functional.cross_entropy(at.net(attacked), at.y)
+    torch.testing.assert_close(loss, expected)
+    assert set(parts) == {"attacked"}
+    assert loss > at.clean_loss
+    torch.testing.assert_close(at.worst_logits, at.net(attacked))
+
+
+def test_in_the_warm_up_nothing_is_attacked_and_nothing_ramped():
+    at = batch(0.0)
+    loss, parts = Objective(Method("all", (worst_case("interval"), L1), attack=PGD))(at, 0.0, ramping=False)
+    assert set(parts) == {"clean", "weight_norm_l1"}
+    torch.testing.assert_close(loss, at.clean_loss + 2e-5 * parts["weight_norm_l1"])
+
+
+def test_an_attack_a_bound_and_a_norm_together():
+    at = batch(0.1)
+    loss, parts = Objective(Method("all", (worst_case("double_margin"), L1), attack=PGD))(at, 0.5)
+    expected = parts["attacked"] + 0.25 * parts["worst_case_double_margin"] + 2e-5 * parts["weight_norm_l1"]
+    torch.testing.assert_close(loss.detach(), expected)
+
+
+def test_the_level_may_be_a_tensor_on_the_device():
+    method = Method("dm", (worst_case("double_margin"),))
+    by_float = Objective(method)(batch(0.1), 0.25)[0]
+    by_tensor = Objective(method)(batch(torch.tensor(0.1)), torch.tensor(0.25))[0]
+    torch.testing.assert_close(by_float, by_tensor)
+
+
+def test_attacked_training_is_robust_to_the_attack_and_normal_training_is_not():
+    steps = {"steps": 160, "warmup": 5, "ramp": 60}
+    strong = AttackSpec("pgd", {"steps": 5, "step_of_eps": 0.4})
+    robust = train(model(eps="0.1", attack=strong, **steps), digits(), CPU)
+    normal = train(model(**steps), digits(), CPU)
+    pgd = Objective(Method("adv", attack=AttackSpec("pgd", {"steps": 20, "step_of_eps": 0.1}))).attack
+
+    def under_attack(net):
+        x, y = digits().test.x[:200].float() / 255, digits().test.y[:200]
+        attacked = pgd.perturb(net, x, y, 0.1, torch.Generator().manual_seed(1))
+        return (net(attacked).argmax(1) == y).float().mean().item()
+
+    assert under_attack(robust.net) > under_attack(normal.net) + 0.2
+    last = robust.history[-1]
+    assert last["accuracy"] > last["robust_accuracy"] > 0.5
+
+
+def test_pruned_weights_stay_zero_and_the_rest_trains_on():
+    threshold = 0.01
+    spec = model(steps=100, warmup=10, ramp=20, pruning=Pruning(weights=threshold))
+    free, pruned = train(model(steps=100, warmup=10, ramp=20), digits(), CPU).net, train(spec, digits(), CPU).net
+    for layer, other in ((pruned.layers[5], free.layers[5]), (pruned.layers[2], free.layers[2])):
+        alive = layer.weight[layer.weight != 0]
+        assert alive.abs().min() >= threshold
+        zeros = (layer.weight == 0).float().mean()
+        assert zeros > 0.05
+        assert (other.weight == 0).float().mean() == 0
+    assert (pruned.layers[5].weight[pruned.layers[5].weight != 0] != seeded_net(spec).layers[5].weight[
+        pruned.layers[5].weight != 0
+    ]).all()  # fmt: skip
+
+
+def test_a_pruner_holds_and_extends():
+    net = build_net("small", (1, 28, 28), 10)
+    weight = net.layers[0].weight
+    with torch.no_grad():
+        weight.fill_(1.0)
+        weight[0] = 1e-4
+    pruner = WeightPruner(net, 1e-3)
+    pruner.prune()
+    assert (weight[0] == 0).all()
+    with torch.no_grad():
+        weight.add_(5e-4)  # as an optimiser's step might
+        weight[1] = -5e-4
+    pruner.hold()
+    assert (weight[0] == 0).all()
+    assert (weight[1] == -5e-4).all()  # not below the threshold when it was pruned last
+    pruner.prune()
+    assert (weight[1] == 0).all()
+    assert (weight[2] == 1.0005).all()
+    again = WeightPruner(net, 1e-3)
+    again.resume()
+    assert all(torch.equal(a, b) for a, b in zip(again.alive, pruner.alive, strict=True))
+
+
+@pytest.mark.parametrize("kind", ["relu_stability", "trades", "convex_outer", "mmr"])
+def test_every_regulariser_of_the_paper_gives_a_finite_gradient_in_training(kind):
+    options = {"trades": {"steps": 2, "step": 0.05}, "convex_outer": {"projections": 5}}.get(kind, {})
+    spec = model(Term(kind, 0.1, True, options), eps="0.05", steps=6, batch=4, warmup=1, ramp=2)
+    trained = train(spec, digits(), CPU)
+    assert all(p.isfinite().all() for p in trained.net.parameters())
+    assert kind in "".join(trained.history[-1])
