@@ -2,8 +2,9 @@ import pytest
 import torch
 from torch import nn
 
-from dmcore.layers import Conv, Flatten, Linear, ReLU, Sum
-from dmcore.nets import Network, as_network, build_net
+from dmcore.layers import Conv, Flatten, Linear, Normalize, ReLU, Sum
+from dmcore.nets import Network, as_network
+from dmcore.nets.builder import Builder
 from dmcore.nets.pruning import prune_relus
 
 
@@ -84,7 +85,17 @@ def rows_net(seed, dtype=torch.float32):
 def ensemble_net(seed, dtype=torch.float32):
     """Two members behind one normalisation."""
     torch.manual_seed(seed)
-    net = build_net("pureconv", (1, 7, 7), 3, [0.4], [0.5], members=2)
+    net = Network()
+    start = net.add(Normalize([0.4], [0.5]))
+    logits = []
+    for _ in range(2):
+        member = Builder(net, start, (1, 5, 5))
+        member.conv(2, kernel=3)
+        member.relu()
+        member.conv(2, kernel=2, stride=2, same=False)
+        member.relu()
+        logits.append(member.fc(3))
+    net.add(Sum(0.5), logits)
     for p in net.parameters():
         if p.ndim == 1:
             nn.init.normal_(p, std=0.1)
@@ -130,7 +141,7 @@ NETS = {
     "pool": (pool_net, (1, 8, 7)),
     "chain": (chain_net, (1, 6, 6)),
     "residual": (residual_net, (1, 5, 5)),
-    "ensemble": (ensemble_net, (1, 7, 7)),
+    "ensemble": (ensemble_net, (1, 5, 5)),
     "pruned": (pruned_net, (1, 6, 6)),
 }
 

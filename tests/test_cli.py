@@ -130,8 +130,10 @@ def test_info(capsys, tmp_path):
     run("info")
     shown = capsys.readouterr().out
     assert "certifiers: cnn-cert-ada, cnn-cert-relu, cnn-cert-zero, ibp" in shown
-    assert "regularizers: relu_stability, trades, weight_norm, worst_case" in shown
+    assert "regularizers: convex_outer, mmr, relu_stability, trades, weight_norm, worst_case" in shown
     assert "attacks: pgd" in shown
+    run("info", "--architectures")
+    assert capsys.readouterr().out == (ROOT / "docs/architectures.md").read_text(encoding="utf-8")
     save_model(tmp_path / "m", seeded_net(SPEC), SPEC)
     run("info", tmp_path / "m")
     assert "test/mnist/small/method/0.1/seed0" in capsys.readouterr().out
