@@ -61,19 +61,39 @@ def _windows(pool, shape):
     return windows, (c, *out)
 
 
-def box(x, eps, clip):
+def box(x, eps, clip, norm="linf"):
+    """The smallest box around the ball."""
+    if norm == "l0":
+        return (np.minimum(x, 0), np.maximum(x, 1)) if eps else (x, x)
     low, high = x - eps, x + eps
     if clip:
         low, high = np.clip(low, 0, 1), np.clip(high, 0, 1)
     return low, high
 
 
-def interval(steps, x, eps, clip=False):
+def lowest(a, x, eps, clip=False, norm="linf"):
+    """The smallest value of a · x over the ball (where an ℓ1 or ℓ2 ball is cut, a bound of it)."""
+    low, high = box(x, eps, clip, norm)
+    in_box = sum(c * (lo if c > 0 else hi) for c, lo, hi in zip(a, low, high, strict=True))
+    if norm == "linf":
+        return in_box
+    if norm == "l0":
+        losses = sorted((max(c * (v - lo), c * (v - hi)) for c, v, lo, hi in zip(a, x, low, high, strict=True)))[::-1]
+        return a @ x - sum(losses[: int(eps)])
+    dual = max(abs(a)) if norm == "l1" else sum(c * c for c in a) ** 0.5
+    return max(a @ x - eps * dual, in_box) if clip else a @ x - eps * dual
+
+
+def interval(steps, x, eps, clip=False, norm="linf"):
     """(lower, upper) after every step, the input first."""
-    bounds = [box(x, eps, clip)]
-    for step in steps:
+    bounds = [box(x, eps, clip, norm)]
+    for i, step in enumerate(steps):
         low, high = bounds[-1]
-        if step[0] == "affine":
+        if step[0] == "affine" and i == 0:
+            below = np.array([lowest(row, x, eps, clip, norm) for row in step[1]])
+            above = np.array([-lowest(-row, x, eps, clip, norm) for row in step[1]])
+            bounds.append((below + step[2], above + step[2]))
+        elif step[0] == "affine":
             plus, minus = np.maximum(step[1], 0), np.minimum(step[1], 0)
             bounds.append((plus @ low + minus @ high + step[2], plus @ high + minus @ low + step[2]))
         elif step[0] == "relu":
@@ -85,7 +105,7 @@ def interval(steps, x, eps, clip=False):
     return bounds
 
 
-def margins_ibp(steps, x, y, eps, clip=False):
+def margins_ibp(steps, x, y, eps, clip=False, norm="linf"):
     """Margins' lower bounds: rows through what is linear at the end, then interval arithmetic.
 
     Pruned ReLUs are left behind at their intervals, except for those that are the identity.
@@ -93,7 +113,7 @@ def margins_ibp(steps, x, y, eps, clip=False):
     last = len(steps)
     rows = np.eye(len(steps[-1][1]))
     rows, constant = rows[y] - rows, 0.0
-    bounds = interval(steps, x, eps, clip)
+    bounds = interval(steps, x, eps, clip, norm)
     while last and steps[last - 1][0] in ("affine", "pruned"):
         last -= 1
         if steps[last][0] == "affine":
@@ -102,6 +122,8 @@ def margins_ibp(steps, x, y, eps, clip=False):
             _, keep, passed = steps[last]
             constant = constant + _concretised(rows * keep, *bounds[last + 1])
             rows = rows * passed
+    if last == 0:
+        return np.array([lowest(row, x, eps, clip, norm) for row in rows]) + constant
     return _concretised(rows, *bounds[last]) + constant
 
 
@@ -109,9 +131,9 @@ def _concretised(rows, low, high):
     return np.maximum(rows, 0) @ low + np.minimum(rows, 0) @ high
 
 
-def margins_linear(steps, x, y, eps, slope, clip=False):
+def margins_linear(steps, x, y, eps, slope, clip=False, norm="linf"):
     """Margins' lower bounds by full backward substitution, neuron by neuron."""
-    low, high = box(x, eps, clip)
+    ball = (x, eps, clip, norm)
     before = {}  # index of a non-linear step → bounds of its input
     sizes = [len(x)]
     for step in steps:
@@ -120,14 +142,14 @@ def margins_linear(steps, x, y, eps, slope, clip=False):
         if step[0] != "affine":
             eye = np.eye(sizes[i])
             before[i] = (
-                np.array([_lower(steps[:i], row, low, high, before, slope) for row in eye]),
-                np.array([-_lower(steps[:i], -row, low, high, before, slope) for row in eye]),
+                np.array([_lower(steps[:i], row, ball, before, slope) for row in eye]),
+                np.array([-_lower(steps[:i], -row, ball, before, slope) for row in eye]),
             )
     classes = np.eye(sizes[-1])
-    return np.array([_lower(steps, classes[y] - row, low, high, before, slope) for row in classes])
+    return np.array([_lower(steps, classes[y] - row, ball, before, slope) for row in classes])
 
 
-def _lower(steps, a, low, high, before, slope):
+def _lower(steps, a, ball, before, slope):
     """Lower bound of a · (value after the steps)."""
     constant = 0.0
     for i in reversed(range(len(steps))):
@@ -157,7 +179,7 @@ def _lower(steps, a, low, high, before, slope):
                 for q, w in weights.items():
                     new[q] += a[j] * w
             a = new
-    return constant + np.maximum(a, 0) @ low + np.minimum(a, 0) @ high
+    return constant + lowest(a, *ball)
 
 
 def _pool_line(low, up, window, is_lower, slope):

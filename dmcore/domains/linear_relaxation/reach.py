@@ -14,8 +14,9 @@ from torch import Tensor
 
 from dmcore.domains.ball import Ball
 from dmcore.domains.box import Box
-from dmcore.domains.linear_relaxation import coefficients
 from dmcore.domains.linear_relaxation.coefficients import Coefficients
+
+AT_ONCE = 2**20  # gains under ℓ0 that are ranked at once: what a CPU's cache holds
 
 Region = Ball | Box
 """What linear forms are bounded over: the input's ball, or a box of values of another node."""
@@ -64,7 +65,8 @@ def _largest_gains(forms: Coefficients, fall: Tensor, rise: Tensor, eps: float |
     """The sum of each form's ε largest gains ``max(A_l · rise_l, −A_l · fall_l)``, a few samples at a time: (B, R)."""
     a, up = forms.beside(rise)
     _, down = forms.beside(fall)
-    at_once = max(1, coefficients.BUDGET // max(1, torch.broadcast_shapes(a.shape[1:], up.shape[1:]).numel()))
+    sample = torch.broadcast_shapes(a.shape[1:], up.shape[1:]).numel()
+    at_once = max(1, AT_ONCE // max(1, sample))
     own = a.split(at_once) if len(a) > 1 else repeat(a)
     parts = [_sum_of_largest(*part, eps) for part in zip(own, up.split(at_once), down.split(at_once), strict=False)]
     return torch.cat(parts).flatten(1)
