@@ -91,7 +91,7 @@ class L2Ball(PixelBall):
         reach = _from_zero(reach)
         k = ((limited + reach.square() * free) <= square).sum(1, keepdim=True).clamp(min=1) - 1
         rest = (square - limited.gather(1, k)).clamp(min=0)
-        t = torch.maximum((rest / free.gather(1, k).clamp(min=tiny)).sqrt(), reach.gather(1, k))
+        t = torch.maximum((rest / free.gather(1, k).clamp(min=tiny)).sqrt().clamp(max=1), reach.gather(1, k))
         return self._point(sign * torch.minimum(t * moved, allowed))
 
 
@@ -122,10 +122,9 @@ class L1Ball(PixelBall):
         joins = torch.cat([torch.ones_like(moved), -torch.ones_like(moved)], 1).gather(1, order)
         slope = joins.cumsum(1)
         fall = _from_zero((slope[:, :-1] * bends.diff(dim=1)).cumsum(1))
-        excess = allowed.sum(1, keepdim=True) - self.eps - fall  # ‖δ‖₁ − ε at each bend; the first is at λ ≥ 0
+        excess = allowed.sum(1, keepdim=True) - self.eps - fall  # ‖δ‖₁ − ε at each bend
         k = (excess >= 0).sum(1, keepdim=True).clamp(min=1) - 1
         lam = bends.gather(1, k) + excess.gather(1, k) / slope.gather(1, k).clamp(min=1)
-        lam = torch.where(excess[:, :1] > 0, lam, torch.zeros_like(lam))
         delta = torch.minimum((moved - lam).relu(), allowed)
         total = delta.sum(1, keepdim=True).clamp(min=torch.finfo(at.dtype).tiny)
         return self._point(sign * delta * (self.eps / total).clamp(max=1))  # the last factor: rounding

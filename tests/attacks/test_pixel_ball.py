@@ -84,6 +84,25 @@ def test_the_smallest_and_the_largest_ball(norm):
 
 
 @pytest.mark.parametrize("norm", sorted(ORDER))
+@pytest.mark.parametrize("eps", [0.5, 3.0, 1e4])
+def test_pixels_that_did_not_move_stay(norm, eps):
+    x = near_corners(4, (30,), dtype=torch.float32)
+    at = x.clone()
+    at[:, ::3] = 0.25
+    got = PIXEL_BALLS[norm](x, eps).project(at)
+    assert torch.equal(got[:, 1::3], x[:, 1::3])
+    assert torch.equal(got[:, 2::3], x[:, 2::3])
+    if eps == 1e4:
+        torch.testing.assert_close(got, at)
+
+
+@pytest.mark.parametrize(("norm", "eps"), [("linf", 1.0), ("l2", 2.0), ("l1", 4.0)])
+def test_a_ball_that_just_reaches_the_far_corner(norm, eps):
+    black = torch.zeros(1, 4)
+    assert torch.equal(PIXEL_BALLS[norm](black, eps).project(black + 2), torch.ones(1, 4))
+
+
+@pytest.mark.parametrize("norm", sorted(ORDER))
 def test_draws_are_uniform_in_the_ball(norm):
     """The share of draws within r of the centre is (r/ε)ⁿ, and every sign pattern is as frequent as any other."""
     n, eps = 3, 0.2
