@@ -1,5 +1,5 @@
 # make demo   set up and run the demo on MNIST        make test   set up and run all tests
-# make lint   only the style checks                   make clean  remove what was made, but not the environment
+# make lint   only the style checks                   make clean  remove what was made, but not the environment and downloads
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -24,7 +24,7 @@ lint: $(VENV)/.installed-test
 	snakemake --lint
 
 clean:
-	rm -rf results/demo data logs .snakemake
+	rm -rf results/demo data/*.safetensors logs .snakemake
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'

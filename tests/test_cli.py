@@ -112,9 +112,20 @@ def test_spec_prints_what_train_takes(capsys):
 def test_data_prepares_what_spec_prints(capsys, tmp_path):
     run("spec", "mnist", "--config", ROOT / "config.yaml")
     spec = capsys.readouterr().out
-    run("data", "mnist", "--spec", spec, "--source", ROOT / "resources/mnist", "--out", tmp_path / "mnist")
+    where = ["--places", ROOT / "resources", "--cache", tmp_path / "cache", "--resources", tmp_path / "none"]
+    run("data", "mnist", "--spec", spec, *where, "--out", tmp_path / "mnist")
     assert "60000 training and 10000 test images of mnist (official)" in capsys.readouterr().out
     assert tensorfile.load(tmp_path / "mnist", IMAGES)[1]["kind"] == IMAGES
+
+
+def test_data_that_are_nowhere_are_one_line(capsys, tmp_path):
+    run("spec", "mnist", "--config", ROOT / "config.yaml")
+    spec = json.loads(capsys.readouterr().out)
+    del spec["sources"][0]["urls"]
+    arguments = ["--cache", tmp_path / "cache", "--resources", tmp_path / "none", "--out", tmp_path / "mnist"]
+    told = fails(capsys, "data", "mnist", "--spec", json.dumps(spec), *arguments)
+    assert told.startswith("dmcore: error: data set 'mnist': no source works; tried: ")
+    assert told.endswith(f"(official) into {tmp_path}/cache/mnist")
 
 
 def test_a_checkpoint_of_another_architecture_is_refused(tmp_path):
@@ -130,6 +141,7 @@ def test_info(capsys, tmp_path):
     run("info")
     shown = capsys.readouterr().out
     assert "certifiers: cnn-cert-ada, cnn-cert-relu, cnn-cert-zero, ibp" in shown
+    assert "readers: cifar-binary, gtsrb-zip, idx, npz, parquet" in shown
     assert "regularizers: convex_outer, mmr, relu_stability, trades, weight_norm, worst_case" in shown
     assert "attacks: pgd" in shown
     run("info", "--architectures")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dmcore.config import check_config, load_config, training
+from dmcore.config import check_config, data_spec, load_config, model_spec, training
 from dmcore.errors import UserError
 
 ROOT = Path(__file__).parents[1]
@@ -60,7 +60,21 @@ class _NoAliases(yaml.SafeDumper):
         ("schedules.short", {"report": "paper"}, "needs either 'training', or 'scaled_from' with 'factor'"),
         ("schedule", "papr", "unknown schedule 'papr': did you mean 'paper'?"),
         ("architectures", {"smal": {"label": "x", "layers": 1}}, "unknown architecture 'smal': did you mean 'small'?"),
-        ("datasets.mnist.format", "idxx", "unknown reader 'idxx': did you mean 'idx'?"),
+        (
+            "datasets.mnist.sources.0.format",
+            "idxx",
+            "mnist.sources[0].format: unknown reader 'idxx': did you mean 'idx'?",
+        ),
+        ("datasets.mnist.sources.0.variant", "", "datasets.mnist.sources[0].variant: '' "),
+        ("datasets.mnist.sources.0.files", {"../x": {}}, "datasets.mnist.sources[0].files: '../x' is not a valid name"),
+        ("datasets.mnist.sources.0.files", {"x": {"sha1": ""}}, "files.x: unknown key 'sha1': did you mean 'sha256'?"),
+        ("datasets.mnist.sources.0.urls", ["file:///x"], "sources[0].urls[0]: 'file:///x' does not match '^https?://'"),
+        ("datasets.cifar10.sources.1.content", "abc", "datasets.cifar10.sources[1].content: 'abc' does not match"),
+        ("datasets.cifar10.normalize.std", [0.2], "datasets.cifar10.normalize.std: 1 values for 3 channels"),
+        ("datasets.cifar10.augment", {"flips": True}, "augment: unknown key 'flips': did you mean 'flip'?"),
+        ("datasets.gtsrb.validation", {"share": 0.1, "seed": 0}, "datasets.gtsrb.validation: the key 'by' is missing"),
+        ("datasets.gtsrb.validation", {"share": 1, "seed": 0, "by": "track"}, "validation.share: 1 is greater than or"),
+        ("data_places", "/here", "data_places: '/here' is not of type 'array'"),
         ("seeds", [], "seeds: [] "),
         ("seeds", [-1], "seeds[0]: -1 is less than the minimum of 0"),
     ],
@@ -91,6 +105,35 @@ def test_short_is_the_papers_schedule_scaled_to_a_tenth():
     assert (paper.steps, paper.warmup, paper.ramp, paper.lr_drops) == (60000, 2000, 10000, (15000, 25000))
     assert (short.steps, short.warmup, short.ramp, short.lr_drops) == (6000, 200, 1000, (1500, 2500))
     assert (paper.batch, paper.lr) == (short.batch, short.lr) == (100, 1e-3)
+
+
+def test_the_papers_schedules_for_colour():
+    cifar10, gtsrb = (training(CONFIG, "paper", name) for name in ("cifar10", "gtsrb"))
+    assert (cifar10.steps, cifar10.warmup, cifar10.ramp, cifar10.lr_drops) == (350000, 5000, 50000, (60000, 90000))
+    assert (cifar10.batch, cifar10.lr) == (50, 5e-4)
+    mnist = training(CONFIG, "paper", "mnist")
+    for step in ("steps", "warmup", "ramp"):
+        assert getattr(gtsrb, step) == round(getattr(mnist, step) * 392 / 600), step
+    assert gtsrb.lr_drops == tuple(round(drop * 392 / 600) for drop in mnist.lr_drops)
+    assert (gtsrb.batch, gtsrb.lr) == (mnist.batch, mnist.lr)
+
+
+def test_what_decides_a_model_and_what_decides_the_prepared_data():
+    config = changed("datasets.cifar10.validation", {"share": 0.1, "seed": 0, "by": "point"})
+    spec = model_spec(config, "paper", "cifar10", "small", "dm", "8_255", 0)
+    assert sorted(spec.dataset) == ["augment", "classes", "normalize", "shape", "validation"]
+    assert spec.dataset["augment"] == {"pad": 4, "flip": True}
+    assert spec.training.steps == 350 * (45000 // 50)
+    assert sorted(data_spec(config, "cifar10")) == ["classes", "shape", "sources", "test", "train", "validation"]
+    without = model_spec(CONFIG, "paper", "cifar10", "small", "dm", "8_255", 0)
+    assert without.hash != spec.hash
+    for change in ({"label": "x"}, {"sources": []}):
+        config = changed("datasets.cifar10", CONFIG["datasets"]["cifar10"] | change)
+        assert model_spec(config, "paper", "cifar10", "small", "dm", "8_255", 0).hash == without.hash
+
+
+def test_data_places_are_allowed():
+    check_config(CONFIG | {"data_places": ["/here", "https://there/x"]})
 
 
 def test_every_key_of_the_schema_is_described():

@@ -19,7 +19,13 @@ def edited(tmp_path, monkeypatch):
             with (tmp_path / "dmcore" / module).open("a") as file:
                 file.write(text)
         code_hash.cache_clear()
-        stages = ("dmcore.jobs.train", "dmcore.jobs.certify", "dmcore.report.tables", "dmcore.report.figures")
+        stages = (
+            "dmcore.data.sources",
+            "dmcore.jobs.train",
+            "dmcore.jobs.certify",
+            "dmcore.report.tables",
+            "dmcore.report.figures",
+        )
         return [code_hash(stage) for stage in stages]
 
     yield hashes
@@ -29,15 +35,18 @@ def edited(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("module", "changes"),
     [
-        ("training/loop.py", [True, False, False, False]),
-        ("regularizers/worst_case.py", [True, False, False, False]),
-        ("certifiers/ibp.py", [False, True, False, False]),
-        ("domains/linear_relaxation/lines.py", [False, True, False, False]),
-        ("nets/network.py", [True, True, False, False]),
-        ("report/figures.py", [False, False, False, True]),
-        ("report/statistics.py", [False, False, True, True]),
-        ("report/templates/table.tex.j2", [False, False, True, True]),
-        ("cli.py", [False, False, False, False]),
+        ("training/loop.py", [False, True, False, False, False]),
+        ("regularizers/worst_case.py", [False, True, False, False, False]),
+        ("certifiers/ibp.py", [False, False, True, False, False]),
+        ("domains/linear_relaxation/lines.py", [False, False, True, False, False]),
+        ("nets/network.py", [False, True, True, False, False]),
+        ("report/figures.py", [False, False, False, False, True]),
+        ("report/statistics.py", [False, False, False, True, True]),
+        ("report/templates/table.tex.j2", [False, False, False, True, True]),
+        ("data/sources/idx.py", [True, False, False, False, False]),
+        ("data/augment.py", [False, True, True, False, False]),
+        ("data/prepared.py", [True, True, True, False, False]),
+        ("cli.py", [False, False, False, False, False]),
     ],
 )
 def test_an_edit_reaches_the_stages_that_use_the_module(edited, module, changes):

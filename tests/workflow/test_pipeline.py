@@ -13,6 +13,8 @@ import pytest
 import yaml
 from test_config import CONFIG, ROOT, _NoAliases
 
+from dmcore.data import load_images
+
 PANEL = {
     "dataset": "mnist", "arch": "small", "points": 4, "eps_cert": [0, 0.05],
     "rows": [{"methods": ["normal"]}, {"methods": ["dm"], "eps_train": 0.1}],
@@ -28,6 +30,9 @@ def tiny_config():
         "figures": {"figure1": {"caption": "Tiny.", "panels": PANELS[:1]}},
     }
     config["schedule"] = "demo"
+    for dataset in config["datasets"].values():
+        for source in dataset["sources"]:
+            source.pop("urls", None)  # tests go nowhere
     return copy.deepcopy(config)
 
 
@@ -183,8 +188,15 @@ def test_a_failed_job_says_why_and_keeps_the_rest(tmp_path):
     path = broken.folder / "resources/mnist/train-labels-idx1-ubyte.gz"
     path.write_bytes(path.read_bytes()[:1000])
     output = broken.run("data/mnist.safetensors", ok=False)
-    assert "dmcore: error: resources/mnist/train-labels-idx1-ubyte.gz is damaged" in output
+    assert "dmcore: error: data set 'mnist': no source works; tried: data/sources/mnist has no " in output
+    assert "; resources/mnist/train-labels-idx1-ubyte.gz is damaged" in output
     assert not (broken.folder / "data/mnist.safetensors").exists()
+    place = tmp_path / "with a space"
+    shutil.copytree(ROOT / "resources/mnist", place / "mnist")
+    places = ["--config", f'data_places=["{tmp_path}/none", "{place}"]']
+    broken.run("data/mnist.safetensors", *places)
+    assert load_images(broken.folder / "data/mnist.safetensors").info["source"]["place"] == "folder"
+    assert "Nothing to be done" in broken.run("data/mnist.safetensors")  # where data lie is no reason to make anew
 
 
 def test_all_is_the_papers_grid(pipeline):
