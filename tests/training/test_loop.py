@@ -7,6 +7,7 @@ from small_images import L1, digits, model, worst_case
 from dmcore.certify import certify_points
 from dmcore.data import Split
 from dmcore.errors import UserError
+from dmcore.spec import Term
 from dmcore.training.batches import batches
 from dmcore.training.loop import seeded_net, train
 
@@ -68,6 +69,18 @@ def test_robust_methods_certify_where_normal_training_does_not(domain, plainly_t
     assert certified(plainly_trained, eps) < 0.05
     assert certified(robust, eps) > 0.7
     assert robust.history[-1]["robust_accuracy"] > 0.6
+
+
+def test_convex_outer_bounds_certify_where_normal_training_does_not(plainly_trained):
+    term = Term("convex_outer", 0.5, True, {"projections": 10})
+    robust = train(model(term, eps="0.03", steps=60, batch=10, warmup=5, ramp=30, lr=3e-3), digits(), CPU)
+    assert certified(plainly_trained, 0.03) < 0.05
+    assert certified(robust, 0.03) > 0.4
+
+
+def test_random_projections_repeat_with_the_seed():
+    spec = model(Term("convex_outer", 0.5, True, {"projections": 3}), eps="0.1", steps=4, batch=4, warmup=1, ramp=2)
+    assert torch.equal(weights(train(spec, digits(), CPU)), weights(train(spec, digits(), CPU)))
 
 
 def test_l1_shrinks_the_operator_norms():

@@ -103,7 +103,8 @@ def test_a_loss_that_is_not_finite_names_the_step_and_leaves_the_last_good_state
 def command(spec, data, out):
     return [
         sys.executable, "-m", "dmcore", "train", "--spec", json.dumps(spec.to_dict()), "--data", data,
-        "--model", out / "model.safetensors", "--record", out / "training.json", "--save-every", "0.3", "--device", "cpu",
+        "--model", out / "model.safetensors", "--record", out / "training.json", "--save-every", "0.3",
+        "--device", "cpu",
     ]  # fmt: skip
 
 
