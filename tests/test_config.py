@@ -8,6 +8,9 @@ import yaml
 
 from dmcore.config import check_config, data_spec, load_config, model_spec, training
 from dmcore.errors import UserError
+from dmcore.grid import Grid, exhibit_spec
+from dmcore.norms import NORMS
+from dmcore.registries import regularizer
 
 ROOT = Path(__file__).parents[1]
 CONFIG = load_config(ROOT / "config.yaml")
@@ -51,6 +54,13 @@ class _NoAliases(yaml.SafeDumper):
         (f"{DEMO_PANEL}.points", 10001, "points: 10001 is more than the test set has"),
         (f"{DEMO_PANEL}.compare", ["dm", "dm_l1"], "unknown method of this panel 'dm_l1'"),
         (f"{DEMO_PANEL}.norm", "l3", "norm: 'l3' is not one of"),
+        ("methods.dm.regularizers.0.norm", "l3", "norm 'l3' is not known"),
+        ("methods.dm.regularizers.0.norm", "l0", "rows[1].eps_train: under the norm l0 eps counts changed inputs"),
+        (
+            f"{DEMO_PANEL}.norm",
+            "l0",
+            "eps_cert[1]: under the norm l0 eps counts changed inputs: a whole number, not 0.01",
+        ),
         (f"{DEMO_PANEL}.dataset", "minst", "unknown data set 'minst': did you mean 'mnist'?"),
         ("schedules.demo.training.mnist.lr", "1e-3", "'1e-3' is text, not a number; YAML needs 1.0e-3"),
         ("schedules.demo.training.cifar", CONFIG["schedules"]["demo"]["training"]["mnist"], "unknown data set 'cifar'"),
@@ -84,6 +94,27 @@ def test_mistakes_are_named(path, value, message):
         check_config(changed(path, value))
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_the_norms_are_the_same_everywhere():
+    schema = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
+    assert tuple(schema["$defs"]["panel"]["properties"]["norm"]["enum"]) == NORMS
+    assert regularizer.declared["worst_case"].options["norm"] == NORMS
+    for norm in NORMS:
+        check_config(changed(f"{DEMO_PANEL}.norm", norm) if norm != "l0" else CONFIG)
+
+
+def test_inputs_are_counted_under_l0():
+    config = changed(f"{DEMO_PANEL}.eps_cert", [0, 1, "2.0"])
+    panel = config["reports"]["demo"]["tables"]["table2"]["panels"][0]
+    panel["norm"] = "l0"
+    check_config(config)
+    panels = exhibit_spec(Grid(config, "demo"), "tables", "table2")["panels"]
+    assert panels[0]["eps_cert"] == ["0", "1", "2"]
+    assert [p["title"] for p in panels][:2] == [
+        "Small CNN MNIST, 4 layer, ℓ0, CNN-Cert-ReLU (200 points)",
+        "Small CNN MNIST, 4 layer, IBP (200 points)",
+    ]
 
 
 @pytest.mark.parametrize("key", sorted(CONFIG))

@@ -148,6 +148,23 @@ def test_l0_with_every_input_changed_is_the_whole_range():
     torch.testing.assert_close((lower, upper), tuple(t.expand_as(lower) for t in full))
 
 
+@pytest.mark.parametrize(
+    ("eps", "lower", "upper"),
+    [
+        (0, [-0.1, 0.3, 1.2], [-0.1, 0.3, 1.2]),
+        (0.5, [-0.1, 0.15, 0.6], [0.45, 0.65, 1.2]),
+        (2, [-0.1, 0, 0], [1, 1, 1.2]),
+    ],
+)
+def test_the_box_of_l0_holds_the_pixels_range_and_odd_inputs(eps, lower, upper):
+    x = torch.tensor([[-0.1, 0.3, 1.2]])
+    for radius in (eps, torch.tensor(float(eps))):
+        ball = Ball(x, radius, "l0")
+        torch.testing.assert_close(ball.center - ball.radius, torch.tensor([lower]).float())
+        torch.testing.assert_close(ball.center + ball.radius, torch.tensor([upper]).float())
+        torch.testing.assert_close(torch.cat(ball.room), torch.tensor([[0, 0.3, 1.2], [1.1, 0.7, 0]]))
+
+
 def odd_nets():
     """Nets that do not start with an affine layer, or that start with several."""
     torch.manual_seed(0)
