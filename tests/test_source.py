@@ -32,7 +32,7 @@ def edited(tmp_path, monkeypatch):
         ("training/loop.py", [True, False, False, False]),
         ("regularizers/worst_case.py", [True, False, False, False]),
         ("certifiers/ibp.py", [False, True, False, False]),
-        ("domains/linear_relaxation/lines.py", [False, True, False, False]),
+        ("domains/linear_relaxation/lines.py", [True, True, False, False]),
         ("nets/network.py", [True, True, False, False]),
         ("report/figures.py", [False, False, False, True]),
         ("report/statistics.py", [False, False, True, True]),
