@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from dmcore.certifiers import Certifier, margin_rows
+from dmcore.certifiers import Certifier
 from dmcore.device import full_precision
 from dmcore.domains import Ball, Magnitude
+from dmcore.domains.linear_relaxation.margins import margin_rows
 from dmcore.domains.linear_relaxation.points import POINTS_AT_ONCE, over_points
 from dmcore.errors import UserError
 from dmcore.nets.network import Network, as_network

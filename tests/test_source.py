@@ -38,7 +38,7 @@ def edited(tmp_path, monkeypatch):
         ("training/loop.py", [False, True, False, False, False]),
         ("regularizers/worst_case.py", [False, True, False, False, False]),
         ("certifiers/ibp.py", [False, False, True, False, False]),
-        ("domains/linear_relaxation/lines.py", [False, False, True, False, False]),
+        ("domains/linear_relaxation/lines.py", [False, True, True, False, False]),
         ("nets/network.py", [False, True, True, False, False]),
         ("report/figures.py", [False, False, False, False, True]),
         ("report/statistics.py", [False, False, False, True, True]),

@@ -1,5 +1,5 @@
 """Certifiers: lower bounds of the margins z_y − z_j over a ball. One file each; the file registers its certifier."""
 
-from dmcore.certifiers.certifier import Certifier, margin_rows
+from dmcore.certifiers.certifier import Certifier
 
-__all__ = ["Certifier", "margin_rows"]
+__all__ = ["Certifier"]

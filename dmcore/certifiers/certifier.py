@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-import torch
 from torch import Tensor
 
 from dmcore.domains import Ball
@@ -21,9 +20,3 @@ class Certifier(ABC):
     @abstractmethod
     def lower(self, net: Network, ball: Ball, rows: Dense) -> Tensor:
         """Lower bounds (B, R) over ``ball`` of the linear forms ``rows`` of the logits."""
-
-
-def margin_rows(y: Tensor, num_classes: int, like: Tensor) -> Dense:
-    """The forms z_y − z_j of the logits: (B, K, K), the row j = y all zeros."""
-    eye = torch.eye(num_classes, dtype=like.dtype, device=like.device)
-    return Dense(eye[y][:, None, :] - eye)

@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from dmcore.certifiers import margin_rows
 from dmcore.domains import Ball
 from dmcore.domains.linear_relaxation import LinearRelaxation
+from dmcore.domains.linear_relaxation.margins import margin_rows
 from dmcore.domains.linear_relaxation.points import POINTS_AT_ONCE, over_points
 from dmcore.domains.projection import Projection
 from dmcore.errors import UserError

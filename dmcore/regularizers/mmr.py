@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from dmcore.certifiers import margin_rows
 from dmcore.domains.linear_relaxation.local_map import LocalMap
+from dmcore.domains.linear_relaxation.margins import margin_rows
 from dmcore.domains.linear_relaxation.points import POINTS_AT_ONCE, over_points
 from dmcore.errors import UserError
 from dmcore.layers import ReLU
