@@ -80,11 +80,11 @@ def _check_names(config: Mapping[str, Any]) -> None:
         _check_dataset(name, dataset)
     for name, method in config["methods"].items():
         _check_method(f"methods.{name}", method)
-        for dataset, changes in method.get("on", {}).items():
-            _check_known(dataset, config["datasets"], f"methods.{name}.on", "data set")
-            _check_method(f"methods.{name}.on.{dataset}", changes)
+        for dataset, changes in method.get("per_dataset", {}).items():
+            _check_known(dataset, config["datasets"], f"methods.{name}.per_dataset", "data set")
+            _check_method(f"methods.{name}.per_dataset.{dataset}", changes)
             if needs_eps(resolved(method, dataset)) != needs_eps(method):
-                raise UserError(f"config: methods.{name}.on.{dataset}: a method has an ε on all data sets or on none")
+                raise UserError(f"config: methods.{name}.per_dataset.{dataset}: a method has an ε on all data sets or on none")
     for name, schedule in config["schedules"].items():
         where = f"schedules.{name}"
         _check_known(schedule["report"], config["reports"], f"{where}.report", "report")
@@ -173,7 +173,7 @@ def _norms(method: Mapping[str, Any]) -> set[str]:
 
 def resolved(method: Mapping[str, Any], dataset: str) -> dict[str, Any]:
     """A method's config entry as it is on one data set."""
-    return {**method, **method.get("on", {}).get(dataset, {})}
+    return {**method, **method.get("per_dataset", {}).get(dataset, {})}
 
 
 def needs_eps(method: Mapping[str, Any]) -> bool:
