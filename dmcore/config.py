@@ -84,7 +84,9 @@ def _check_names(config: Mapping[str, Any]) -> None:
             _check_known(dataset, config["datasets"], f"methods.{name}.per_dataset", "data set")
             _check_method(f"methods.{name}.per_dataset.{dataset}", changes)
             if needs_eps(resolved(method, dataset)) != needs_eps(method):
-                raise UserError(f"config: methods.{name}.per_dataset.{dataset}: a method has an ε on all data sets or on none")
+                raise UserError(
+                    f"config: methods.{name}.per_dataset.{dataset}: a method has an ε on all data sets or on none"
+                )
     for name, schedule in config["schedules"].items():
         where = f"schedules.{name}"
         _check_known(schedule["report"], config["reports"], f"{where}.report", "report")
