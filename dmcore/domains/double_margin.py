@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor
 
 from dmcore.domains.ball import Ball
@@ -82,7 +81,7 @@ def _affine(domain: DoubleMargin, layer: Affine, m: Margins) -> Margins:
     z = layer(m.z)
     if m.v is None:
         return Margins(z, layer.magnitude(m.s))
-    s, v = layer.magnitude(torch.cat([m.s, m.v])).split([len(m.s), len(m.v)])  # |W| once for both
+    s, v = layer.magnitude(m.s), layer.magnitude(m.v)
     return Margins(z, s, v)
 
 
