@@ -7,7 +7,7 @@ below it.
 
     python benchmarks/train_step.py                           the small CNN on MNIST, batch 100
     python benchmarks/train_step.py --arch small large --shape 3 32 32 --batch 50 --methods normal ibp dm
-    python benchmarks/train_step.py --device cuda --methods normal dm adv
+    python benchmarks/train_step.py --device cuda --cuda-graphs
 """
 
 from __future__ import annotations
@@ -87,7 +87,16 @@ def plain_step(arch: str, shape: tuple[int, ...], classes: int, batch: int, devi
     return step
 
 
-def our_step(config: dict, dataset: str, arch: str, method: str, eps: str, batch: int, device: torch.device) -> Step:
+def our_step(
+    config: dict,
+    dataset: str,
+    arch: str,
+    method: str,
+    eps: str,
+    batch: int,
+    device: torch.device,
+    cuda_graphs: bool = False,
+) -> Step:
     """A step of the training loop itself, at the full λ and ε."""
     eps = eps if needs_eps(config["methods"][method]) else "none"
     spec = model_spec(config, "paper", dataset, arch, method, eps, 0)
@@ -96,7 +105,7 @@ def our_step(config: dict, dataset: str, arch: str, method: str, eps: str, batch
     shape, classes = tuple(spec.dataset["shape"]), spec.dataset["classes"]
     x = torch.randint(256, (20 * batch, *shape), dtype=torch.uint8, device=device)
     y = torch.randint(classes, (20 * batch,), device=device)
-    run, count = Run(spec, Split(x, y), device, None), 0
+    run, count = Run(spec, Split(x, y), device, cuda_graphs=cuda_graphs), 0
     index = torch.randperm(20 * batch, device=device)
 
     def step() -> None:
@@ -138,6 +147,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15, help="turns; the median and the fastest are shown")
     parser.add_argument("--threads", type=int, default=min(os.cpu_count() or 1, 2))
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--cuda-graphs", action="store_true", help="replay our steps as CUDA graphs")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     device, config = torch.device(args.device), load_config(ROOT / "config.yaml")
@@ -148,7 +158,9 @@ def main() -> None:
     for arch in args.arch:
         classes = config["datasets"][dataset]["classes"]
         steps = {"plain PyTorch": plain_step(arch, shape, classes, args.batch, device)}
-        steps |= {m: our_step(config, dataset, arch, m, args.eps, args.batch, device) for m in methods}
+        steps |= {
+            m: our_step(config, dataset, arch, m, args.eps, args.batch, device, args.cuda_graphs) for m in methods
+        }
         counted = {name: flops(step) for name, step in steps.items()}
         for step in steps.values():
             timed(step, device, 2)

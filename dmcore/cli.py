@@ -57,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--data", type=Path, required=True, help="prepared data file")
     train.add_argument("--model", type=Path, required=True, help="weights to write (safetensors)")
     train.add_argument("--record", type=Path, required=True, help="training record to write (JSON)")
+    train.add_argument("--cuda-graphs", action="store_true", help="on a GPU, replay each step as a CUDA graph")
     train.add_argument(
         "--save-every", type=_seconds, default=60.0, help="seconds between saved states (default: %(default)s)"
     )
@@ -151,7 +152,7 @@ def _train(args: argparse.Namespace) -> None:
 
     spec = ModelSpec.from_dict(args.spec)
     device = choose_device(args.device, args.threads)
-    record = train_job(spec, args.data, args.model, args.record, device, args.save_every)
+    record = train_job(spec, args.data, args.model, args.record, device, args.save_every, args.cuda_graphs)
     print(f"{spec.path}: test accuracy {record['test_accuracy']:.2%} after {record['seconds']:.0f} s")
 
 

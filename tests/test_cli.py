@@ -11,7 +11,7 @@ from dmcore.checkpoint import KIND, load_model, save_model
 from dmcore.cli import main
 from dmcore.data.prepared import KIND as IMAGES
 from dmcore.errors import UserError
-from dmcore.training.loop import seeded_net
+from dmcore.training.step import seeded_net
 
 SPEC = model(worst_case("double_margin"), eps="0.1", steps=4, warmup=1, ramp=2)
 

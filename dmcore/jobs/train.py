@@ -17,7 +17,13 @@ from dmcore.training.loop import SAVE_EVERY, Saving, train
 
 
 def train_job(
-    spec: ModelSpec, data: Path, model: Path, record: Path, device: torch.device, save_every: float = SAVE_EVERY
+    spec: ModelSpec,
+    data: Path,
+    model: Path,
+    record: Path,
+    device: torch.device,
+    save_every: float = SAVE_EVERY,
+    cuda_graphs: bool = False,
 ) -> dict[str, Any]:
     """Trains one model and writes it with its training record; returns the record.
 
@@ -30,10 +36,10 @@ def train_job(
         "spec": spec.to_dict(),
         "code": code_hash("dmcore.training.loop"),
         "data": images.info["sha256"],
-        "on": {key: made[key] for key in ("torch", "device", "threads")},
+        "on": {key: made[key] for key in ("torch", "device", "threads")} | {"cuda_graphs": cuda_graphs},
     }
     saving = Saving(model.parent / f"unfinished-{spec.hash}.safetensors", digest(depends_on), save_every)
-    trained = train(spec, images, device, saving)
+    trained = train(spec, images, device, saving, cuda_graphs)
     weights = save_model(model, trained.net, spec)
     content = {
         "model": spec.path,

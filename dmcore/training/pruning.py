@@ -1,4 +1,4 @@
-"""Pruning of small weights in training (Xiao et al. 2019, as a post-processing there; reference settings 1e-3)."""
+"""Pruning of small weights in training (Xiao et al. 2019 prune after it; the rows "+RS+Pruning")."""
 
 from __future__ import annotations
 
@@ -17,21 +17,23 @@ class WeightPruner:
     def __init__(self, net: Network, threshold: float) -> None:
         self.weights = [p for p in net.parameters() if p.ndim > 1]
         self.threshold = threshold
-        self.alive: list[torch.Tensor] | None = None
+        self.alive = [torch.ones_like(w, dtype=torch.bool) for w in self.weights]
 
     @torch.no_grad()
     def prune(self) -> None:
         """Prunes what is below the threshold now, in addition to what is pruned already."""
-        self.alive = [w.abs() >= self.threshold for w in self.weights]
+        for weight, alive in zip(self.weights, self.alive, strict=True):
+            torch.ge(weight.abs(), self.threshold, out=alive)
         self.hold()
 
     @torch.no_grad()
     def resume(self) -> None:
         """Takes up a pruning that is under way from the zeros among the weights."""
-        self.alive = [w != 0 for w in self.weights]
+        for weight, alive in zip(self.weights, self.alive, strict=True):
+            torch.ne(weight, 0, out=alive)
 
     @torch.no_grad()
     def hold(self) -> None:
         """After an optimiser's step: pruned weights go back to 0."""
-        for weight, alive in zip(self.weights, self.alive or (), strict=False):
+        for weight, alive in zip(self.weights, self.alive, strict=True):
             weight.mul_(alive)

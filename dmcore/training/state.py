@@ -74,7 +74,7 @@ def load_state(
         values = _group(tensors, f"optimizer.{index}.")
         # Into tensors laid out like the parameter, which fused optimisers rely on.
         optimizer.state[parameter] = {
-            name: torch.empty_like(parameter).copy_(t) if t.shape == parameter.shape else t.clone()
+            name: torch.empty_like(parameter).copy_(t) if t.shape == parameter.shape else t.to(device)
             for name, t in values.items()
         }
     noise.set_state(tensors["noise"])

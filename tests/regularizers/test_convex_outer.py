@@ -63,16 +63,23 @@ def test_no_sampled_margin_is_below_the_bound(any_net, clip):
 
 
 def finite_difference(name, options, eps=EPS):
-    weight = next(p for p in batch_of(name).net.parameters() if p.ndim > 1)
-    direction = torch.randn(weight.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
-    seen, step = [], 1e-6
+    """The derivative along a random direction of all parameters, by autograd and by differences."""
+    random, step = torch.Generator().manual_seed(2), 1e-6
+    directions = [torch.randn(p.shape, generator=random, dtype=torch.float64) for p in batch_of(name).net.parameters()]
+    seen = []
     for sign in (0, 1, -1):
         batch = batch_of(name, eps)
-        weight = next(p for p in batch.net.parameters() if p.ndim > 1)
+        parameters = list(batch.net.parameters())
         with torch.no_grad():
-            weight += sign * step * direction
+            for parameter, direction in zip(parameters, directions, strict=True):
+                parameter += sign * step * direction
         value = convex_outer(**options).value(batch)
-        seen.append(value.item() if sign else (torch.autograd.grad(value, weight)[0] * direction).sum().item())
+        if sign:
+            seen.append(value.item())
+        else:
+            gradients = torch.autograd.grad(value, parameters, allow_unused=True)
+            pairs = [(g, d) for g, d in zip(gradients, directions, strict=True) if g is not None]
+            seen.append(sum((g * d).sum().item() for g, d in pairs))
     return seen[0], (seen[1] - seen[2]) / (2 * step)
 
 

@@ -14,7 +14,8 @@ from dmcore.nets import as_network
 from dmcore.registries import regularizer
 from dmcore.regularizers import Batch
 from dmcore.regularizers.trades import Trades, divergence
-from dmcore.training.loop import batches, seeded_net
+from dmcore.training.batches import batches, pixels
+from dmcore.training.step import seeded_net
 
 EPS = 0.1
 OPTIONS = {"steps": 8, "step": 0.03}
@@ -144,7 +145,7 @@ def test_training_with_it_resists_attacks():
         net, generator = seeded_net(model()), torch.Generator().manual_seed(0)
         optimizer, term = torch.optim.Adam(net.parameters(), lr=2e-3), Trades(steps=3, step_of_eps=0.5)
         for images, labels in batches(data.train, 50, 80, seed=0):
-            batch = Batch(net, images, labels, eps, generator)
+            batch = Batch(net, pixels(images), labels, eps, generator)
             loss = batch.clean_loss + (weight * term.value(batch) if weight else 0.0)
             optimizer.zero_grad()
             loss.backward()

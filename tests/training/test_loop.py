@@ -9,7 +9,8 @@ from dmcore.data import Split
 from dmcore.errors import UserError
 from dmcore.spec import Term
 from dmcore.training.batches import batches
-from dmcore.training.loop import seeded_net, train
+from dmcore.training.loop import train
+from dmcore.training.step import seeded_net
 
 CPU = torch.device("cpu")
 

@@ -7,9 +7,10 @@ from small_images import L1, digits, model, worst_case
 from dmcore.nets import build_net
 from dmcore.regularizers import Batch
 from dmcore.spec import AttackSpec, Method, Pruning, Term
-from dmcore.training.loop import seeded_net, train
+from dmcore.training.loop import train
 from dmcore.training.objective import Objective
 from dmcore.training.pruning import WeightPruner
+from dmcore.training.step import seeded_net
 
 CPU = torch.device("cpu")
 PGD = AttackSpec("pgd", {"steps": 3, "step": 0.05, "random_start": False})
