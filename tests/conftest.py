@@ -103,14 +103,14 @@ def ensemble_net(seed, dtype=torch.float32):
 
 
 def relu_masks(net, in_shape, seed):
-    """A third of the ReLUs positive, a third negative, at random."""
+    """Exactly a third of each layer's ReLUs positive, a third negative, at random."""
     generator = torch.Generator().manual_seed(seed)
     shapes = net.shapes(torch.zeros(1, *in_shape))
-    kinds = {
-        node.index: torch.randint(3, shapes[node.index], generator=generator)
-        for node in net.nodes()
-        if isinstance(node.layer, ReLU)
-    }
+    kinds = {}
+    for node in net.nodes():
+        if isinstance(node.layer, ReLU):
+            count = torch.Size(shapes[node.index]).numel()
+            kinds[node.index] = (torch.randperm(count, generator=generator) % 3).reshape(shapes[node.index])
     return {n: kind == 0 for n, kind in kinds.items()}, {n: kind == 1 for n, kind in kinds.items()}
 
 

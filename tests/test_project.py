@@ -45,3 +45,11 @@ def test_the_readmes_example_runs():
 def test_constraints_hold_names_and_versions_only():
     for line in (ROOT / "constraints.txt").read_text().splitlines():
         assert line.startswith("#") or re.fullmatch(r"[A-Za-z0-9_.-]+==[A-Za-z0-9_.!]+", line), line
+
+
+def test_the_page_of_methods_names_them_all():
+    page = (ROOT / "docs/methods.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    named = {name for row in rows for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+    config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    assert named == set(config["methods"]) | set(config["schedules"])

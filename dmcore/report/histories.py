@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from matplotlib.figure import Figure
+
 from dmcore.files import atomic, read_json
 from dmcore.report.figures import COLORS, STYLE, plt
 
@@ -13,29 +15,35 @@ NOT_LOSSES = ("epoch", "step", "eps", "level", "lr", "accuracy", "robust_accurac
 
 
 def write_history(record: Path, out: Path) -> None:
-    """Draws a training record's history as a PNG of four panels over the epochs."""
+    """Draws a training record's history as a PNG."""
     content = read_json(record)
-    history, method = content["history"], content["spec"]["method"]["name"]
     with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(2, 2, figsize=(7.6, 4.8), sharex=True, layout="constrained")
-        losses = sorted({key for entry in history for key in entry} - set(NOT_LOSSES))
-        _curves(axes[0, 0], history, {"loss": "whole loss"} | {k: k.replace("_", " ") for k in losses if k != "loss"})
-        axes[0, 0].set_title("loss and its terms, unweighted", fontsize=9)
-        _curves(axes[0, 1], history, {"accuracy": "clean", "robust_accuracy": "worst case"}, 100)
-        axes[0, 1].set_title("batch accuracy (%)", fontsize=9)
-        axes[0, 1].set_ylim(0, 100)
-        _curves(axes[1, 0], history, {"unstable_relus": "unstable ReLUs a sample"})
-        axes[1, 0].set_title("unstable ReLUs, by interval bounds at ε", fontsize=9)
-        _curves(axes[1, 1], history, {"level": "share of the final λ", "eps": "ε"})
-        axes[1, 1].set_title("λ and ε", fontsize=9)
-        for axis in axes[1]:
-            axis.set_xlabel("epoch")
-        data = content["data"]
-        title = f"{method} · {content['model']} · {data['variant']} data · {content['provenance']['device']}"
-        figure.suptitle(title, fontsize=8)
+        figure = draw(content)
         with atomic(out) as path:
             figure.savefig(path, format="png", dpi=150)
         plt.close(figure)
+
+
+def draw(record: Mapping[str, Any]) -> Figure:
+    """Four panels over the epochs: loss and terms, batch accuracies, unstable ReLUs, λ and ε."""
+    history = record["history"]
+    losses = sorted({key for entry in history for key in entry} - {*NOT_LOSSES, "loss"})
+    figure, axes = plt.subplots(2, 2, figsize=(7.6, 4.8), sharex=True, layout="constrained")
+    panels = [
+        ("loss and its terms, unweighted", {"loss": "whole loss"} | {k: k.replace("_", " ") for k in losses}, 1),
+        ("batch accuracy (%)", {"accuracy": "clean", "robust_accuracy": "worst case"}, 100),
+        ("unstable ReLUs, by interval bounds at ε", {"unstable_relus": "unstable ReLUs a sample"}, 1),
+        ("λ and ε", {"level": "share of the final λ", "eps": "ε"}, 1),
+    ]
+    for axis, (title, names, scale) in zip(axes.flat, panels, strict=True):
+        _curves(axis, history, names, scale)
+        axis.set_title(title, fontsize=9)
+    axes[0, 1].set_ylim(0, 100)
+    for axis in axes[1]:
+        axis.set_xlabel("epoch")
+    made = f"{record['data']['variant']} data · {record['provenance']['device']}"
+    figure.suptitle(f"{record['model']} · {made}", fontsize=8)
+    return figure
 
 
 def _curves(axis: Any, history: Sequence[Mapping[str, float]], names: Mapping[str, str], scale: float = 1) -> None:

@@ -158,7 +158,7 @@ def test_training_with_it_leaves_fewer_unstable_relus():
         term = Term("relu_stability", weight, False, {"clip_input": True, "positions": positions})
         trained = train(model(term, eps="0.05", warmup=0, ramp=20), digits(), torch.device("cpu"))
         counts.append(unstable_relus(trained.net, Ball(x, 0.05, clip_input=True)).item())
-        accuracies.append(trained.test_accuracy)
+        accuracies.append(trained.accuracies["test"])
     assert counts[1] < 0.97 * counts[0]
     assert counts[2] < 0.75 * counts[0]
     assert min(accuracies) > 0.75

@@ -161,3 +161,11 @@ def test_a_truncated_record_is_named(tmp_path):
     path.write_text(path.read_text()[:50])
     with pytest.raises(UserError, match=r"cannot read .*training\.json"):
         collect(tmp_path, "demo")
+
+
+def test_a_copy_of_the_data_that_is_not_official_is_marked(records):
+    training, certified = records
+    official = build_table(EXHIBIT, training, certified).panels[0].title
+    changed = certified.assign(variant="JPEG quality 75 re-encoded")
+    assert build_table(EXHIBIT, training, changed).panels[0].title == f"{official} [data: JPEG quality 75 re-encoded]"
+    assert "[data" not in official

@@ -82,6 +82,7 @@ def test_everything_is_made(pipeline):
     assert "At ε = 0.05, Double Margin" in table
     for suffix in (".png", ".svg"):
         assert (pipeline.folder / f"results/demo/figures/figure1{suffix}").stat().st_size > 1000
+    assert (pipeline.folder / "results/demo/mnist/small/dm/0.1/seed0/history.png").stat().st_size > 1000
     record = pipeline.result("dm/0.1/seed0/training.json")
     assert record["spec"]["training"]["steps"] == 12
     cell = pipeline.result("dm/0.1/seed0/certify/cnn-cert-relu/linf/n4/0.05.json")
@@ -102,7 +103,7 @@ def test_one_methods_setting_reruns_its_cells_only(pipeline):
     try:
         jobs = pipeline.planned("demo")
         certify = jobs.pop("certify_demo_mnist_linf_n4")
-        assert (jobs, certify) == ({"train": 1, "collect": 1, "table": 1, "figure": 1}, 2)
+        assert (jobs, certify) == ({"train": 1, "history": 1, "collect": 1, "table": 1, "figure": 1}, 2)
         assert "method=normal" not in pipeline.run("-n", "demo")
     finally:
         pipeline.write(tiny_config())

@@ -1,0 +1,55 @@
+"""The picture of a training's course, from a record with known numbers."""
+
+import json
+
+import pytest
+from matplotlib import pyplot as plt
+
+from dmcore.report.histories import draw, write_history
+
+RECORD = {
+    "model": "demo/mnist/small/dm/0.1/seed0",
+    "data": {"variant": "JPEG quality 75 re-encoded"},
+    "provenance": {"device": "CPU (test)"},
+    "history": [
+        {"epoch": 1, "step": 10, "eps": 0.0, "level": 0.0, "lr": 1e-3, "loss": 2.0, "clean": 2.0, "accuracy": 0.25},
+        {
+            "epoch": 2, "step": 20, "eps": 0.1, "level": 1.0, "lr": 1e-3, "loss": 1.5, "clean": 1.0, "accuracy": 0.5,
+            "worst_case_double_margin": 1.0, "robust_accuracy": 0.125, "unstable_relus": 321.0,
+        },
+    ],
+}  # fmt: skip
+
+
+@pytest.fixture
+def figure():
+    figure = draw(RECORD)
+    yield figure
+    plt.close(figure)
+
+
+def curves(axis):
+    return {line.get_label(): list(zip(*line.get_data(), strict=True)) for line in axis.lines}
+
+
+def test_every_quantity_is_a_curve_over_the_epochs_that_had_it(figure):
+    loss, accuracy, unstable, schedule = (curves(axis) for axis in figure.axes)
+    assert loss == {
+        "whole loss": [(1, 2.0), (2, 1.5)],
+        "clean": [(1, 2.0), (2, 1.0)],
+        "worst case double margin": [(2, 1.0)],
+    }
+    assert accuracy == {"clean": [(1, 25.0), (2, 50.0)], "worst case": [(2, 12.5)]}
+    assert unstable == {"unstable ReLUs a sample": [(2, 321.0)]}
+    assert schedule == {"share of the final λ": [(1, 0.0), (2, 1.0)], "ε": [(1, 0.0), (2, 0.1)]}
+
+
+def test_the_title_names_the_model_the_data_and_the_device(figure):
+    for text in (RECORD["model"], "JPEG quality 75 re-encoded data", "CPU (test)"):
+        assert text in figure.get_suptitle()
+
+
+def test_a_record_becomes_a_picture(tmp_path):
+    (tmp_path / "training.json").write_text(json.dumps(RECORD))
+    write_history(tmp_path / "training.json", tmp_path / "history.png")
+    assert (tmp_path / "history.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
