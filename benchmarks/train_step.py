@@ -29,9 +29,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from dmcore import layers
-from dmcore.config import load_config, model_spec, needs_eps
+from dmcore.config import load_config
 from dmcore.data import Split
 from dmcore.nets import Network, build_net
+from dmcore.resolve import model_spec, needs_eps
 from dmcore.training.loop import Run
 
 ROOT = Path(__file__).parents[1]

@@ -137,8 +137,9 @@ def _data(args: argparse.Namespace) -> None:
 
 
 def _show_spec(args: argparse.Namespace) -> None:
-    from dmcore.config import data_spec, load_config
+    from dmcore.config import load_config
     from dmcore.grid import find_model
+    from dmcore.resolve import data_spec
 
     config = load_config(args.config)
     known = args.what in config["datasets"]

@@ -1,4 +1,4 @@
-"""``config.yaml``: checked against a closed schema, then turned into the models, cells and exhibits it describes.
+"""``config.yaml``: checked against a closed schema, its names against each other and against dmcore.
 
 Nothing here needs torch: Snakemake reads this for every job.
 """
@@ -17,7 +17,7 @@ from dmcore.eps import Eps
 from dmcore.errors import UserError, nearest
 from dmcore.norms import check_radius
 from dmcore.registries import architecture, attack, certifier, forward_domain, reader, regularizer
-from dmcore.spec import AttackSpec, Method, ModelSpec, Pruning, Term, Training
+from dmcore.resolve import needs_eps, options, resolved
 
 SCHEMA = Path(__file__).parents[1] / "workflow" / "schemas" / "config.schema.yaml"
 
@@ -151,124 +151,16 @@ def _check_method(where: str, method: Mapping[str, Any]) -> None:
     for i, term in enumerate(method.get("regularizers", ())):
         _located(f"{where}.regularizers[{i}]", _check_term, term)
     if "attack" in method:
-        _located(f"{where}.attack", attack.check, method["attack"]["kind"], _options(method["attack"]))
-
-
-_TERM_KEYS = ("kind", "weight", "ramp")
+        _located(f"{where}.attack", attack.check, method["attack"]["kind"], options(method["attack"]))
 
 
 def _check_term(term: Mapping[str, Any]) -> None:
-    regularizer.check(term["kind"], _options(term))
-    if "domain" in _options(term):
+    regularizer.check(term["kind"], options(term))
+    if "domain" in options(term):
         forward_domain.check(term["domain"])
-
-
-def _options(term: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in term.items() if key not in _TERM_KEYS}
 
 
 def _norms(method: Mapping[str, Any]) -> set[str]:
     """The norms in which a method's terms measure ε."""
     terms = [t for t in method["regularizers"] if regularizer.constant(t["kind"], "NEEDS_EPS", False)]
     return {term["norm"] for term in terms if "norm" in term}
-
-
-def resolved(method: Mapping[str, Any], dataset: str) -> dict[str, Any]:
-    """A method's config entry as it is on one data set."""
-    return {**method, **method.get("per_dataset", {}).get(dataset, {})}
-
-
-def needs_eps(method: Mapping[str, Any]) -> bool:
-    """Whether a method's config entry describes a training at some ε."""
-    return "attack" in method or any(
-        regularizer.constant(term["kind"], "NEEDS_EPS", False) for term in method["regularizers"]
-    )
-
-
-MODEL_KEYS = ("shape", "classes", "normalize", "augment", "validation")
-"""What of a data set's entry decides a model's weights, beside the images themselves."""
-
-DATA_KEYS = ("shape", "classes", "train", "test", "validation", "sources")
-"""What of a data set's entry decides its prepared file."""
-
-
-def data_spec(config: Mapping[str, Any], dataset: str) -> dict[str, Any]:
-    """What the preparation of a data set takes."""
-    data = config["datasets"][dataset]
-    return {key: data[key] for key in DATA_KEYS if key in data}
-
-
-def model_spec(
-    config: Mapping[str, Any], schedule: str, dataset: str, arch: str, method: str, eps: str, seed: int
-) -> ModelSpec:
-    """One model, resolved: everything the config says that decides its weights, and nothing else.
-
-    Args:
-        eps: ε_train's id (``0.3``, ``8_255``), or ``none``.
-
-    Raises:
-        UserError: ε given to a method that has none, missing for one that needs it, or not written as its id; the
-            schedule says nothing of this data set.
-    """
-    entry = resolved(config["methods"][method], dataset)
-    if needs_eps(entry) == (eps == "none"):
-        raise UserError(f"the method '{method}' " + ("needs an ε_train" if eps == "none" else "takes ε_train 'none'"))
-    if eps != "none" and Eps.parse(eps).id != eps:
-        raise UserError(f"ε_train '{eps}' is written '{Eps.parse(eps).id}' in paths")
-    terms = tuple(Term(t["kind"], float(t["weight"]), t.get("ramp", False), _options(t)) for t in entry["regularizers"])
-    attacked = entry.get("attack")
-    data = config["datasets"][dataset]
-    return ModelSpec(
-        schedule=schedule,
-        dataset_name=dataset,
-        arch=arch,
-        eps=eps,
-        seed=int(seed),
-        method=Method(
-            method,
-            terms,
-            attack=AttackSpec(attacked["kind"], _options(attacked)) if attacked else None,
-            pruning=Pruning(**entry["pruning"]) if "pruning" in entry else None,
-            members=entry.get("members", 1),
-        ),
-        training=training(config, schedule, dataset, method),
-        dataset={key: data[key] for key in MODEL_KEYS if key in data},
-    )
-
-
-def training(config: Mapping[str, Any], schedule: str, dataset: str, method: str = "") -> Training:
-    """A schedule for a data set and method, in steps; its factors multiply every step count alike.
-
-    An epoch is one of the training points that no validation split holds out (by track: of about as many).
-    """
-    entry, factor = config["schedules"][schedule], 1.0
-    factors = entry.get("method_factors", {})
-    if "scaled_from" in entry:
-        factor = entry["factor"]
-        entry = config["schedules"][entry["scaled_from"]]
-        factors = {**entry.get("method_factors", {}), **factors}
-    factor *= factors.get(method, 1.0)
-    if dataset not in entry["training"]:
-        raise UserError(f"config: schedules.{schedule} has no training for the data set '{dataset}'")
-    t = entry["training"][dataset]
-
-    def scaled(steps: float) -> int:
-        return round(steps * factor)
-
-    points = config["datasets"][dataset]["train"]
-    points -= round(points * config["datasets"][dataset].get("validation", {"share": 0})["share"])
-    per_epoch = points // t["batch"]
-    return Training(
-        batch=t["batch"],
-        steps=max(scaled(t["epochs"] * per_epoch), 1),
-        warmup=scaled(t["warmup"]),
-        ramp=scaled(t["ramp"]),
-        lr=float(t["lr"]),
-        lr_drops=tuple(scaled(drop) for drop in t["lr_drops"]),
-        optimizer=t["optimizer"],
-    )
-
-
-def eps_id(value: Any) -> str:
-    """The id of a config's ε entry; ``none`` where there is none."""
-    return "none" if value is None else Eps.parse(value).id

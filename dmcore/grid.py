@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dmcore.config import eps_id, model_spec
 from dmcore.eps import Eps
 from dmcore.errors import UserError, nearest
 from dmcore.registries import certifier as certifiers
+from dmcore.resolve import eps_id, model_spec
 from dmcore.spec import ModelSpec
 
 

@@ -20,11 +20,38 @@ from dmcore.errors import UserError, nearest
 T = TypeVar("T")
 
 
+TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,), "str": (str,)}
+WORDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of a registered class, as its annotation says.
+
+    Attributes:
+        choices: those of a ``Literal``.
+        kind: one of ``TYPES``; None for anything else, which is not checked.
+        required: whether it has no default.
+    """
+
+    choices: tuple[str, ...]
+    kind: str | None
+    required: bool
+
+    def fault(self, value: Any) -> str | None:
+        """What is wrong with a value, if anything is."""
+        if self.choices and value not in self.choices:
+            return f"'{value}' is not known: {nearest(str(value), self.choices)}"
+        if self.kind and (not isinstance(value, TYPES[self.kind]) or isinstance(value, bool) != (self.kind == "bool")):
+            return f"must be {WORDS[self.kind]}, not {value!r}"
+        return None
+
+
 @dataclass
 class Declaration:
-    """What the source says of a registered class: its options (with the choices of a ``Literal``) and constants."""
+    """What the source says of a registered class: its options and constants."""
 
-    options: dict[str, tuple[str, ...] | None] = field(default_factory=dict)
+    options: dict[str, Option] = field(default_factory=dict)
     constants: dict[str, Any] = field(default_factory=dict)
 
 
@@ -69,7 +96,9 @@ class Registry(Generic[T]):
         return sorted(self.declared)
 
     def check(self, name: str, options: dict[str, Any] | None = None) -> None:
-        """Refuses an unknown name, option or choice; imports nothing.
+        """Refuses an unknown name, and options that are unknown, missing or of a wrong kind; imports nothing.
+
+        Without ``options`` only the name is checked.
 
         Raises:
             UserError: names the nearest valid one.
@@ -81,9 +110,13 @@ class Registry(Generic[T]):
         for option, value in (options or {}).items():
             if option not in known:
                 raise UserError(f"{kind} '{name}' has no option '{option}': {nearest(option, known)}")
-            choices = known[option]
-            if choices and value not in choices:
-                raise UserError(f"{kind} '{name}': {option} '{value}' is not known: {nearest(str(value), choices)}")
+            fault = known[option].fault(value)
+            if fault:
+                raise UserError(f"{kind} '{name}': {option} {fault}")
+        if options is not None:
+            for option in known:
+                if known[option].required and option not in options:
+                    raise UserError(f"{kind} '{name}' needs the option '{option}'")
 
     def constant(self, name: str, constant: str, default: Any = None) -> Any:
         """An UPPER_CASE constant of the class of that name."""
@@ -120,14 +153,17 @@ def _declaration(node: ast.ClassDef | ast.FunctionDef) -> Declaration:
         return found
     for statement in node.body:
         if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
-            found.options[statement.target.id] = _choices(statement.annotation)
+            kind = ast.unparse(statement.annotation).removesuffix(" | None")
+            found.options[statement.target.id] = Option(
+                _choices(statement.annotation), kind if kind in TYPES else None, statement.value is None
+            )
         elif isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
             found.constants[statement.targets[0].id] = ast.literal_eval(statement.value)
     return found
 
 
-def _choices(annotation: ast.expr) -> tuple[str, ...] | None:
+def _choices(annotation: ast.expr) -> tuple[str, ...]:
     """The strings of a ``Literal["a", "b"]`` annotation."""
     if isinstance(annotation, ast.Subscript) and getattr(annotation.value, "id", None) == "Literal":
         return tuple(ast.literal_eval(annotation.slice))
-    return None
+    return ()

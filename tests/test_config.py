@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dmcore.config import check_config, data_spec, load_config, model_spec, training
+from dmcore.config import check_config, load_config
 from dmcore.errors import UserError
 from dmcore.grid import Grid, exhibit_spec
 from dmcore.norms import NORMS
 from dmcore.registries import regularizer
+from dmcore.resolve import data_spec, model_spec, training
 
 ROOT = Path(__file__).parents[1]
 CONFIG = load_config(ROOT / "config.yaml")
@@ -43,6 +44,19 @@ class _NoAliases(yaml.SafeDumper):
         ("methods.dm.regularizers.0.domain", "double_margn", "did you mean 'double_margin'?"),
         ("methods.dm.regularizers.0.form", "literl", "did you mean 'literal'?"),
         ("methods.dm.regularizers.0.weight", -1, "methods.dm.regularizers[0].weight: -1 is less than the minimum of 0"),
+        ("methods.adv.attack.kind", "pdg", "methods.adv.attack: unknown attack 'pdg': did you mean 'pgd'?"),
+        ("methods.adv.attack.stepz", 3, "attack 'pgd' has no option 'stepz': did you mean 'step"),
+        ("methods.adv.attack.steps", "40", "methods.adv.attack: attack 'pgd': steps must be a whole number, not '40'"),
+        ("methods.adv.attack.step", True, "attack 'pgd': step must be a number, not True"),
+        ("methods.adv.attack", {"kind": "pgd"}, "methods.adv.attack: attack 'pgd' needs the option 'steps'"),
+        ("methods.adv.per_dataset.cifar", {}, "methods.adv.per_dataset: unknown data set 'cifar': did you mean"),
+        ("methods.ibp.regularizers.0.clip_input", 1, "worst_case': clip_input must be true or false, not 1"),
+        ("methods.dm.pruning", {"weight": 1e-3}, "methods.dm.pruning: unknown key 'weight': did you mean 'weights'?"),
+        ("methods.dm.pruning", {"relus": 0.7}, "methods.dm.pruning.relus: 0.7 is greater than or equal to"),
+        ("methods.dm.members", 0, "methods.dm.members: 0 is less than the minimum of 1"),
+        ("methods.dm.per_dataset", {"mnist": {"regularizers": []}}, "a method has an ε on all data sets or on none"),
+        ("schedules.paper.method_factors.mrm", 0.1, "unknown method 'mrm': did you mean 'mmr'?"),
+        ("schedules.demo.training.mnist.optimizer", "adm", "optimizer: 'adm' is not one of ['adam', 'sgd']"),
         ("methods.Bad Name", {}, "methods: 'Bad Name' is not a valid name"),
         (f"{DEMO_PANEL}.rows.1.methods", ["dmm"], "unknown method 'dmm': did you mean 'dm'?"),
         (f"{DEMO_PANEL}.rows.1.eps_train", -0.3, "rows[1].eps_train: -0.3 is not a radius ≥ 0 such as 0.3 or 8/255"),
@@ -99,7 +113,7 @@ def test_mistakes_are_named(path, value, message):
 def test_the_norms_are_the_same_everywhere():
     schema = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
     assert tuple(schema["$defs"]["panel"]["properties"]["norm"]["enum"]) == NORMS
-    assert regularizer.declared["worst_case"].options["norm"] == NORMS
+    assert regularizer.declared["worst_case"].options["norm"].choices == NORMS
     for norm in NORMS:
         check_config(changed(f"{DEMO_PANEL}.norm", norm) if norm != "l0" else CONFIG)
 

@@ -5,10 +5,11 @@ import pandas as pd
 import pytest
 from test_config import CONFIG, ROOT
 
-from dmcore.config import model_spec
+from dmcore.config import check_config
 from dmcore.errors import UserError
 from dmcore.grid import Grid, exhibit_spec, find_model
-from dmcore.spec import ModelSpec
+from dmcore.resolve import model_spec
+from dmcore.spec import AttackSpec, ModelSpec, Pruning
 
 
 def test_demo_is_four_models_and_64_cells():
@@ -106,3 +107,30 @@ def test_a_model_path_that_is_none(path, message):
     with pytest.raises(UserError, match=r"^[^\n]*$") as error:
         find_model(CONFIG, path)
     assert message in str(error.value)
+
+
+def test_a_method_with_all_its_parts_and_what_differs_on_a_data_set():
+    config = copy.deepcopy(CONFIG)
+    config["methods"]["everything"] = {
+        "label": "All",
+        "attack": {"kind": "pgd", "steps": 10, "step_of_eps": 0.25},
+        "regularizers": [{"kind": "worst_case", "weight": 0.25, "ramp": True, "domain": "double_margin"}],
+        "pruning": {"weights": 1e-3, "relus": 0.1},
+        "members": 2,
+        "per_dataset": {"cifar10": {"members": 1, "attack": {"kind": "pgd", "steps": 3, "step": 0.01}}},
+    }
+    check_config(config)
+    mnist, cifar = (model_spec(config, "paper", d, "small", "everything", "0.1", 0) for d in ("mnist", "cifar10"))
+    assert mnist.method.attack == AttackSpec("pgd", {"steps": 10, "step_of_eps": 0.25})
+    assert mnist.method.pruning == Pruning(weights=1e-3, relus=0.1)
+    assert (mnist.method.members, cifar.method.members) == (2, 1)
+    assert cifar.method.attack == AttackSpec("pgd", {"steps": 3, "step": 0.01})
+    assert cifar.method.regularizers == mnist.method.regularizers
+    assert ModelSpec.from_dict(json.loads(json.dumps(mnist.to_dict()))) == mnist
+
+
+def test_methods_factors_shorten_their_schedule_alone():
+    mmr, dm = (model_spec(CONFIG, "paper", "mnist", "small", m, "0.1", 0).training for m in ("mmr", "dm"))
+    assert (mmr.steps, mmr.warmup, mmr.ramp, mmr.lr_drops) == (2400, 80, 400, (600, 1000))
+    assert (dm.steps, dm.warmup) == (60000, 2000)
+    assert model_spec(CONFIG, "short", "mnist", "small", "mmr", "0.1", 0).training.steps == 240

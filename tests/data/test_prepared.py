@@ -6,10 +6,11 @@ import pytest
 import torch
 from small_images import ROOT
 
-from dmcore.config import data_spec, load_config
+from dmcore.config import load_config
 from dmcore.data import load_images, test_points
 from dmcore.data.sources import prepare
 from dmcore.errors import UserError
+from dmcore.resolve import data_spec
 
 SPEC = data_spec(load_config(ROOT / "config.yaml"), "mnist")
 SPEC["sources"] = [{k: v for k, v in source.items() if k != "urls"} for source in SPEC["sources"]]  # tests go nowhere

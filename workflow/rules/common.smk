@@ -9,11 +9,12 @@ from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, workflow.basedir)
 
-from dmcore.config import check_config, data_spec
+from dmcore.config import check_config
 from dmcore.eps import ID_PATTERN
 from dmcore.errors import UserError
 from dmcore.grid import Grid, exhibit_spec, find_model
 from dmcore.registries import certifier
+from dmcore.resolve import data_spec
 from dmcore.source import code_hash
 
 try:

@@ -34,7 +34,7 @@ def prepare(
 
     Args:
         name: the data set's name in the config.
-        spec: what :func:`dmcore.config.data_spec` says of it.
+        spec: what :func:`dmcore.resolve.data_spec` says of it.
         out: the file to write.
         configured: the user's own places, folders or URL prefixes.
         cache: where downloads are kept, in a folder for each data set.
