@@ -31,10 +31,11 @@ def model(
     lr=1e-3,
     name="method",
     optimizer="adam",
+    augment=None,
     **method,
 ):
     training = Training(batch, steps, warmup, ramp, lr, (steps * 2 // 3,), optimizer)
-    data = {"shape": [1, 28, 28], "classes": 10}
+    data = {"shape": [1, 28, 28], "classes": 10} | ({"augment": augment} if augment else {})
     return ModelSpec("test", "mnist", "small", eps, seed, Method(name, tuple(terms), **method), training, data)
 
 

@@ -25,6 +25,8 @@ SPECS = {
         worst_case("double_margin"), eps="0.1", steps=60, warmup=5, ramp=20, pruning=Pruning(weights=0.02)
     ),
     "attacked": model(eps="0.1", steps=45, warmup=5, ramp=10, attack=PGD),
+    "augmented": model(steps=45, augment={"pad": 2, "flip": True}),
+    "ensemble": model(worst_case("double_margin"), eps="0.1", steps=45, batch=20, warmup=5, ramp=10, members=2),
     "sgd": model(steps=45, lr=0.05, optimizer="sgd"),
 }
 
