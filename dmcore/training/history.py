@@ -1,4 +1,4 @@
-"""What is remembered of a training: the mean of every quantity over each epoch."""
+"""What is remembered of a training: the mean of every quantity since the last entry."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dmcore.regularizers import Batch
 
 
 class Totals:
-    """Sums over the steps of an epoch, kept on the device until someone asks."""
+    """Sums over the steps since the last entry, kept on the device until someone asks."""
 
     def __init__(self, sums: dict[str, Tensor] | None = None, counts: dict[str, int] | None = None) -> None:
         self.sums, self.counts = sums or {}, counts or {}

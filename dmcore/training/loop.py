@@ -28,6 +28,7 @@ from dmcore.training.state import Progress, load_state, save_state
 from dmcore.training.step import Step
 
 SAVE_EVERY = 60.0  # seconds of work that a kill may cost
+ENTRIES = 20  # of the history, at the least; a long run has one an epoch
 CHECK_EVERY = {"cpu": 1, "cuda": 200}  # steps between looks at the loss; on a GPU a look waits for the device
 
 
@@ -42,7 +43,7 @@ class Saving:
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained net with its history (one entry an epoch), the seconds spent, and its accuracies.
+    """A trained net with its history (one entry an epoch or more), the seconds spent, and its accuracies.
 
     Attributes:
         accuracies: ``test``; ``validation`` where there is such a split; ``test_vote`` for an ensemble.
@@ -98,6 +99,7 @@ class Run:
         self.step = (CapturedStep if cuda_graphs and device.type == "cuda" else Step)(spec, device)
         self.at = Progress()
         self.per_epoch = len(data) // spec.training.batch
+        self.note_every = max(1, min(self.per_epoch, spec.training.steps // ENTRIES))
         self.check_every = CHECK_EVERY.get(device.type, 1)
 
     @property
@@ -115,12 +117,12 @@ class Run:
             batch, values = self.step(self.at.step, x, y)
             self.at.totals.add(values)
             self.at.step += 1
-            over = self.at.step % self.per_epoch == 0 or self.at.step == t.steps
-            self._prune(over)
-            if over or self.at.step % self.check_every == 0:
+            self._prune()
+            noted = self.at.step % self.note_every == 0 or self.at.step == t.steps
+            if noted or self.at.step % self.check_every == 0:
                 self._check()
-            if over:
-                self._close_epoch(batch)
+            if noted:
+                self._note(batch)
             now = time.perf_counter()
             if self.saving is not None and now - saved > self.saving.every:
                 self.at.seconds = now - started
@@ -129,17 +131,20 @@ class Run:
         self.at.seconds = time.perf_counter() - started
         return self.at
 
-    def _prune(self, over: bool) -> None:
-        """When the ramp is over, and from then on at the end of every epoch; the step keeps pruned weights at 0."""
+    def _prune(self) -> None:
+        """When the ramp is over, then at every epoch's end and at the run's; the step keeps pruned weights at 0."""
         start = self.step.schedule.warmup + self.step.schedule.ramp
+        over = self.at.step % self.per_epoch == 0 or self.at.step == self.spec.training.steps
         if self.step.pruner is not None and (self.at.step == start or (over and self.at.step > start)):
             self.step.pruner.prune()
 
-    def _close_epoch(self, batch: Batch) -> None:
+    def _note(self, batch: Batch) -> None:
+        """One more entry of the history: means since the last one, and the state of things at this step."""
         last, schedule = self.at.step - 1, self.step.schedule
         level, rate = schedule.level(last), schedule.learning_rate(last)
         eps = self.spec.eps_value * level
-        entry = {"epoch": len(self.at.history) + 1, "step": self.at.step, "eps": eps, "level": level, "lr": rate}
+        epoch = round(self.at.step / self.per_epoch, 4)
+        entry = {"epoch": epoch, "step": self.at.step, "eps": eps, "level": level, "lr": rate}
         if self.spec.eps != "none":
             ball = Ball(batch.x, eps, self.step.objective.norm)
             entry["unstable_relus"] = float(unstable_relus(self.net, ball))

@@ -24,8 +24,8 @@ class Progress:
 
     Attributes:
         step: steps that are done.
-        history: an entry for each finished epoch.
-        totals: sums over the epoch under way.
+        history: the entries so far.
+        totals: sums since the last of them.
         seconds: spent on these steps, over all the processes that had a part.
     """
 
