@@ -1,6 +1,7 @@
 """The config, checked, and what the rules ask of it."""
 
 import json
+import shlex
 import shutil
 import sys
 from pathlib import Path

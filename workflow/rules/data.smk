@@ -11,9 +11,10 @@ rule prepare_data:
         "../../envs/compute.yaml"
     resources:
         mem_mb=4000,
+        places=shlex.join(DATA_PLACES),  # not a parameter: a change of those would prepare the data again
     params:
         spec=lambda w: json.dumps(data_spec(config, w.dataset)),
         code=code_hash("dmcore.data.sources"),
     shell:
-        "python -m dmcore data {wildcards.dataset} --spec {params.spec:q} --places {DATA_PLACES:q}"
+        "python -m dmcore data {wildcards.dataset} --spec {params.spec:q} --places {resources.places}"
         " --out {output:q} > {log:q} 2>&1"
