@@ -46,7 +46,7 @@ def test_train_then_certify(data, tmp_path, capsys):
     assert (made["spec_hash"], made["parameters"]) == (SPEC.hash, 636806)
     assert made["data"]["variant"] == "official"
     assert made["provenance"]["device"].startswith("CPU (")
-    assert len(made["history"]) == 1
+    assert [entry["step"] for entry in made["history"]] == [1, 2, 3, 4]
     net, loaded, sha = load_model(weights)
     assert loaded == SPEC
     assert made["model_sha256"] == sha
