@@ -48,8 +48,8 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument("--resources", type=Path, default=Path("resources"), help="own copies (default: %(default)s)")
     data.add_argument("--out", type=Path, required=True, help="prepared file to write")
 
-    spec = command("spec", _show_spec, "Print what the config says of a model or a data set, as JSON for --spec.")
-    spec.add_argument("what", help="a model such as demo/mnist/small/dm/0.3/seed0, or a data set such as mnist")
+    spec = command("spec", _show_spec, "Print what the config says of a model, data set or report, as JSON for --spec.")
+    spec.add_argument("what", help="a model such as demo/mnist/small/dm/0.3/seed0, a data set, or a schedule")
     spec.add_argument("--config", type=Path, default=Path("config.yaml"), help="config file (default: %(default)s)")
 
     train = command("train", _train, "Train one model.")
@@ -77,16 +77,18 @@ def _parser() -> argparse.ArgumentParser:
     certify.add_argument("--out", type=Path, required=True, help="folder for one JSON file an ε")
     _compute(certify)
 
-    collect = command("collect", _collect, "Gather a schedule's result files into tidy CSV records.")
+    collect = command("collect", _collect, "Gather a schedule's result files into its tidy records.")
     collect.add_argument("--results", type=Path, required=True, help="the results folder")
     collect.add_argument("--schedule", required=True, help="the schedule to gather")
     collect.add_argument("--out", type=Path, required=True, help="folder for the records")
 
-    for name, run in (("tables", _tables), ("figures", _figures)):
-        sub = command(name, run, f"Make {name} from tidy records; cells not run yet show as such.")
-        _spec(sub, f"resolved descriptions of the {name} by name, as JSON")
-        sub.add_argument("--records", type=Path, required=True, help="folder with the records")
-        sub.add_argument("--out", type=Path, required=True, help=f"folder for the {name}")
+    for kind, run in (("tables", _tables), ("figures", _figures)):
+        sub = command(kind, run, f"Make some {kind} from tidy records; cells not run yet show as such.")
+        _spec(sub, f"resolved descriptions of the {kind} by name, as JSON")
+        _from_records(sub)
+    report = command("report", _report, "Make all tables and figures from tidy records, comparisons and claims.")
+    _spec(report, "a schedule's report as JSON, as `dmcore spec SCHEDULE` prints it")
+    _from_records(report)
 
     history = command("history", _history, "Draw the course of a training from its record.")
     history.add_argument("--record", type=Path, required=True, help="training record from `train`")
@@ -102,6 +104,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def _spec(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument("--spec", type=_json_object, required=True, help=what)
+
+
+def _from_records(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--records", type=Path, required=True, help="folder with the records")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write to")
 
 
 def _json_object(text: str) -> dict[str, Any]:
@@ -138,12 +145,18 @@ def _data(args: argparse.Namespace) -> None:
 
 def _show_spec(args: argparse.Namespace) -> None:
     from dmcore.config import load_config
-    from dmcore.grid import find_model
+    from dmcore.exhibits import report_spec
+    from dmcore.grid import Grid, find_model
     from dmcore.resolve import data_spec
 
     config = load_config(args.config)
-    known = args.what in config["datasets"]
-    print(json.dumps(data_spec(config, args.what) if known else find_model(config, args.what).to_dict()))
+    if args.what in config["datasets"]:
+        spec = data_spec(config, args.what)
+    elif args.what in config["schedules"]:
+        spec = report_spec(Grid(config, args.what))
+    else:
+        spec = find_model(config, args.what).to_dict()
+    print(json.dumps(spec))
 
 
 def _train(args: argparse.Namespace) -> None:
@@ -176,28 +189,30 @@ def _certify(args: argparse.Namespace) -> None:
 
 
 def _collect(args: argparse.Namespace) -> None:
-    from dmcore.report.records import write_records
+    from dmcore.report.records import collect, merge, read_records, write_records
 
-    write_records(args.results, args.schedule, args.out)
+    write_records(merge(read_records(args.out), collect(args.results, args.schedule)), args.out)
 
 
 def _tables(args: argparse.Namespace) -> None:
+    from dmcore.report.make import make_tables
     from dmcore.report.records import read_records
-    from dmcore.report.render import write_table
-    from dmcore.report.tables import build_table
 
-    training, certified = read_records(args.records)
-    for name, exhibit in args.spec.items():
-        write_table(build_table(exhibit, training, certified), args.out / name)
+    make_tables(args.spec, read_records(args.records), args.out)
 
 
 def _figures(args: argparse.Namespace) -> None:
-    from dmcore.report.figures import write_figure
+    from dmcore.report.make import make_figures
     from dmcore.report.records import read_records
 
-    _, certified = read_records(args.records)
-    for name, exhibit in args.spec.items():
-        write_figure(exhibit, certified, args.out / name)
+    make_figures(args.spec, read_records(args.records), args.out)
+
+
+def _report(args: argparse.Namespace) -> None:
+    from dmcore.report.make import make_report
+    from dmcore.report.records import read_records
+
+    make_report(args.spec, read_records(args.records), args.out)
 
 
 def _history(args: argparse.Namespace) -> None:

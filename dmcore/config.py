@@ -6,7 +6,7 @@ Nothing here needs torch: Snakemake reads this for every job.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from jsonschema import Draft202012Validator, ValidationError
 
 from dmcore.eps import Eps
 from dmcore.errors import UserError, nearest
+from dmcore.exhibits import KINDS, exhibit_kind
+from dmcore.grid import train_eps
 from dmcore.norms import check_radius
 from dmcore.registries import architecture, attack, certifier, forward_domain, reader, regularizer
 from dmcore.resolve import needs_eps, options, resolved
@@ -97,25 +99,44 @@ def _check_names(config: Mapping[str, Any]) -> None:
             _check_known(method, config["methods"], f"{where}.method_factors", "method")
         for dataset in schedule.get("training", ()):
             _check_known(dataset, config["datasets"], f"{where}.training", "data set")
-    for where, panel in _panels(config):
-        _check_known(panel["dataset"], config["datasets"], f"{where}.dataset", "data set")
-        _check_known(panel["arch"], config["architectures"], f"{where}.arch", "architecture")
-        _located(f"{where}.certifier", certifier.check, panel["certifier"])
-        if panel["points"] > config["datasets"][panel["dataset"]]["test"]:
-            raise UserError(f"config: {where}.points: {panel['points']} is more than the test set has")
-        for i, eps in enumerate(panel["eps_cert"]):
-            _located(f"{where}.eps_cert[{i}]", check_radius, panel.get("norm", "linf"), float(Eps.parse(eps)))
-        for i, row in enumerate(panel["rows"]):
-            for method in row["methods"]:
-                _check_known(method, config["methods"], f"{where}.rows[{i}].methods", "method")
-                if needs_eps(config["methods"][method]) != ("eps_train" in row):
-                    need = "needs an eps_train" if needs_eps(config["methods"][method]) else "has no ε to train at"
-                    raise UserError(f"config: {where}.rows[{i}]: the method '{method}' {need}")
-                for name in _norms(config["methods"][method]):
-                    _located(f"{where}.rows[{i}].eps_train", check_radius, name, float(Eps.parse(row["eps_train"])))
-        in_rows = {method for row in panel["rows"] for method in row["methods"]}
-        for method in panel.get("compare", ()):
-            _check_known(method, in_rows, f"{where}.compare", "method of this panel")
+    for name, report in config["reports"].items():
+        for kind in KINDS:
+            for exhibit, content in report[kind].items():
+                _check_exhibit(config, kind, f"reports.{name}.{kind}.{exhibit}", content)
+
+
+def _check_exhibit(config: Mapping[str, Any], kind: str, where: str, exhibit: Mapping[str, Any]) -> None:
+    shown = exhibit_kind(kind, exhibit)
+    _check_known(shown, KINDS[kind], f"{where}.kind", "kind")
+    needed = KINDS[kind][shown]
+    if needed and needed not in exhibit:
+        raise UserError(f"config: {where}: the key '{needed}' is missing")
+    for i, panel in enumerate(exhibit.get("panels", ())):
+        _check_panel(config, f"{where}.panels[{i}]", panel)
+
+
+def _check_panel(config: Mapping[str, Any], where: str, panel: Mapping[str, Any]) -> None:
+    _check_known(panel["dataset"], config["datasets"], f"{where}.dataset", "data set")
+    _check_known(panel["arch"], config["architectures"], f"{where}.arch", "architecture")
+    _located(f"{where}.certifier", certifier.check, panel["certifier"])
+    if panel["points"] > config["datasets"][panel["dataset"]]["test"]:
+        raise UserError(f"config: {where}.points: {panel['points']} is more than the test set has")
+    for i, eps in enumerate(panel["eps_cert"]):
+        _located(f"{where}.eps_cert[{i}]", check_radius, panel.get("norm", "linf"), float(Eps.parse(eps)))
+    for i, group in enumerate(panel["rows"]):
+        for method in group["methods"]:
+            _check_known(method, config["methods"], f"{where}.rows[{i}].methods", "method")
+            if needs_eps(config["methods"][method]) != ("eps_train" in group):
+                need = "needs an eps_train" if needs_eps(config["methods"][method]) else "has no ε to train at"
+                raise UserError(f"config: {where}.rows[{i}]: the method '{method}' {need}")
+            for norm in _norms(config["methods"][method]):
+                for eps in train_eps(group):
+                    _located(f"{where}.rows[{i}].eps_train", check_radius, norm, float(Eps.parse(eps)))
+    in_rows = {method for group in panel["rows"] for method in group["methods"]}
+    for method in panel.get("compare", ()):
+        _check_known(method, in_rows, f"{where}.compare", "method of this panel")
+    for method in panel.get("labels", ()):
+        _check_known(method, config["methods"], f"{where}.labels", "method")
 
 
 def _check_dataset(name: str, dataset: Mapping[str, Any]) -> None:
@@ -125,14 +146,6 @@ def _check_dataset(name: str, dataset: Mapping[str, Any]) -> None:
     for key, values in dataset.get("normalize", {}).items():
         if len(values) != channels:
             raise UserError(f"config: datasets.{name}.normalize.{key}: {len(values)} values for {channels} channels")
-
-
-def _panels(config: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for name, report in config["reports"].items():
-        for kind in ("tables", "figures"):
-            for exhibit, content in report[kind].items():
-                for i, panel in enumerate(content["panels"]):
-                    yield f"reports.{name}.{kind}.{exhibit}.panels[{i}]", panel
 
 
 def _check_known(name: str, known: Any, where: str, what: str) -> None:

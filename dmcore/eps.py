@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -47,3 +48,11 @@ class Eps:
     def label(self) -> str:
         """As in a table: ``0.3``, ``8/255``."""
         return self.id.replace("_", "/")
+
+
+def labels(ids: Sequence[str]) -> list[str]:
+    """The labels of a row of column heads, decimal fractions with as many digits each: 0, 0.01, 0.10."""
+    radii = [Eps.parse(eps) for eps in ids]
+    decimal = [r.label for r in radii if "/" not in r.label]
+    digits = max((len(label.partition(".")[2]) for label in decimal), default=0)
+    return [f"{float(r):.{digits}f}" if r.label in decimal and r.value else r.label for r in radii]

@@ -3,31 +3,39 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from dmcore.eps import Eps
 from dmcore.errors import UserError, nearest
-from dmcore.registries import certifier as certifiers
 from dmcore.resolve import eps_id, model_spec
 from dmcore.spec import ModelSpec
 
 
 @dataclass(frozen=True)
-class Suite:
-    """What one certification job does: one model and certifier, all ε of this norm and number of points."""
+class Row:
+    """One line of a panel: a method at one ε_train; with several seeds it shows their average."""
 
-    schedule: str
-    dataset: str
+    method: str
+    eps: str
+    seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Certification:
+    """What one job does: one model and certifier, one norm, the same points at all its ε."""
+
+    model: str
+    certifier: str
     norm: str
     points: int
     eps: tuple[str, ...]
 
-    @property
-    def name(self) -> str:
-        """A name for its rule."""
-        return f"certify_{self.schedule}_{self.dataset}_{self.norm}_n{self.points}".replace("-", "_")
+    def cell_paths(self) -> list[str]:
+        """``<model>/certify/<certifier>/<norm>/n<points>/<ε>``."""
+        return [f"{self.model}/certify/{self.certifier}/{self.norm}/n{self.points}/{eps}" for eps in self.eps]
 
 
 @dataclass(frozen=True)
@@ -37,49 +45,95 @@ class Grid:
     config: Mapping[str, Any]
     schedule: str
 
+    @property
+    def report(self) -> Mapping[str, Any]:
+        """The report that the schedule fills."""
+        return self.config["reports"][self.config["schedules"][self.schedule]["report"]]
+
     def exhibits(self, kind: str) -> Mapping[str, Any]:
         """The report's ``tables`` or ``figures`` by name."""
-        return self.config["reports"][self.config["schedules"][self.schedule]["report"]][kind]
+        return self.report[kind]
 
     def panels(self) -> Iterator[Mapping[str, Any]]:
         """All panels of all exhibits."""
         for kind in ("tables", "figures"):
             for exhibit in self.exhibits(kind).values():
-                yield from exhibit["panels"]
+                yield from exhibit.get("panels", ())
 
-    def models(self, panel: Mapping[str, Any]) -> list[ModelSpec]:
-        """The models of one panel, row by row, each with every seed."""
+    def rows(self, panel: Mapping[str, Any]) -> list[Row]:
+        """The lines of a panel: group by group, ε_train by ε_train, method by method."""
         return [
-            model_spec(
-                self.config, self.schedule, panel["dataset"], panel["arch"], method, eps_id(row.get("eps_train")), seed
-            )
-            for row in panel["rows"]
-            for method in row["methods"]
-            for seed in self.config["seeds"]
+            Row(method, eps, tuple(group.get("seeds", self.config["seeds"])))
+            for group in panel["rows"]
+            for eps in train_eps(group)
+            for method in group["methods"]
         ]
+
+    def model_paths_of(self, panel: Mapping[str, Any], row: Row) -> list[str]:
+        """The models of one line of a panel, one a seed."""
+        place = f"{self.schedule}/{panel['dataset']}/{panel['arch']}/{row.method}/{row.eps}"
+        return [f"{place}/seed{seed}" for seed in row.seeds]
 
     def model_paths(self) -> list[str]:
         """Every model once, however many exhibits use it."""
-        return sorted({spec.path for panel in self.panels() for spec in self.models(panel)})
+        return sorted({certification.model for certification in self.certifications})
 
     def cell_paths(self) -> list[str]:
-        """Every certification cell once: ``<model>/certify/<certifier>/<norm>/n<points>/<ε>``."""
-        return sorted(
-            {
-                f"{spec.path}/certify/{panel['certifier']}/{norm(panel)}/n{panel['points']}/{eps_id(eps)}"
-                for panel in self.panels()
-                for spec in self.models(panel)
-                for eps in panel["eps_cert"]
-            }
-        )
+        """Every certification cell once."""
+        return [cell for certification in self.certifications for cell in certification.cell_paths()]
 
-    def suites(self) -> list[Suite]:
-        """The certification jobs' kinds: for a data set, norm and number of points, the union of all ε asked for."""
-        eps: dict[tuple[str, str, int], set[Eps]] = {}
+    @cached_property
+    def certifications(self) -> list[Certification]:
+        """Every certification job once, with the ε that any exhibit asks of it."""
+        eps: dict[tuple[str, str, str, int], set[Eps]] = {}
         for panel in self.panels():
-            key = (panel["dataset"], norm(panel), panel["points"])
-            eps.setdefault(key, set()).update(Eps.parse(e) for e in panel["eps_cert"])
-        return [Suite(self.schedule, *key, tuple(e.id for e in sorted(found))) for key, found in sorted(eps.items())]
+            asked = {Eps.parse(e) for e in panel["eps_cert"]}
+            for row in self.rows(panel):
+                for model in self.model_paths_of(panel, row):
+                    eps.setdefault((model, panel["certifier"], norm(panel), panel["points"]), set()).update(asked)
+        return [Certification(*key, tuple(e.id for e in sorted(found))) for key, found in sorted(eps.items())]
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Certification jobs that differ in their model and certifier alone: they share a rule."""
+
+    schedules: tuple[str, ...]
+    dataset: str
+    methods: tuple[str, ...]
+    norm: str
+    points: int
+    eps: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """A name for its rule."""
+        name = f"certify_{self.schedules[0]}_{self.dataset}_{self.norm}_n{self.points}_{len(self.eps)}"
+        return re.sub(r"\W", "_", name)
+
+
+def suites(grids: Iterable[Grid]) -> list[Suite]:
+    """The kinds of certification jobs of some grids.
+
+    The ε of a job follow from the data set, norm, number of points and method. Methods that no exhibit asks for go
+    with those that are certified at the most ε, so that any model can be certified by naming its file.
+    """
+    shared: dict[tuple[Any, ...], list[str]] = {}
+    for grid in grids:
+        eps: dict[tuple[str, str, int], dict[str, set[Eps]]] = {}
+        for job in grid.certifications:
+            _, dataset, _, method, _, _ = job.model.split("/")
+            of_method = eps.setdefault((dataset, job.norm, job.points), {}).setdefault(method, set())
+            of_method.update(Eps.parse(e) for e in job.eps)
+        for (dataset, norm_, points), of_method in eps.items():
+            groups: dict[tuple[Eps, ...], list[str]] = {}
+            for method, found in of_method.items():
+                groups.setdefault(tuple(sorted(found)), []).append(method)
+            groups[max(groups, key=len)] += [m for m in grid.config["methods"] if m not in of_method]
+            for radii, methods in groups.items():
+                key = (dataset, tuple(sorted(methods)), norm_, points, tuple(e.id for e in radii))
+                shared.setdefault(key, []).append(grid.schedule)
+    return [Suite(tuple(schedules), *key) for key, schedules in sorted(shared.items())]
 
 
 def norm(panel: Mapping[str, Any]) -> str:
@@ -87,48 +141,10 @@ def norm(panel: Mapping[str, Any]) -> str:
     return panel.get("norm", "linf")
 
 
-def exhibit_spec(grid: Grid, kind: str, name: str) -> dict[str, Any]:
-    """A table or figure, resolved: all that its rendering needs besides the records, as plain JSON data.
-
-    Args:
-        kind: ``tables`` or ``figures``.
-        name: one of that kind in the schedule's report.
-    """
-    exhibit = grid.exhibits(kind)[name]
-    return {
-        "schedule": grid.schedule,
-        "caption": exhibit["caption"],
-        "panels": [_panel_spec(grid.config, panel) for panel in exhibit["panels"]],
-    }
-
-
-def _panel_spec(config: Mapping[str, Any], panel: Mapping[str, Any]) -> dict[str, Any]:
-    dataset, arch = config["datasets"][panel["dataset"]], config["architectures"][panel["arch"]]
-    certifier = certifiers.constant(panel["certifier"], "LABEL", panel["certifier"])
-    methods = config["methods"]
-    ball = "" if norm(panel) == "linf" else f", ℓ{norm(panel)[1:]}"
-    net = f"{arch['label']} {dataset['label']}, {arch['layers']} layer"
-    return {
-        "title": f"{net}{ball}, {certifier} ({panel['points']} points)",
-        "dataset": panel["dataset"],
-        "arch": panel["arch"],
-        "certifier": panel["certifier"],
-        "norm": norm(panel),
-        "points": panel["points"],
-        "std": panel.get("std", False),
-        "compare": panel.get("compare", []),
-        "eps_cert": [eps_id(e) for e in panel["eps_cert"]],
-        "rows": [
-            {
-                "method": method,
-                "label": methods[method]["label"],
-                "baseline": methods[method].get("baseline", False),
-                "eps": eps_id(row.get("eps_train")),
-            }
-            for row in panel["rows"]
-            for method in row["methods"]
-        ],
-    }
+def train_eps(group: Mapping[str, Any]) -> list[str]:
+    """The ids of the ε_train of a group of rows; ``none`` where its methods have no ε."""
+    given = group.get("eps_train")
+    return [eps_id(eps) for eps in (given if isinstance(given, list) else [given])]
 
 
 def find_model(config: Mapping[str, Any], path: str) -> ModelSpec:

@@ -8,7 +8,8 @@ import yaml
 
 from dmcore.config import check_config, load_config
 from dmcore.errors import UserError
-from dmcore.grid import Grid, exhibit_spec
+from dmcore.exhibits import exhibit_spec
+from dmcore.grid import Grid
 from dmcore.norms import NORMS
 from dmcore.registries import regularizer
 from dmcore.resolve import data_spec, model_spec, training
@@ -127,7 +128,7 @@ def test_inputs_are_counted_under_l0():
     assert panels[0]["eps_cert"] == ["0", "1", "2"]
     assert [p["title"] for p in panels][:2] == [
         "Small CNN MNIST, 4 layer, ℓ0, CNN-Cert-ReLU (200 points)",
-        "Small CNN MNIST, 4 layer, IBP (200 points)",
+        "Small CNN MNIST, 4 layer, ℓ∞, IBP (200 points)",
     ]
 
 

@@ -1,13 +1,13 @@
 import copy
 import json
 
-import pandas as pd
 import pytest
-from test_config import CONFIG, ROOT
+from test_config import CONFIG
 
 from dmcore.config import check_config
 from dmcore.errors import UserError
-from dmcore.grid import Grid, exhibit_spec, find_model
+from dmcore.exhibits import exhibit_spec
+from dmcore.grid import Grid, find_model, suites
 from dmcore.resolve import model_spec
 from dmcore.spec import AttackSpec, ModelSpec, Pruning
 
@@ -23,28 +23,14 @@ def test_demo_is_four_models_and_64_cells():
     cells = grid.cell_paths()
     assert len(cells) == 4 * 2 * 8
     assert "demo/mnist/small/dm/0.3/seed0/certify/cnn-cert-relu/linf/n200/0.05" in cells
-    (suite,) = grid.suites()
+    (suite,) = suites([grid])
     assert suite.eps == ("0", "0.01", "0.03", "0.05", "0.07", "0.1", "0.2", "0.3")
 
 
 def test_each_model_once_however_many_tables_use_it():
     grid = Grid(CONFIG, "paper")
-    used = [spec.path for panel in grid.panels() for spec in grid.models(panel)]
+    used = [path for panel in grid.panels() for row in grid.rows(panel) for path in grid.model_paths_of(panel, row)]
     assert len(used) > len(grid.model_paths()) == len(set(used))
-
-
-def test_the_papers_grid_holds_only_cells_that_the_paper_reports():
-    reported = pd.read_csv(ROOT / "resources/paper/reported.csv", dtype={"table": str})
-    columns = ["table", "dataset", "arch", "method", "certifier", "n_points", "eps_train", "eps_cert"]
-    known = {tuple(row) for row in reported[columns].fillna(-1.0).itertuples(index=False)}
-    grid = Grid(CONFIG, "paper")
-    for name, table in grid.exhibits("tables").items():
-        for panel in table["panels"]:
-            for row in panel["rows"]:
-                for method in row["methods"]:
-                    for eps in panel["eps_cert"]:
-                        key = (panel["dataset"], panel["arch"], method, panel["certifier"], panel["points"])
-                        assert (name[5:], *key, row.get("eps_train", -1.0), eps) in known
 
 
 def test_a_setting_changes_the_hash_of_its_own_models_only():

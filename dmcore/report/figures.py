@@ -11,6 +11,7 @@ import pandas as pd
 
 from dmcore.eps import Eps
 from dmcore.files import atomic
+from dmcore.report.records import Records
 from dmcore.report.tables import cells_of, data_mark, row_values
 
 mpl.use("Agg")
@@ -29,7 +30,7 @@ STYLE = {
 }
 
 
-def write_figure(exhibit: Mapping[str, Any], certified: pd.DataFrame, stem: Path) -> None:
+def write_figure(exhibit: Mapping[str, Any], records: Records, stem: Path) -> None:
     """Draws a figure from its resolved description and the tidy records; writes ``stem.png`` and ``stem.svg``."""
     panels = exhibit["panels"]
     with plt.rc_context(STYLE):
@@ -37,7 +38,7 @@ def write_figure(exhibit: Mapping[str, Any], certified: pd.DataFrame, stem: Path
         figure, axes = plt.subplots(1, len(panels), figsize=size, squeeze=False, sharey=True, layout="constrained")
         figure.get_layout_engine().set(wspace=0.06)
         for axis, panel in zip(axes[0], panels, strict=True):
-            _draw(axis, panel, certified)
+            _draw(axis, panel, records.certified_accuracy)
         axes[0][0].set_ylabel("certified accuracy (%)")
         handles = {label: h for axis in axes[0] for h, label in zip(*axis.get_legend_handles_labels(), strict=True)}
         if handles:

@@ -1,8 +1,15 @@
-"""Tidy records: every result file of a schedule as one line of a table."""
+"""Tidy records: every result file of a schedule as one line of a table.
+
+They are what tables, figures and claims are made of, and what is kept in git: a clone without any model makes the same
+exhibits from them.
+"""
 
 from __future__ import annotations
 
+import gzip
+import io
 import sys
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -10,64 +17,134 @@ import pandas as pd
 
 from dmcore.eps import Eps
 from dmcore.errors import UserError
-from dmcore.files import read_json, write_text
+from dmcore.files import read_json, write_bytes
 from dmcore.report.statistics import std_of_hundreds, wilson_interval
 
-TRAINING, CERTIFIED = "training.csv", "certified_accuracy.csv"
 MODEL = ["schedule", "dataset", "arch", "method", "eps_train", "seed"]
-IDS = {"eps_train": str, "eps_cert": str, "spec_hash": str, "model_sha256": str, "commit": str}
-ORIGIN = ["variant", "device", "commit", "torch", "spec_hash", "model_sha256"]
-TRAINING_COLUMNS = [*MODEL, "seconds", "test_accuracy", "parameters", *ORIGIN]
 CELL = ["certifier", "norm", "points", "points_seed", "clip_input", "eps_cert"]
-MEASURED = ["certified", "accuracy", "wilson_low", "wilson_high", "std", "seconds"]
-CERTIFIED_COLUMNS = [*MODEL, *CELL, *MEASURED, *ORIGIN]
+ORIGIN = ["variant", "data_sha256", "device", "threads", "commit", "torch", "spec_hash", "model_sha256"]
+SELECTION = ["dataset", "data_sha256", "points_seed", "points"]
+COLUMNS = {
+    "training": [*MODEL, "seconds", "test_accuracy", "parameters", "steps", *ORIGIN],
+    "certified_accuracy": [
+        *MODEL, *CELL, "certified", "accuracy", "wilson_low", "wilson_high", "std", "seconds", *ORIGIN,
+    ],
+    "verdicts": [*MODEL, *CELL, "spec_hash", "model_sha256", "verdicts"],
+    "points": [*SELECTION, "indices"],
+}  # fmt: skip
+KEYS = {
+    "training": MODEL,
+    "certified_accuracy": [*MODEL, *CELL],
+    "verdicts": [*MODEL, *CELL],
+    "points": SELECTION,
+}
+FILES = {
+    "training": "training.csv",
+    "certified_accuracy": "certified_accuracy.csv",
+    "verdicts": "verdicts.csv.gz",
+    "points": "points.csv.gz",
+}
+NUMBERS = {
+    **dict.fromkeys(("seed", "points", "points_seed", "parameters", "steps", "certified"), int),
+    **dict.fromkeys(("seconds", "test_accuracy", "accuracy", "wilson_low", "wilson_high", "std"), float),
+}
 
 
-def collect(results: Path, schedule: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Reads all training and certification records of a schedule.
+@dataclass(frozen=True)
+class Records:
+    """A schedule's results.
 
-    Returns:
-        (training, certified), sorted, one line a model and one a cell. Cells of weights that the model no longer has
-        are left out.
+    Attributes:
+        training: one line a model.
+        certified_accuracy: one line a cell, with the 95% Wilson interval of its share.
+        verdicts: one line a cell: a string with a 1 for each point classified right and certified, a 0 for each other.
+        points: which test points these are: their indices in the test set, in the verdicts' order.
+    """
+
+    training: pd.DataFrame
+    certified_accuracy: pd.DataFrame
+    verdicts: pd.DataFrame
+    points: pd.DataFrame
+
+
+def collect(results: Path, schedule: str) -> Records:
+    """Reads all training and certification records of a schedule, sorted.
+
+    Cells of weights that the model no longer has are left out.
 
     Raises:
-        UserError: a record that cannot be read, or is of another model than its folder says.
+        UserError: a record that cannot be read, or is of another model than its folder says; cells that name the same
+            selection of points but hold others.
     """
-    training, certified = [], []
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in COLUMNS}
+    selections: dict[tuple[Any, ...], str] = {}
     for path in sorted((results / schedule).glob("*/*/*/*/seed*/training.json")):
         model = path.parent.relative_to(results).as_posix()
         record = _read(path, model)
-        training.append(
-            _model(model) | {key: record[key] for key in ("seconds", "test_accuracy", "parameters")} | _origin(record)
-        )
+        measured = {key: record[key] for key in ("seconds", "test_accuracy", "parameters")}
+        steps = {"steps": record["spec"]["training"]["steps"]}
+        rows["training"].append(_model(model) | measured | steps | _origin(record))
         for path_of_cell in sorted(path.parent.glob("certify/*/*/n*/*.json")):
             cell = _read(path_of_cell, model)
-            if cell["model_sha256"] == record["model_sha256"]:
-                certified.append(_model(model) | _cell(cell))
-            else:
+            if cell["model_sha256"] != record["model_sha256"]:
                 print(f"{path_of_cell}: left out, it is of other weights than the model's", file=sys.stderr)
-    return _frame(training, TRAINING_COLUMNS), _frame(certified, CERTIFIED_COLUMNS)
+                continue
+            key, origin = _model(model) | _cell(cell), _origin(cell)
+            verdicts = "".join("01"[bool(certified)] for certified in cell["certified"])
+            rows["certified_accuracy"].append(key | _accuracy(cell) | origin)
+            rows["verdicts"].append(key | origin | {"verdicts": verdicts})
+            indices = " ".join(map(str, cell["indices"]))
+            selection = {name: (key | origin)[name] for name in SELECTION}
+            if selections.setdefault(tuple(selection.values()), indices) != indices:
+                raise UserError(
+                    f"{path_of_cell} is of other points than the cells before it; remove it and certify again"
+                )
+            rows["points"].append(selection | {"indices": indices})
+    return Records(**{name: _frame(name, found) for name, found in rows.items()})
 
 
-def write_records(results: Path, schedule: str, out: Path) -> None:
-    """Writes :func:`collect`'s tables to ``out/training.csv`` and ``out/certified_accuracy.csv``."""
-    for name, frame in zip((TRAINING, CERTIFIED), collect(results, schedule), strict=True):
-        write_text(out / name, frame.to_csv(index=False, lineterminator="\n"))
+def merge(old: Records, new: Records) -> Records:
+    """New records beside older ones, which they replace where they are of the same model or cell.
+
+    Older cells stay unless their model has new weights.
+    """
+    weights = new.training.set_index(MODEL)["model_sha256"].to_dict()
+    merged = {}
+    for field in fields(Records):
+        before, after = getattr(old, field.name), getattr(new, field.name)
+        if "model_sha256" in before.columns:
+            models = before[MODEL].itertuples(index=False, name=None)
+            still = [weights.get(m, sha) == sha for m, sha in zip(models, before["model_sha256"], strict=True)]
+            before = before[pd.Series(still, index=before.index, dtype=bool)]
+        both = pd.concat([frame for frame in (before, after) if len(frame)] or [after])
+        merged[field.name] = _sorted(both.drop_duplicates(KEYS[field.name], keep="last"))
+    return Records(**merged)
 
 
-def read_records(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+def write_records(records: Records, folder: Path) -> None:
+    """Writes the CSV files of :data:`FILES`; the same records give the same bytes."""
+    for name, file in FILES.items():
+        text = getattr(records, name).to_csv(index=False, lineterminator="\n").encode()
+        write_bytes(folder / file, gzip.compress(text, mtime=0) if file.endswith(".gz") else text)
+
+
+def read_records(folder: Path) -> Records:
     """Reads what :func:`write_records` wrote; empty tables where nothing has been run yet."""
-    frames = []
-    for name, columns in ((TRAINING, TRAINING_COLUMNS), (CERTIFIED, CERTIFIED_COLUMNS)):
-        path = folder / name
-        if not path.exists():
-            frames.append(pd.DataFrame(columns=columns))
-            continue
-        frame = pd.read_csv(path, dtype=IDS, keep_default_na=False)
-        if list(frame.columns) != columns:
-            raise UserError(f"{path} has other columns than this version writes; remove it and collect again")
-        frames.append(frame)
-    return frames[0], frames[1]
+    return Records(**{name: _read_csv(folder / file, COLUMNS[name]) for name, file in FILES.items()})
+
+
+def _read_csv(path: Path, columns: list[str]) -> pd.DataFrame:
+    if not path.exists():
+        return _typed(pd.DataFrame(columns=columns, dtype=str))
+    try:
+        content = path.read_bytes()
+        text = gzip.decompress(content) if path.suffix == ".gz" else content
+        frame = pd.read_csv(io.BytesIO(text), dtype=str, keep_default_na=False)
+        if list(frame.columns) == columns:
+            return _typed(frame)
+    except (OSError, EOFError, ValueError) as error:
+        raise UserError(f"{path} is damaged ({error}); restore it from git, or remove it and collect again") from error
+    raise UserError(f"{path} has other columns than this version writes; remove it and collect again")
 
 
 def _read(path: Path, model: str) -> dict[str, Any]:
@@ -83,37 +160,51 @@ def _model(path: str) -> dict[str, Any]:
 
 
 def _cell(record: dict[str, Any]) -> dict[str, Any]:
+    return {key: record["eps" if key == "eps_cert" else key] for key in CELL}
+
+
+def _accuracy(record: dict[str, Any]) -> dict[str, Any]:
     n, certified = record["points"], sum(record["certified"])
     low, high = wilson_interval(certified, n)
-    shown = {key: record[key] for key in ("certifier", "norm", "points", "points_seed", "clip_input", "seconds")}
-    return (
-        shown
-        | {"eps_cert": record["eps"], "certified": certified, "accuracy": certified / n}
-        | {
-            "wilson_low": round(low, 6),
-            "wilson_high": round(high, 6),
-            "std": round(std_of_hundreds(certified / n, n), 6),
-        }
-        | _origin(record)
-    )
-
-
-def _origin(record: dict[str, Any]) -> dict[str, Any]:
-    made = record["provenance"]
     return {
-        "variant": record["data"]["variant"],
-        "device": made["device"],
-        "commit": made["commit"] or "unknown",
-        "torch": made["torch"],
-        "spec_hash": record["spec_hash"],
-        "model_sha256": record["model_sha256"],
+        "certified": certified,
+        "accuracy": certified / n,
+        "wilson_low": round(low, 6),
+        "wilson_high": round(high, 6),
+        "std": round(std_of_hundreds(certified / n, n), 6),
+        "seconds": record["seconds"],
     }
 
 
-def _frame(rows: list[dict[str, Any]], columns: list[str]) -> pd.DataFrame:
-    frame = pd.DataFrame(rows, columns=columns)
-    order = [*MODEL[:-2], "eps_train", "seed", *(c for c in ("certifier", "norm", "points") if c in columns)]
-    if "eps_cert" in columns and len(frame):
-        frame = frame.assign(radius=frame["eps_cert"].map(lambda e: float(Eps.parse(e))))
-        return frame.sort_values([*order, "radius"]).drop(columns="radius").reset_index(drop=True)
-    return frame.sort_values(order).reset_index(drop=True)
+def _origin(record: dict[str, Any]) -> dict[str, Any]:
+    """Where a result comes from; hashes by their first 16 digits."""
+    made = record["provenance"]
+    return {
+        "variant": record["data"]["variant"],
+        "data_sha256": record["data"]["sha256"][:16],
+        "device": made["device"],
+        "threads": made["threads"] or "",
+        "commit": made["commit"] or "unknown",
+        "torch": made["torch"],
+        "spec_hash": record["spec_hash"],
+        "model_sha256": record["model_sha256"][:16],
+    }
+
+
+def _frame(name: str, rows: list[dict[str, Any]]) -> pd.DataFrame:
+    frame = _typed(pd.DataFrame(rows, columns=COLUMNS[name]).astype(str))
+    return _sorted(frame.drop_duplicates(KEYS[name]))
+
+
+def _typed(frame: pd.DataFrame) -> pd.DataFrame:
+    """Numbers as numbers, all else as text: an id such as 0.3 or a hash such as 1e15 is none."""
+    return frame.astype({column: kind for column, kind in NUMBERS.items() if column in frame.columns})
+
+
+def _sorted(frame: pd.DataFrame) -> pd.DataFrame:
+    by = [c for c in (*SELECTION[:1], *MODEL, *CELL) if c in frame.columns and c != "eps_cert"]
+    by = list(dict.fromkeys(by))
+    if "eps_cert" in frame.columns:
+        frame = frame.assign(radius=[float(Eps.parse(e)) for e in frame["eps_cert"]])
+        return frame.sort_values([*by, "radius"]).drop(columns="radius").reset_index(drop=True)
+    return frame.sort_values(by).reset_index(drop=True)

@@ -2,41 +2,57 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
 
-from dmcore.eps import Eps
+from dmcore.eps import Eps, labels
+from dmcore.report.records import Records
 from dmcore.report.statistics import std_of_hundreds, wilson_interval
 
 NOT_RUN = "–"
+PARTLY = "†"
 
 
 @dataclass(frozen=True)
 class Value:
-    """One accuracy: a share of ``points`` points, the mean over the seeds that were run; None if none was."""
+    """One accuracy: a share of ``points`` points, the mean over the models that were run; None if none was.
+
+    Attributes:
+        models: how many models the cell is to be the mean of.
+        run: how many of them were.
+    """
 
     share: float | None
     points: int
     with_std: bool = False
+    models: int = 1
+    run: int = 1
     best: bool = False
 
     @property
+    def decimals(self) -> int:
+        """As many as n points can make differ in percent: 20 none, 200 one, 10,000 two; for a mean at least one."""
+        return max(math.ceil(math.log10(self.points)) - 2, int(self.models > 1), 0)
+
+    @property
     def text(self) -> str:
-        """``66.5%``, ``66.5 (4.6)%``, or a dash."""
+        """``66.5%``, ``66.5 (4.6)%``, ``66.5%†`` where models are missing from a mean, or a dash."""
         if self.share is None:
             return NOT_RUN
-        if self.with_std:
-            return f"{100 * self.share:.1f} ({100 * std_of_hundreds(self.share, self.points):.1f})%"
-        return f"{100 * self.share:.1f}%"
+        shown = f"{100 * self.share:.{self.decimals}f}"
+        std = f" ({100 * std_of_hundreds(self.share, self.points):.1f})" if self.with_std else ""
+        return f"{shown}{std}%" + (PARTLY if self.run < self.models else "")
 
 
 @dataclass(frozen=True)
 class Row:
     """One method at one ε_train."""
 
+    method: str
     label: str
     eps_train: str
     seconds: float | None
@@ -45,7 +61,7 @@ class Row:
 
     @property
     def time(self) -> str:
-        """Training time in seconds, the mean over the seeds."""
+        """Training time in seconds, the mean over the models."""
         return NOT_RUN if self.seconds is None else f"{self.seconds:.1f}"
 
 
@@ -56,6 +72,7 @@ class Panel:
     title: str
     eps: list[str]
     rows: list[Row]
+    training_time: bool = True
     finding: str = ""
 
 
@@ -68,21 +85,23 @@ class Table:
     notes: list[str] = field(default_factory=list)
 
 
-def build_table(exhibit: Mapping[str, Any], training: pd.DataFrame, certified: pd.DataFrame) -> Table:
-    """A table from its resolved description (:func:`dmcore.grid.exhibit_spec`) and the tidy records."""
-    panels = [_panel(panel, training, certified) for panel in exhibit["panels"]]
-    used = pd.concat([cells_of(panel, certified) for panel in exhibit["panels"]])
-    return Table(exhibit["caption"], panels, _notes(exhibit, used))
+def build_table(exhibit: Mapping[str, Any], records: Records) -> Table:
+    """A table from its resolved description (:func:`dmcore.exhibits.exhibit_spec`) and the tidy records."""
+    panels = [_panel(panel, records) for panel in exhibit["panels"]]
+    used = pd.concat([cells_of(panel, records.certified_accuracy) for panel in exhibit["panels"]])
+    return Table(exhibit["caption"], panels, _notes(exhibit, panels, used))
 
 
-def cells_of(panel: Mapping[str, Any], certified: pd.DataFrame) -> pd.DataFrame:
-    """The records of a panel's cells."""
-    wanted = [(row["method"], row["eps"]) for row in panel["rows"]]
-    cells = certified
-    for key in ("dataset", "arch", "certifier", "norm", "points"):
+def cells_of(panel: Mapping[str, Any], frame: pd.DataFrame) -> pd.DataFrame:
+    """The lines of a panel's cells, from the certified accuracies or the verdicts.
+
+    Only of the models that the config describes now, by their specifications' hashes, and certified as it says.
+    """
+    models = {model for row in panel["rows"] for model in row["models"]}
+    cells = frame[frame["spec_hash"].isin(models) & frame["eps_cert"].isin(panel["eps_cert"])]
+    for key in ("certifier", "norm", "points", "points_seed"):
         cells = cells[cells[key] == panel[key]]
-    models = pd.MultiIndex.from_frame(cells[["method", "eps_train"]])
-    return cells[models.isin(wanted) & cells["eps_cert"].isin(panel["eps_cert"])]
+    return cells[cells["clip_input"] == str(panel["clip_input"])]
 
 
 def data_mark(cells: pd.DataFrame) -> str:
@@ -93,23 +112,29 @@ def data_mark(cells: pd.DataFrame) -> str:
 
 def row_values(panel: Mapping[str, Any], row: Mapping[str, Any], cells: pd.DataFrame) -> list[Value]:
     """One row's accuracies, in the order of the panel's ε."""
-    mine = cells[(cells["method"] == row["method"]) & (cells["eps_train"] == row["eps"])]
-    means = mine.groupby("eps_cert")["accuracy"].mean()
-    return [Value(means.get(eps), panel["points"], panel["std"]) for eps in panel["eps_cert"]]
+    found = cells[cells["spec_hash"].isin(row["models"])].groupby("eps_cert")["accuracy"].agg(["mean", "count"])
+    asked = len(row["models"])
+    return [
+        Value(found["mean"].get(eps), panel["points"], panel["std"], asked, int(found["count"].get(eps, 0)))
+        for eps in panel["eps_cert"]
+    ]
 
 
-def _panel(panel: Mapping[str, Any], training: pd.DataFrame, certified: pd.DataFrame) -> Panel:
-    cells = cells_of(panel, certified)
-    models = training[(training["dataset"] == panel["dataset"]) & (training["arch"] == panel["arch"])]
+def _panel(panel: Mapping[str, Any], records: Records) -> Panel:
+    cells = cells_of(panel, records.certified_accuracy)
     rows = []
     for row in panel["rows"]:
-        mine = models[(models["method"] == row["method"]) & (models["eps_train"] == row["eps"])]
-        seconds = float(mine["seconds"].mean()) if len(mine) else None
+        trained = records.training[records.training["spec_hash"].isin(row["models"])]
+        seconds = float(trained["seconds"].mean()) if len(trained) else None
         eps = "" if row["eps"] == "none" else Eps.parse(row["eps"]).label
-        rows.append(Row(row["label"], eps, seconds, row_values(panel, row, cells), row["baseline"]))
-    finding = _finding(panel, rows) if panel["compare"] else ""
+        values = row_values(panel, row, cells)
+        rows.append(Row(row["method"], row["label"], eps, seconds, values, row["baseline"]))
     return Panel(
-        panel["title"] + data_mark(cells), [Eps.parse(e).label for e in panel["eps_cert"]], _mark_best(rows), finding
+        panel["title"] + data_mark(cells),
+        labels(panel["eps_cert"]),
+        _mark_best(rows),
+        panel["training_time"],
+        _finding(panel, rows) if panel["compare"] else "",
     )
 
 
@@ -129,7 +154,7 @@ def _mark_best(rows: list[Row]) -> list[Row]:
 
 def _finding(panel: Mapping[str, Any], rows: list[Row]) -> str:
     """What the panel's two compared methods show at its largest ε, computed from the records."""
-    by_method = {entry["method"]: row for entry, row in zip(panel["rows"], rows, strict=True)}  # the last row of each
+    by_method = {row.method: row for row in rows}  # the last row of each
     eps = max(panel["eps_cert"], key=lambda e: Eps.parse(e))
     at = panel["eps_cert"].index(eps)
     first, second = ((by_method[m].label, by_method[m].values[at]) for m in panel["compare"])
@@ -145,21 +170,31 @@ def _finding(panel: Mapping[str, Any], rows: list[Row]) -> str:
     return f"At ε = {Eps.parse(eps).label}, {' against '.join(parts)}: {first[0]} is {verdict}{amount}."
 
 
-def _notes(exhibit: Mapping[str, Any], used: pd.DataFrame) -> list[str]:
+def _notes(exhibit: Mapping[str, Any], panels: list[Panel], used: pd.DataFrame) -> list[str]:
+    values = [value for panel in panels for row in panel.rows for value in row.values]
+    run = f"{sum(value.share is not None for value in values)} of {len(values)} cells have been run"
     if used.empty:
         return [f"Schedule {exhibit['schedule']}; nothing has been run yet. {NOT_RUN}: not run."]
 
     def distinct(column: str) -> str:
         return ", ".join(sorted(used[column].astype(str).unique()))
 
-    clipped = {True: "cut to [0, 1]", False: "not cut to [0, 1]"}
-    cut = " and ".join(sorted(clipped[c] for c in used["clip_input"].astype(str).eq("True").unique()))
-    seeds = used["seed"].nunique()
-    return [
-        f"Schedule {exhibit['schedule']}; data {distinct('dataset')} ({distinct('variant')}); "
-        f"{seeds} seed{'s' if seeds > 1 else ''}; {distinct('points')} test points (selection seed "
-        f"{distinct('points_seed')}); input ball {cut}.",
+    cut = " and ".join(
+        f"{'' if clipped == 'True' else 'not '}cut to [0, 1]" for clipped in sorted(used["clip_input"].unique())
+    )
+    data = ", ".join(
+        f"{d} ({v})" for d, v in used[["dataset", "variant"]].drop_duplicates().sort_values("dataset").values
+    )
+    notes = [
+        f"Schedule {exhibit['schedule']}; data {data}; {distinct('certifier')}; {distinct('points')} test points "
+        f"(selection seed {distinct('points_seed')}); input ball {cut}. {run}.",
         f"Made on {distinct('device')} with torch {distinct('torch')}, commit {distinct('commit')}.",
-        f"Marked: the best of a column, normal training and weight regularization left out. {NOT_RUN}: not run. "
-        "In brackets: 95% Wilson interval, or the standard deviation over random hundreds of the points.",
+        f"Marked: the best of a column, normal training and weight regularization left out. {NOT_RUN}: not run.",
     ]
+    if any(value.models > 1 for value in values):
+        notes.append(f"{PARTLY}: the mean of fewer models than it is to be.")
+    if any(value.with_std for value in values):
+        notes.append("In brackets: the standard deviation over random hundreds of the points.")
+    if any(panel.finding for panel in panels):
+        notes.append("In square brackets: 95% Wilson interval.")
+    return notes

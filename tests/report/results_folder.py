@@ -2,9 +2,13 @@
 
 from dmcore.files import write_json
 
-PROVENANCE = {"device": "CPU (test)", "torch": "2.0", "commit": "abc123"}
-DATA = {"variant": "official"}
+PROVENANCE = {"device": "CPU (test)", "threads": 1, "torch": "2.0", "commit": "abc123"}
+DATA = {"variant": "official", "sha256": "d" * 64}
 SEEDS = (0, 1)
+
+
+def spec_hash(method, eps_train, seed):
+    return f"{method}-{eps_train}-{seed}"
 
 
 def write_results(folder, counts, points=200):
@@ -13,7 +17,8 @@ def write_results(folder, counts, points=200):
         for seed in SEEDS:
             model = f"demo/mnist/small/{method}/{eps_train}/seed{seed}"
             common = {
-                "model": model, "spec_hash": "s", "model_sha256": "m", "data": DATA, "provenance": PROVENANCE,
+                "model": model, "spec_hash": spec_hash(method, eps_train, seed), "model_sha256": "m" * 64,
+                "data": DATA, "provenance": PROVENANCE, "spec": {"training": {"steps": 900}},
             }  # fmt: skip
             seconds = 100.0 + 10 * seed
             write_json(
@@ -26,6 +31,7 @@ def write_results(folder, counts, points=200):
                     record = {
                         "certifier": certifier, "norm": "linf", "eps": eps, "points": points, "points_seed": 0,
                         "clip_input": False, "seconds": 1.5, "certified": [i < count for i in range(points)],
+                        "indices": list(range(points)),
                     }  # fmt: skip
                     write_json(folder / model / f"certify/{certifier}/linf/n{points}/{eps}.json", common | record)
 
@@ -36,7 +42,11 @@ COUNTS = {
     ("dm", "0.3"): {"cnn-cert-relu": {"0": 178, "0.05": 180, "0.3": 133}},
 }
 EXHIBIT = {
+    "name": "table2",
+    "kind": "accuracies",
     "schedule": "demo",
+    "source": None,
+    "reported": None,
     "caption": "A caption with 5% & more.",
     "panels": [
         {
@@ -46,14 +56,21 @@ EXHIBIT = {
             "certifier": "cnn-cert-relu",
             "norm": "linf",
             "points": 200,
+            "points_seed": 0,
+            "clip_input": False,
             "std": False,
+            "training_time": True,
             "compare": ["dm", "ibp"],
             "eps_cert": ["0", "0.05", "0.3", "0.4"],
             "rows": [
-                {"method": "normal", "label": "Normal", "baseline": True, "eps": "none"},
-                {"method": "ibp", "label": "IBP *", "baseline": False, "eps": "0.3"},
-                {"method": "dm", "label": "Double Margin", "baseline": False, "eps": "0.3"},
-                {"method": "dm_l1", "label": "DM + L1", "baseline": False, "eps": "0.3"},
+                {"method": method, "label": label, "baseline": method == "normal", "eps": eps}
+                | {"models": [spec_hash(method, eps, seed) for seed in SEEDS]}
+                for method, label, eps in (
+                    ("normal", "Normal", "none"),
+                    ("ibp", "IBP *", "0.3"),
+                    ("dm", "Double Margin", "0.3"),
+                    ("dm_l1", "DM + L1", "0.3"),
+                )
             ],
         }
     ],

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from dataclasses import replace
 
 import pytest
 from results_folder import COUNTS, EXHIBIT, write_results
@@ -18,12 +19,12 @@ DASH = "–"
 @pytest.fixture
 def records(tmp_path):
     write_results(tmp_path, COUNTS)
-    write_records(tmp_path, "demo", tmp_path / "demo")
+    write_records(collect(tmp_path, "demo"), tmp_path / "demo")
     return read_records(tmp_path / "demo")
 
 
 def test_tidy_records(records, tmp_path):
-    training, certified = records
+    training, certified = records.training, records.certified_accuracy
     assert len(training) == 6
     assert len(certified) == 18
     cell = certified.query("method == 'dm' and eps_cert == '0.3' and seed == 0").iloc[0]
@@ -32,11 +33,11 @@ def test_tidy_records(records, tmp_path):
     assert list(certified["eps_cert"][:3]) == ["0", "0.05", "0.3"]
     assert set(training["eps_train"]) == {"none", "0.3"}
     again = collect(tmp_path, "demo")
-    assert again[1]["accuracy"].tolist() == certified["accuracy"].tolist()
+    assert again.certified_accuracy["accuracy"].tolist() == certified["accuracy"].tolist()
 
 
 def test_values_are_means_over_seeds_and_the_best_are_marked(records):
-    (panel,) = build_table(EXHIBIT, *records).panels
+    (panel,) = build_table(EXHIBIT, records).panels
     texts = {row.label: [v.text for v in row.values] for row in panel.rows}
     assert texts == {
         "Normal": ["98.5%", "9.5%", "0.0%", DASH],
@@ -57,56 +58,63 @@ def test_values_are_means_over_seeds_and_the_best_are_marked(records):
 def test_a_column_of_zeros_has_no_best(tmp_path):
     counts = {k: {"cnn-cert-relu": {"0": 100, "0.3": 0}} for k in COUNTS}
     write_results(tmp_path, counts)
-    (panel,) = build_table(EXHIBIT, *collect(tmp_path, "demo")).panels
+    (panel,) = build_table(EXHIBIT, collect(tmp_path, "demo")).panels
     assert not any(row.values[2].best for row in panel.rows)
 
 
 def test_the_finding_follows_the_records(records):
     exhibit = copy.deepcopy(EXHIBIT)
     exhibit["panels"][0]["eps_cert"] = ["0", "0.05", "0.3"]
-    (panel,) = build_table(exhibit, *records).panels
+    (panel,) = build_table(exhibit, records).panels
     assert panel.finding == (
         "At ε = 0.3, Double Margin 66.0% [59.2, 72.2] against IBP * 0.0% [0.0, 1.9]: "
         "Double Margin is ahead by 66.0 points."
     )
     exhibit["panels"][0]["eps_cert"] = ["0"]
-    assert "Double Margin is behind by 6.0 points." in build_table(exhibit, *records).panels[0].finding
+    assert "Double Margin is behind by 6.0 points." in build_table(exhibit, records).panels[0].finding
     exhibit["panels"][0]["eps_cert"] = ["0.05"]
-    assert build_table(exhibit, *records).panels[0].finding.endswith("Double Margin is level.")
+    assert build_table(exhibit, records).panels[0].finding.endswith("Double Margin is level.")
     exhibit["panels"][0]["eps_cert"] = ["0", "0.4"]
-    assert build_table(exhibit, *records).panels[0].finding == "At ε = 0.4: not run."
+    assert build_table(exhibit, records).panels[0].finding == "At ε = 0.4: not run."
 
 
 def test_the_std_of_the_lower_half(records):
     exhibit = copy.deepcopy(EXHIBIT)
     exhibit["panels"][0]["std"] = True
-    (panel,) = build_table(exhibit, *records).panels
+    (panel,) = build_table(exhibit, records).panels
     assert panel.rows[2].values[2].text == "66.0 (3.4)%"  # √(.66·.34/100 · 100/199)
 
 
 def test_notes_say_how_the_numbers_were_made(records):
-    notes = "\n".join(build_table(EXHIBIT, *records).notes)
-    for part in ("Schedule demo", "mnist (official)", "2 seeds", "200 test points", "not cut to [0, 1]", "CPU (test)"):
+    notes = "\n".join(build_table(EXHIBIT, records).notes)
+    for part in (
+        "Schedule demo",
+        "mnist (official)",
+        "9 of 16 cells have been run",
+        "200 test points",
+        "not cut to [0, 1]",
+        "CPU (test)",
+    ):
         assert part in notes
     assert "commit abc123" in notes
 
 
 def test_nothing_run_yet(tmp_path):
-    table = build_table(EXHIBIT, *read_records(tmp_path))
+    table = build_table(EXHIBIT, read_records(tmp_path))
     assert all(v.text == DASH for row in table.panels[0].rows for v in row.values)
     assert "nothing has been run yet" in table.notes[0]
     assert DASH in markdown(table)
 
 
 def test_markdown(records):
-    lines = markdown(build_table(EXHIBIT, *records)).splitlines()
+    lines = markdown(build_table(EXHIBIT, records)).splitlines()
     cells = [[c.strip() for c in line.strip("|").split("|")] for line in lines if line.startswith("|")]
-    assert cells[0] == ["Method", "ε_train", "Training time (s)", "ε = 0", "ε = 0.05", "ε = 0.3", "ε = 0.4"]
+    assert cells[0] == ["Method", "ε_train", "Training time (s)", "ε = 0", "ε = 0.05", "ε = 0.30", "ε = 0.40"]
     assert cells[4] == ["Double Margin", "0.3", "105.0", "88.5%", "**89.5%**", "**66.0%**", DASH]
 
 
 def test_latex(records):
-    text = latex(build_table(EXHIBIT, *records))
+    text = latex(build_table(EXHIBIT, records))
     assert r"\caption{A caption with 5\% \& more." in text
     assert (
         r"IBP $^*$ & \multirow{3}{*}{$\epsilon=0.3$} & 105.0 & \textbf{94.5\%} & \textbf{89.5\%} & 0.0\% & -- \\"
@@ -122,17 +130,17 @@ def test_latex(records):
 def test_html_escapes(records):
     exhibit = copy.deepcopy(EXHIBIT)
     exhibit["caption"] = "<script>"
-    assert "<script>" not in html(build_table(exhibit, *records))
+    assert "<script>" not in html(build_table(exhibit, records))
 
 
 def test_all_formats_are_written(records, tmp_path):
-    table = build_table(EXHIBIT, *records)
+    table = build_table(EXHIBIT, records)
     write_table(table, tmp_path / "out" / "table2")
     assert {p.suffix for p in (tmp_path / "out").iterdir()} == {".md", ".txt", ".tex", ".csv", ".html"}
     assert "89.5% *" in plain(table)
     lines = (tmp_path / "out/table2.csv").read_text().splitlines()
     assert (
-        lines[11] == '"Small CNN MNIST, 4 layer, CNN-Cert-ReLU (200 points)",Double Margin,0.3,105.0,0.3,200,0.66,True'
+        lines[11] == '"Small CNN MNIST, 4 layer, CNN-Cert-ReLU (200 points)",Double Margin,0.3,105.0,0.30,200,0.66,True'
     )
 
 
@@ -150,8 +158,7 @@ def test_a_cell_of_weights_that_are_gone_is_left_out(tmp_path, capsys):
     write_results(tmp_path, COUNTS)
     path = tmp_path / "demo/mnist/small/dm/0.3/seed0/certify/cnn-cert-relu/linf/n200/0.3.json"
     write_json(path, json.loads(path.read_text()) | {"model_sha256": "older"})
-    _, certified = collect(tmp_path, "demo")
-    assert len(certified) == 17
+    assert len(collect(tmp_path, "demo").certified_accuracy) == 17
     assert "0.3.json: left out" in capsys.readouterr().err
 
 
@@ -164,8 +171,8 @@ def test_a_truncated_record_is_named(tmp_path):
 
 
 def test_a_copy_of_the_data_that_is_not_official_is_marked(records):
-    training, certified = records
-    official = build_table(EXHIBIT, training, certified).panels[0].title
-    changed = certified.assign(variant="JPEG quality 75 re-encoded")
-    assert build_table(EXHIBIT, training, changed).panels[0].title == f"{official} [data: JPEG quality 75 re-encoded]"
+    official = build_table(EXHIBIT, records).panels[0].title
+    changed = records.certified_accuracy.assign(variant="JPEG quality 75 re-encoded")
+    again = build_table(EXHIBIT, replace(records, certified_accuracy=changed)).panels[0].title
+    assert again == f"{official} [data: JPEG quality 75 re-encoded]"
     assert "[data" not in official

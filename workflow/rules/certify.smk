@@ -1,6 +1,6 @@
-# One job certifies one model at all ε of its data set, norm and number of points, and writes one file for each ε.
-# The lists of ε differ between data sets, so there is one rule for each; certifiers and models are wildcards.
-for suite in [suite for grid in GRIDS.values() for suite in grid.suites()]:
+# One job certifies one model at all ε that the tables ask of it with this norm and number of points, and writes one file
+# for each ε. The lists of ε differ, so there is a rule for each; certifiers and models are wildcards.
+for suite in suites(GRIDS.values()):
 
     rule:
         name:
@@ -15,8 +15,9 @@ for suite in [suite for grid in GRIDS.values() for suite in grid.suites()]:
         benchmark:
             f"logs/benchmarks/certify/{RUN}/{{certifier}}_{suite.norm}_n{suite.points}.tsv"
         wildcard_constraints:
-            schedule=suite.schedule,
+            schedule="|".join(suite.schedules),
             dataset=suite.dataset,
+            method="|".join(suite.methods),
         conda:
             "../../envs/compute.yaml"
         threads: 1

@@ -13,8 +13,10 @@ sys.path.insert(0, workflow.basedir)
 from dmcore.config import check_config
 from dmcore.eps import ID_PATTERN
 from dmcore.errors import UserError
-from dmcore.grid import Grid, exhibit_spec, find_model
+from dmcore.exhibits import exhibit_spec, report_spec
+from dmcore.grid import Grid, find_model, suites
 from dmcore.registries import certifier
+from dmcore.report.records import FILES
 from dmcore.resolve import data_spec
 from dmcore.source import code_hash
 
@@ -72,6 +74,6 @@ def exhibit_files(schedule):
     )
 
 
-def exhibit_of(kind, schedule, names):
-    """Some tables or figures, resolved, as JSON."""
-    return json.dumps({name: exhibit_spec(GRIDS[schedule], kind, name) for name in names})
+def exhibit_of(kind, schedule, name):
+    """A table or figure, resolved, as JSON."""
+    return json.dumps({name: exhibit_spec(GRIDS[schedule], kind, name)})

@@ -1,4 +1,4 @@
-RECORDS = ["results/{schedule}/training.csv", "results/{schedule}/certified_accuracy.csv"]
+RECORDS = [f"results/{{schedule}}/{file}" for file in FILES.values()]
 
 
 localrules:
@@ -12,12 +12,13 @@ localrules:
     history,
 
 
+# What is on record already, say from a clone or another machine, stays there unless it was made anew here.
 rule collect:
     input:
         lambda w: [f"results/{model}/training.json" for model in GRIDS[w.schedule].model_paths()],
         lambda w: [f"results/{cell}.json" for cell in GRIDS[w.schedule].cell_paths()],
     output:
-        RECORDS,
+        update(RECORDS),
     log:
         "logs/collect/{schedule}.log",
     conda:
@@ -45,7 +46,7 @@ rule table:
     conda:
         "../../envs/tables.yaml"
     params:
-        spec=lambda w: exhibit_of("tables", w.schedule, [w.table]),
+        spec=lambda w: exhibit_of("tables", w.schedule, w.table),
         code=code_hash("dmcore.report.tables", "dmcore.report.render"),
     shell:
         "python -m dmcore tables --spec {params.spec:q} --records results/{wildcards.schedule}"
@@ -68,7 +69,7 @@ rule figure:
     conda:
         "../../envs/tables.yaml"
     params:
-        spec=lambda w: exhibit_of("figures", w.schedule, [w.figure]),
+        spec=lambda w: exhibit_of("figures", w.schedule, w.figure),
         code=code_hash("dmcore.report.figures"),
     shell:
         "python -m dmcore figures --spec {params.spec:q} --records results/{wildcards.schedule}"
@@ -109,10 +110,7 @@ rule tables:
     conda:
         "../../envs/tables.yaml"
     params:
-        tables=lambda w: exhibit_of("tables", config["schedule"], GRIDS[config["schedule"]].exhibits("tables")),
-        figures=lambda w: exhibit_of("figures", config["schedule"], GRIDS[config["schedule"]].exhibits("figures")),
+        spec=lambda w: json.dumps(report_spec(GRIDS[config["schedule"]])),
         folder=f"results/{config['schedule']}",
     shell:
-        "(python -m dmcore tables --spec {params.tables:q} --records {params.folder:q} --out {params.folder:q}/tables"
-        " && python -m dmcore figures --spec {params.figures:q} --records {params.folder:q}"
-        " --out {params.folder:q}/figures) > {log:q} 2>&1"
+        "python -m dmcore report --spec {params.spec:q} --records {params.folder:q} --out {params.folder:q} > {log:q} 2>&1"

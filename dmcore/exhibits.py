@@ -1,0 +1,89 @@
+"""Tables and figures, resolved: all that making them needs besides the records, as plain JSON data. Needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dmcore.grid import Grid, Row, find_model, norm
+from dmcore.registries import certifier as certifiers
+from dmcore.resolve import eps_id
+
+KINDS: dict[str, dict[str, str | None]] = {
+    "tables": {"accuracies": "panels", "text": "source", "cost": "source"},
+    "figures": {"curves": "panels", "margins": None, "relu_bounds": None},
+}
+"""The kinds of exhibits, the default first, each with the key of the config that it needs."""
+
+
+def exhibit_kind(kind: str, exhibit: Mapping[str, Any]) -> str:
+    """What a table or figure (``kind``: ``tables``, ``figures``) shows."""
+    return exhibit.get("kind", next(iter(KINDS[kind])))
+
+
+def report_spec(grid: Grid) -> dict[str, Any]:
+    """A schedule's whole report: its ``schedule``, ``reported`` numbers to compare with, ``tables`` and ``figures``."""
+    exhibits = {kind: {name: exhibit_spec(grid, kind, name) for name in grid.exhibits(kind)} for kind in KINDS}
+    return {"schedule": grid.schedule, "reported": grid.report.get("reported"), **exhibits}
+
+
+def exhibit_spec(grid: Grid, kind: str, name: str) -> dict[str, Any]:
+    """A table or figure.
+
+    Args:
+        kind: ``tables`` or ``figures``.
+        name: one of that kind in the schedule's report.
+    """
+    exhibit = grid.exhibits(kind)[name]
+    panels = exhibit.get("panels", ())
+    several = {key: len({panel.get(key) for panel in panels}) > 1 for key in ("certifier", "norm")}
+    return {
+        "name": name,
+        "kind": exhibit_kind(kind, exhibit),
+        "schedule": grid.schedule,
+        "caption": exhibit["caption"],
+        "source": exhibit.get("source"),
+        "reported": grid.report.get("reported"),
+        "panels": [_panel_spec(grid, panel, several) for panel in panels],
+    }
+
+
+def _panel_spec(grid: Grid, panel: Mapping[str, Any], several: Mapping[str, bool]) -> dict[str, Any]:
+    return {
+        "title": _title(grid, panel, several),
+        "dataset": panel["dataset"],
+        "arch": panel["arch"],
+        "certifier": panel["certifier"],
+        "norm": norm(panel),
+        "points": panel["points"],
+        "points_seed": grid.config["certification"]["points_seed"],
+        "clip_input": grid.config["certification"]["clip_input"],
+        "std": panel.get("std", False),
+        "training_time": panel.get("training_time", True),
+        "compare": panel.get("compare", []),
+        "eps_cert": [eps_id(e) for e in panel["eps_cert"]],
+        "rows": [_row_spec(grid, panel, row) for row in grid.rows(panel)],
+    }
+
+
+def _title(grid: Grid, panel: Mapping[str, Any], several: Mapping[str, bool]) -> str:
+    """As the paper heads its blocks; norm and certifier only where those of a table differ."""
+    dataset, arch = grid.config["datasets"][panel["dataset"]], grid.config["architectures"][panel["arch"]]
+    parts = [f"{arch['label']} {dataset['label']}", f"{arch['layers']} layer"]
+    if several["norm"]:
+        parts.append({"linf": "ℓ∞"}.get(norm(panel), f"ℓ{norm(panel)[1:]}"))
+    if several["certifier"]:
+        parts.append(certifiers.constant(panel["certifier"], "LABEL", panel["certifier"]))
+    return f"{', '.join(parts)} ({panel['points']} points)"
+
+
+def _row_spec(grid: Grid, panel: Mapping[str, Any], row: Row) -> dict[str, Any]:
+    method = grid.config["methods"][row.method]
+    return {
+        "method": row.method,
+        "label": panel.get("labels", {}).get(row.method, method["label"]),
+        "baseline": method.get("baseline", False),
+        "eps": row.eps,
+        # By their specifications: what was made before a change of the config is not shown.
+        "models": [find_model(grid.config, path).hash for path in grid.model_paths_of(panel, row)],
+    }
