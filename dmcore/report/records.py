@@ -18,36 +18,8 @@ import pandas as pd
 from dmcore.eps import Eps
 from dmcore.errors import UserError
 from dmcore.files import read_json, write_bytes
+from dmcore.report.columns import CELL, COLUMNS, FILES, KEYS, MODEL, NUMBERS, SELECTION
 from dmcore.report.statistics import std_of_hundreds, wilson_interval
-
-MODEL = ["schedule", "dataset", "arch", "method", "eps_train", "seed"]
-CELL = ["certifier", "norm", "points", "points_seed", "clip_input", "eps_cert"]
-ORIGIN = ["variant", "data_sha256", "device", "threads", "commit", "torch", "spec_hash", "model_sha256"]
-SELECTION = ["dataset", "data_sha256", "points_seed", "points"]
-COLUMNS = {
-    "training": [*MODEL, "seconds", "test_accuracy", "parameters", "steps", *ORIGIN],
-    "certified_accuracy": [
-        *MODEL, *CELL, "certified", "accuracy", "wilson_low", "wilson_high", "std", "seconds", *ORIGIN,
-    ],
-    "verdicts": [*MODEL, *CELL, "spec_hash", "model_sha256", "verdicts"],
-    "points": [*SELECTION, "indices"],
-}  # fmt: skip
-KEYS = {
-    "training": MODEL,
-    "certified_accuracy": [*MODEL, *CELL],
-    "verdicts": [*MODEL, *CELL],
-    "points": SELECTION,
-}
-FILES = {
-    "training": "training.csv",
-    "certified_accuracy": "certified_accuracy.csv",
-    "verdicts": "verdicts.csv.gz",
-    "points": "points.csv.gz",
-}
-NUMBERS = {
-    **dict.fromkeys(("seed", "points", "points_seed", "parameters", "steps", "certified"), int),
-    **dict.fromkeys(("seconds", "test_accuracy", "accuracy", "wilson_low", "wilson_high", "std"), float),
-}
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from dmcore.errors import UserError
 from dmcore.exhibits import exhibit_spec, report_spec
 from dmcore.grid import Grid, find_model, suites
 from dmcore.registries import certifier
-from dmcore.report.records import FILES
+from dmcore.report.columns import FILES
 from dmcore.resolve import data_spec
 from dmcore.source import code_hash
 

@@ -1,0 +1,30 @@
+"""What the tidy records hold: files, columns, and what makes a line of them unique."""
+
+MODEL = ["schedule", "dataset", "arch", "method", "eps_train", "seed"]
+CELL = ["certifier", "norm", "points", "points_seed", "clip_input", "eps_cert"]
+ORIGIN = ["variant", "data_sha256", "device", "threads", "commit", "torch", "spec_hash", "model_sha256"]
+SELECTION = ["dataset", "data_sha256", "points_seed", "points"]
+COLUMNS = {
+    "training": [*MODEL, "seconds", "test_accuracy", "parameters", "steps", *ORIGIN],
+    "certified_accuracy": [
+        *MODEL, *CELL, "certified", "accuracy", "wilson_low", "wilson_high", "std", "seconds", *ORIGIN,
+    ],
+    "verdicts": [*MODEL, *CELL, "spec_hash", "model_sha256", "verdicts"],
+    "points": [*SELECTION, "indices"],
+}  # fmt: skip
+KEYS = {
+    "training": MODEL,
+    "certified_accuracy": [*MODEL, *CELL],
+    "verdicts": [*MODEL, *CELL],
+    "points": SELECTION,
+}
+FILES = {
+    "training": "training.csv",
+    "certified_accuracy": "certified_accuracy.csv",
+    "verdicts": "verdicts.csv.gz",
+    "points": "points.csv.gz",
+}
+NUMBERS = {
+    **dict.fromkeys(("seed", "points", "points_seed", "parameters", "steps", "certified"), int),
+    **dict.fromkeys(("seconds", "test_accuracy", "accuracy", "wilson_low", "wilson_high", "std"), float),
+}
