@@ -8,11 +8,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dmcore.errors import UserError
+
+if TYPE_CHECKING:
+    from dmcore.report.records import Records
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -107,7 +110,9 @@ def _spec(parser: argparse.ArgumentParser, what: str) -> None:
 
 
 def _from_records(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--records", type=Path, required=True, help="folder with the records")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--records", type=Path, help="folder with tidy records, as `collect` writes them")
+    source.add_argument("--results", type=Path, help="results folder, to read the result files themselves")
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
 
 
@@ -194,25 +199,33 @@ def _collect(args: argparse.Namespace) -> None:
     write_records(merge(read_records(args.out), collect(args.results, args.schedule)), args.out)
 
 
+def _records(args: argparse.Namespace, exhibits: Mapping[str, Any]) -> Records:
+    """The records that some resolved exhibits need, from where the command line says."""
+    from dmcore.exhibits import models_of
+    from dmcore.report.records import collect, read_records
+
+    if args.records:
+        return read_records(args.records)
+    (schedule,) = {exhibit["schedule"] for exhibit in exhibits.values()}
+    return collect(args.results, schedule, models_of(exhibits) or None)  # costs are about all models
+
+
 def _tables(args: argparse.Namespace) -> None:
     from dmcore.report.make import make_tables
-    from dmcore.report.records import read_records
 
-    make_tables(args.spec, read_records(args.records), args.out)
+    make_tables(args.spec, _records(args, args.spec), args.out)
 
 
 def _figures(args: argparse.Namespace) -> None:
     from dmcore.report.make import make_figures
-    from dmcore.report.records import read_records
 
-    make_figures(args.spec, read_records(args.records), args.out)
+    make_figures(args.spec, _records(args, args.spec), args.out)
 
 
 def _report(args: argparse.Namespace) -> None:
     from dmcore.report.make import make_report
-    from dmcore.report.records import read_records
 
-    make_report(args.spec, read_records(args.records), args.out)
+    make_report(args.spec, _records(args, args.spec["tables"] | args.spec["figures"]), args.out)
 
 
 def _history(args: argparse.Namespace) -> None:

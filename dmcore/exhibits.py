@@ -48,6 +48,17 @@ def exhibit_spec(grid: Grid, kind: str, name: str) -> dict[str, Any]:
     }
 
 
+def models_of(exhibits: Mapping[str, Any]) -> set[str]:
+    """The hashes of all models' specifications that some resolved exhibits show."""
+    return {
+        model
+        for exhibit in exhibits.values()
+        for panel in exhibit["panels"]
+        for row in panel["rows"]
+        for model in row["models"]
+    }
+
+
 def _panel_spec(grid: Grid, panel: Mapping[str, Any], several: Mapping[str, bool]) -> dict[str, Any]:
     return {
         "title": _title(grid, panel, several),

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pandas import read_csv
 from test_config import CONFIG, ROOT, _NoAliases
 
 from dmcore.data import load_images
+from dmcore.report.columns import FILES
 
 PANEL = {
     "dataset": "mnist", "arch": "small", "points": 4, "eps_cert": [0, 0.05],
@@ -102,7 +104,7 @@ def test_one_methods_setting_reruns_its_cells_only(pipeline):
     pipeline.write(config)
     try:
         jobs = pipeline.planned("demo")
-        certify = jobs.pop("certify_demo_mnist_linf_n4")
+        certify = jobs.pop("certify_demo_mnist_linf_n4_2")
         assert (jobs, certify) == ({"train": 1, "history": 1, "collect": 1, "table": 1, "figure": 1}, 2)
         assert "method=normal" not in pipeline.run("-n", "demo")
     finally:
@@ -132,14 +134,31 @@ def test_tables_come_from_the_records_alone(pipeline, tmp_path):
     clone = Pipeline(tmp_path / "clone")
     records = clone.folder / "results/demo"
     records.mkdir(parents=True)
-    for name in ("training.csv", "certified_accuracy.csv"):
-        shutil.copy(pipeline.folder / "results/demo" / name, records)
+    for file in FILES.values():
+        shutil.copy(pipeline.folder / "results/demo" / file, records)
     assert clone.planned("tables") == {"tables": 1}
     clone.run("tables")
     made = (records / "tables/table2.md").read_text()
     assert made == (pipeline.folder / "results/demo/tables/table2.md").read_text()
     assert (records / "figures/figure1.png").exists()
     assert not (records / "mnist").exists()
+
+
+def test_records_of_other_runs_stay(pipeline, tmp_path):
+    clone = Pipeline(tmp_path / "clone")
+    records = clone.folder / "results/demo"
+    records.mkdir(parents=True)
+    for file in FILES.values():
+        shutil.copy(pipeline.folder / "results/demo" / file, records)
+    cells = [f"results/demo/mnist/small/dm/0.1/seed0/certify/ibp/linf/n4/{eps}.json" for eps in ("0", "0.05")]
+    clone.run(*cells)
+    clone.run("tables")
+    for file in FILES.values():
+        made, kept = (read_csv(p.folder / "results/demo" / file) for p in (pipeline, clone))
+        columns = [c for c in made.columns if c != "seconds"]
+        assert made[columns].equals(kept[columns])
+        if "seconds" in made.columns:  # the one model's own
+            assert 0 < (made["seconds"] != kept["seconds"]).sum() < len(made)
 
 
 def test_tables_before_anything_was_run_say_so(tmp_path):
@@ -208,4 +227,4 @@ def test_all_is_the_papers_grid(pipeline):
         jobs = pipeline.planned()
     finally:
         pipeline.write(tiny_config())
-    assert (jobs["train"], jobs["table"], jobs["figure"]) == (9, 5, 1)
+    assert (jobs["train"], jobs["table"], jobs["figure"]) == (134, 16, 3)

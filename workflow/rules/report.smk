@@ -15,8 +15,7 @@ localrules:
 # What is on record already, say from a clone or another machine, stays there unless it was made anew here.
 rule collect:
     input:
-        lambda w: [f"results/{model}/training.json" for model in GRIDS[w.schedule].model_paths()],
-        lambda w: [f"results/{cell}.json" for cell in GRIDS[w.schedule].cell_paths()],
+        lambda w: result_files(GRIDS[w.schedule]),
     output:
         update(RECORDS),
     log:
@@ -32,7 +31,7 @@ rule collect:
 
 rule table:
     input:
-        RECORDS,
+        lambda w: exhibit_input("tables", w.schedule, w.table),
     output:
         multiext("results/{schedule}/tables/{table}", ".md", ".txt", ".tex", ".csv"),
         report(
@@ -49,13 +48,13 @@ rule table:
         spec=lambda w: exhibit_of("tables", w.schedule, w.table),
         code=code_hash("dmcore.report.tables", "dmcore.report.render"),
     shell:
-        "python -m dmcore tables --spec {params.spec:q} --records results/{wildcards.schedule}"
+        "python -m dmcore tables --spec {params.spec:q} --results results"
         " --out results/{wildcards.schedule}/tables > {log:q} 2>&1"
 
 
 rule figure:
     input:
-        RECORDS,
+        lambda w: exhibit_input("figures", w.schedule, w.figure),
     output:
         report(
             "results/{schedule}/figures/{figure}.png",
@@ -72,7 +71,7 @@ rule figure:
         spec=lambda w: exhibit_of("figures", w.schedule, w.figure),
         code=code_hash("dmcore.report.figures"),
     shell:
-        "python -m dmcore figures --spec {params.spec:q} --records results/{wildcards.schedule}"
+        "python -m dmcore figures --spec {params.spec:q} --results results"
         " --out results/{wildcards.schedule}/figures > {log:q} 2>&1"
 
 
@@ -103,14 +102,17 @@ rule history:
         "python -m dmcore history --record {input:q} --out {output:q} > {log:q} 2>&1"
 
 
-# From the records alone: it asks for no model and no certification, so it never starts any.
+# From what results/ holds: it asks for no model and no certification, so it never starts any.
 rule tables:
     log:
         "logs/tables.log",
     conda:
         "../../envs/tables.yaml"
     params:
-        spec=lambda w: json.dumps(report_spec(GRIDS[config["schedule"]])),
+        schedule=config["schedule"],
         folder=f"results/{config['schedule']}",
+        spec=lambda w: json.dumps(report_spec(GRIDS[config["schedule"]])),
     shell:
-        "python -m dmcore report --spec {params.spec:q} --records {params.folder:q} --out {params.folder:q} > {log:q} 2>&1"
+        "(python -m dmcore collect --results results --schedule {params.schedule} --out {params.folder:q}"
+        " && python -m dmcore report --spec {params.spec:q} --records {params.folder:q} --out {params.folder:q})"
+        " > {log:q} 2>&1"
