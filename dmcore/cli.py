@@ -89,6 +89,12 @@ def _parser() -> argparse.ArgumentParser:
         sub = command(kind, run, f"Make some {kind} from tidy records; cells not run yet show as such.")
         _spec(sub, f"resolved descriptions of the {kind} by name, as JSON")
         _from_records(sub)
+    comparisons = command("comparisons", _comparisons, "Set accuracy tables beside the paper's, from tidy records.")
+    _spec(comparisons, "resolved descriptions of the tables by name, as JSON")
+    _from_records(comparisons)
+    verdict = command("verdict", _verdict, "Judge the paper's claims by tidy records.")
+    _spec(verdict, "a schedule's report as JSON, as `dmcore spec SCHEDULE` prints it")
+    _from_records(verdict)
     report = command("report", _report, "Make all tables and figures from tidy records, comparisons and claims.")
     _spec(report, "a schedule's report as JSON, as `dmcore spec SCHEDULE` prints it")
     _from_records(report)
@@ -220,6 +226,18 @@ def _figures(args: argparse.Namespace) -> None:
     from dmcore.report.make import make_figures
 
     make_figures(args.spec, _records(args, args.spec), args.out)
+
+
+def _comparisons(args: argparse.Namespace) -> None:
+    from dmcore.report.make import make_comparisons
+
+    make_comparisons(args.spec, _records(args, args.spec), args.out)
+
+
+def _verdict(args: argparse.Namespace) -> None:
+    from dmcore.report.make import make_verdict
+
+    make_verdict(args.spec, _records(args, args.spec["tables"]), args.out)
 
 
 def _report(args: argparse.Namespace) -> None:

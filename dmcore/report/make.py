@@ -6,10 +6,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from dmcore.errors import UserError
+from dmcore.exhibits import accuracy_tables
+from dmcore.report.beside import Beside
+from dmcore.report.comparison import compare
 from dmcore.report.figures import write_figure
 from dmcore.report.records import Records
 from dmcore.report.render import write_table
+from dmcore.report.render_comparison import write_comparison
 from dmcore.report.tables import build_table
+from dmcore.report.verdict.page import reach_verdict, write_verdict
 
 Exhibit = Mapping[str, Any]
 """A table or figure as :func:`dmcore.exhibits.exhibit_spec` resolves it."""
@@ -35,7 +41,43 @@ def make_figures(exhibits: Mapping[str, Exhibit], records: Records, out: Path) -
         FIGURES[exhibit["kind"]](exhibit, records, out / name)
 
 
+def make_comparisons(exhibits: Mapping[str, Exhibit], records: Records, out: Path) -> None:
+    """Writes accuracy tables of ours beside the paper's, each as Markdown, CSV and HTML; other tables are passed over.
+
+    Raises:
+        UserError: a table's report names no ``reported`` cells.
+    """
+    tables = accuracy_tables(exhibits)
+    beside = {path: Beside.of(records, path) for path in {_reported(table) for table in tables.values()}}
+    for name, table in tables.items():
+        write_comparison(compare(table, records, beside[_reported(table)]), out / name)
+
+
+def make_verdict(spec: Mapping[str, Any], records: Records, out: Path) -> None:
+    """Writes ``verdict`` as Markdown, CSV and HTML: the paper's claims against the records.
+
+    Args:
+        spec: a schedule's report, as :func:`dmcore.exhibits.report_spec` resolves it.
+
+    Raises:
+        UserError: the report names no ``reported`` cells.
+    """
+    write_verdict(reach_verdict(spec, _reported(spec), records), out / "verdict")
+
+
 def make_report(spec: Mapping[str, Any], records: Records, out: Path) -> None:
     """Writes the whole report of :func:`dmcore.exhibits.report_spec`."""
     make_tables(spec["tables"], records, out / "tables")
     make_figures(spec["figures"], records, out / "figures")
+    if spec["reported"]:
+        make_comparisons(spec["tables"], records, out / "comparisons")
+        make_verdict(spec, records, out)
+
+
+def _reported(spec: Mapping[str, Any]) -> Path:
+    if not spec["reported"]:
+        raise UserError(
+            f"the report of schedule '{spec['schedule']}' has no numbers of the paper to compare with; give it a "
+            "'reported' file in the config"
+        )
+    return Path(spec["reported"])

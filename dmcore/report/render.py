@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from pathlib import Path
+from typing import Any
 
 import jinja2
 from tabulate import tabulate
@@ -70,10 +71,15 @@ def latex(table: Table) -> str:
 
 def html(table: Table) -> str:
     """A page of its own, for the report."""
-    return _template("table.html.j2").render(table=table, head=HEAD)
+    return web_page("table.html.j2", table=table, head=HEAD)
 
 
 FORMATS = {".md": markdown, ".txt": plain, ".tex": latex, ".csv": comma_separated, ".html": html}
+
+
+def web_page(template: str, **values: Any) -> str:
+    """A page from one of the templates, all text in it escaped."""
+    return _template(template).render(**values)
 
 
 def _grid(panel: Panel, best: str, style: str = "pipe") -> str:
