@@ -74,7 +74,7 @@ def test_the_papers_exceptions_are_listed():
     (finding,) = judged(Faster("dm", ("ibp",)), rows([0.8, 0.9], paper=101.0)).findings
     assert finding.as_claimed is False
     assert finding.remark.startswith(
-        "the paper: faster in 0 of 2 pairs, not on mnist small, ε_train 0.3: 101.0 against"
+        "the paper: faster than IBP in 0 of 2 pairs, not on mnist small, ε_train 0.3: 101.0 "
     )
 
 
