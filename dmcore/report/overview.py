@@ -117,3 +117,26 @@ def _paper_hours(reported: Path) -> float:
     """Each model of the paper once, with the first training time that is printed for it."""
     cells = read_reported(reported).dropna(subset="seconds")
     return _hours(cells.drop_duplicates(["dataset", "arch", "method", "eps_train"]))
+
+
+def coverage_rows(overview: Overview) -> list[list[str]]:
+    """A line a table, and one for all: models, cells, hours of training, data."""
+    return [
+        [
+            "Whole report" if part is overview.total else part.name.replace("table", "Table "),
+            f"{part.trained} of {part.models}",
+            f"{part.run} of {part.cells}",
+            f"{part.hours:.2f}" if part.trained else NOT_RUN,
+            "; ".join(part.variants) or NOT_RUN,
+        ]
+        for part in (*overview.exhibits, overview.total)
+    ]
+
+
+def device_rows(overview: Overview) -> list[list[str]]:
+    """A line a device: models trained on it, hours of training and of certification."""
+    return [[device, str(n), f"{train:.2f}", f"{certify:.2f}"] for device, n, train, certify in overview.devices]
+
+
+COVERAGE_HEAD = ["", "models trained", "cells certified", "hours of training", "data"]
+DEVICE_HEAD = ["device", "models trained", "hours of training", "hours of certification"]
