@@ -18,7 +18,7 @@ for suite in [suite for grid in GRIDS.values() for suite in grid.suites()]:
             schedule=suite.schedule,
             dataset=suite.dataset,
         conda:
-            "../../envs/compute.yaml"
+            "../../envs/certify.yaml"
         threads: 1
         resources:
             gpu=1,
