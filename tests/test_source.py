@@ -18,7 +18,7 @@ def edited(tmp_path, monkeypatch):
         if module:
             with (tmp_path / "dmcore" / module).open("a") as file:
                 file.write(text)
-        code_hash.cache_clear()
+        source.read.cache_clear()
         stages = (
             "dmcore.data.sources",
             "dmcore.jobs.train",
@@ -29,7 +29,7 @@ def edited(tmp_path, monkeypatch):
         return [code_hash(stage) for stage in stages]
 
     yield hashes
-    code_hash.cache_clear()
+    source.read.cache_clear()
 
 
 @pytest.mark.parametrize(

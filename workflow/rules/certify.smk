@@ -19,7 +19,7 @@ for suite in suites(GRIDS.values()):
             dataset=suite.dataset,
             method="|".join(suite.methods),
         conda:
-            "../../envs/compute.yaml"
+            "../../envs/certify.yaml"
         threads: 1
         resources:
             gpu=1,

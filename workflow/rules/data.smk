@@ -8,7 +8,7 @@ rule prepare_data:
     benchmark:
         "logs/benchmarks/data/{dataset}.tsv"
     conda:
-        "../../envs/compute.yaml"
+        "../../envs/data.yaml"
     resources:
         mem_mb=4000,
         places=shlex.join(DATA_PLACES),  # not a parameter: a change of those would prepare the data again

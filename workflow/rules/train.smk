@@ -11,7 +11,7 @@ rule train:
         f"logs/benchmarks/train/{RUN}.tsv"
     priority: 10
     conda:
-        "../../envs/compute.yaml"
+        "../../envs/train.yaml"
     threads: 1
     resources:
         gpu=1,
