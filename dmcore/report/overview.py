@@ -11,7 +11,7 @@ import pandas as pd
 
 from dmcore.report.paper import read_reported
 from dmcore.report.records import Records
-from dmcore.report.tables import cells_of
+from dmcore.report.tables import NOT_RUN, cells_of
 
 HOUR = 3600
 
