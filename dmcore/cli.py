@@ -89,9 +89,12 @@ def _parser() -> argparse.ArgumentParser:
         sub = command(kind, run, f"Make some {kind} from tidy records; cells not run yet show as such.")
         _spec(sub, f"resolved descriptions of the {kind} by name, as JSON")
         _from_records(sub)
-    report = command("report", _report, "Make all tables and figures from tidy records, comparisons and claims.")
-    _spec(report, "a schedule's report as JSON, as `dmcore spec SCHEDULE` prints it")
-    _from_records(report)
+    report = command("report", _report, "Gather all records and make everything of a report that they allow.")
+    report.add_argument("schedules", nargs="*", help="by default those with results, or else the config's own")
+    report.add_argument(
+        "--config", default="config.yaml", help="config file, or a config as JSON (default: %(default)s)"
+    )
+    report.add_argument("--results", type=Path, default=Path("results"), help="(default: %(default)s)")
 
     history = command("history", _history, "Draw the course of a training from its record.")
     history.add_argument("--record", type=Path, required=True, help="training record from `train`")
@@ -223,9 +226,16 @@ def _figures(args: argparse.Namespace) -> None:
 
 
 def _report(args: argparse.Namespace) -> None:
-    from dmcore.report.make import make_report
+    from dmcore.config import check_config, load_config
+    from dmcore.report.make import report_on
 
-    make_report(args.spec, _records(args, args.spec["tables"] | args.spec["figures"]), args.out)
+    if args.config.lstrip().startswith("{"):
+        config = _json_object(args.config)
+        check_config(config)
+    else:
+        config = load_config(Path(args.config))
+    for schedule in report_on(config, args.results, args.schedules):
+        print(f"{args.results / schedule}: report made")
 
 
 def _history(args: argparse.Namespace) -> None:

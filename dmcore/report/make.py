@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dmcore.errors import UserError, nearest
+from dmcore.exhibits import report_spec
+from dmcore.grid import Grid
+from dmcore.report.columns import FILES
 from dmcore.report.figures import write_figure
-from dmcore.report.records import Records
+from dmcore.report.records import Records, collect, merge, read_records, write_records
 from dmcore.report.render import write_table
 from dmcore.report.tables import build_table
 
@@ -33,6 +37,34 @@ def make_figures(exhibits: Mapping[str, Exhibit], records: Records, out: Path) -
     """Writes figures, each as PNG, SVG and PDF."""
     for name, exhibit in exhibits.items():
         FIGURES[exhibit["kind"]](exhibit, records, out / name)
+
+
+def report_on(config: Mapping[str, Any], results: Path, schedules: Sequence[str] = ()) -> list[str]:
+    """Gathers the records of some schedules and makes their reports, all in ``results/<schedule>``.
+
+    Args:
+        schedules: by default all with records or result files, and if there are none, the config's own.
+
+    Returns:
+        The schedules.
+
+    Raises:
+        UserError: a schedule that the config does not have.
+    """
+    for schedule in schedules:
+        if schedule not in config["schedules"]:
+            raise UserError(f"no schedule '{schedule}': {nearest(schedule, config['schedules'])}")
+    found = schedules or [name for name in config["schedules"] if _on_record(results / name)] or [config["schedule"]]
+    for schedule in found:
+        folder = results / schedule
+        records = merge(read_records(folder), collect(results, schedule))
+        write_records(records, folder)
+        make_report(report_spec(Grid(config, schedule)), records, folder)
+    return list(found)
+
+
+def _on_record(folder: Path) -> bool:
+    return (folder / FILES["training"]).is_file() or any(folder.glob("*/*/*/*/seed*/training.json"))
 
 
 def make_report(spec: Mapping[str, Any], records: Records, out: Path) -> None:

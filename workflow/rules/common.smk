@@ -13,7 +13,7 @@ sys.path.insert(0, workflow.basedir)
 from dmcore.config import check_config
 from dmcore.eps import ID_PATTERN
 from dmcore.errors import UserError
-from dmcore.exhibits import exhibit_kind, exhibit_spec, report_spec
+from dmcore.exhibits import exhibit_kind, exhibit_spec
 from dmcore.grid import Grid, find_model, suites
 from dmcore.registries import certifier
 from dmcore.report.columns import FILES

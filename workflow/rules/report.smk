@@ -102,17 +102,13 @@ rule history:
         "python -m dmcore history --record {input:q} --out {output:q} > {log:q} 2>&1"
 
 
-# From what results/ holds: it asks for no model and no certification, so it never starts any.
 rule tables:
+    """All tables and figures of every schedule, from what results/ holds; trains and certifies nothing."""
     log:
         "logs/tables.log",
     conda:
         "../../envs/tables.yaml"
     params:
-        schedule=config["schedule"],
-        folder=f"results/{config['schedule']}",
-        spec=lambda w: json.dumps(report_spec(GRIDS[config["schedule"]])),
+        config=json.dumps(config),
     shell:
-        "(python -m dmcore collect --results results --schedule {params.schedule} --out {params.folder:q}"
-        " && python -m dmcore report --spec {params.spec:q} --records {params.folder:q} --out {params.folder:q})"
-        " > {log:q} 2>&1"
+        "python -m dmcore report --config {params.config:q} > {log:q} 2>&1"
