@@ -19,7 +19,12 @@ from dmcore.source import files_used, imports, read
 
 ENVIRONMENTS = sorted(path.stem for path in (ROOT / "envs").glob("*.yaml"))
 PYPI = {"pytorch": "torch", "matplotlib-base": "matplotlib"}  # conda's name → PyPI's
-MODULES = {"pytorch": "torch", "matplotlib-base": "matplotlib", "pillow": "PIL", "pyyaml": "yaml"}  # conda's name → the module's
+MODULES = {
+    "pytorch": "torch",
+    "matplotlib-base": "matplotlib",
+    "pillow": "PIL",
+    "pyyaml": "yaml",
+}  # conda's name → the module's
 NOT_IMPORTED = {
     "data": {"tqdm"},  # pooch's bar on a terminal
     "tables": {"numpy"},  # pandas and matplotlib compute with it: their numbers come from a known version

@@ -10,7 +10,7 @@ from dmcore.errors import UserError, nearest
 from dmcore.exhibits import report_spec
 from dmcore.grid import Grid
 from dmcore.report.columns import FILES
-from dmcore.report.figures import write_figure
+from dmcore.report.figures import curves, margins, relu_bounds
 from dmcore.report.records import Records, collect, merge, read_records, write_records
 from dmcore.report.render import write_table
 from dmcore.report.tables import build_table
@@ -24,7 +24,11 @@ def _accuracies(exhibit: Exhibit, records: Records, stem: Path) -> None:
 
 
 TABLES: dict[str, Callable[[Exhibit, Records, Path], None]] = {"accuracies": _accuracies}
-FIGURES: dict[str, Callable[[Exhibit, Records, Path], None]] = {"curves": write_figure}
+FIGURES: dict[str, Callable[[Exhibit, Records, Path], None]] = {
+    "curves": curves.write,
+    "margins": margins.write,
+    "relu_bounds": relu_bounds.write,
+}
 
 
 def make_tables(exhibits: Mapping[str, Exhibit], records: Records, out: Path) -> None:

@@ -18,7 +18,7 @@ def test_everything_is_made(pipeline):
     assert re.search(r"Double Margin +\| 0\.1 +\|", table)
     assert table.count("CNN-Cert-ReLU") == 1
     assert "At ε = 0.05, Double Margin" in table
-    for suffix in (".png", ".svg"):
+    for suffix in (".png", ".svg", ".pdf"):
         assert (pipeline.folder / f"results/demo/figures/figure1{suffix}").stat().st_size > 1000
     assert (pipeline.folder / "results/demo/mnist/small/dm/0.1/seed0/history.png").stat().st_size > 1000
     record = pipeline.result("dm/0.1/seed0/training.json")

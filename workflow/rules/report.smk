@@ -55,6 +55,7 @@ rule table:
 rule figure:
     input:
         lambda w: exhibit_input("figures", w.schedule, w.figure),
+        lambda w: GRIDS[w.schedule].report.get("reported", []),
     output:
         report(
             "results/{schedule}/figures/{figure}.png",
@@ -62,7 +63,7 @@ rule figure:
             category="Figures",
             labels={"schedule": "{schedule}", "figure": "{figure}"},
         ),
-        "results/{schedule}/figures/{figure}.svg",
+        multiext("results/{schedule}/figures/{figure}", ".svg", ".pdf"),
     log:
         "logs/figures/{schedule}/{figure}.log",
     conda:
