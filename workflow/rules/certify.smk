@@ -3,6 +3,7 @@
 for suite in [suite for grid in GRIDS.values() for suite in grid.suites()]:
 
     rule:
+        """The verdicts and margins of one model's test points at one ε; one job does all ε."""
         name:
             suite.name
         input:

@@ -13,6 +13,7 @@ localrules:
 
 
 rule collect:
+    """All results of a schedule as two tidy tables, a line for each model and each certification."""
     input:
         lambda w: [f"results/{model}/training.json" for model in GRIDS[w.schedule].model_paths()],
         lambda w: [f"results/{cell}.json" for cell in GRIDS[w.schedule].cell_paths()],
@@ -30,6 +31,7 @@ rule collect:
 
 
 rule table:
+    """One table of a schedule's report, in five formats."""
     input:
         RECORDS,
     output:
@@ -53,6 +55,7 @@ rule table:
 
 
 rule figure:
+    """One figure of a schedule's report, in two formats."""
     input:
         RECORDS,
     output:
@@ -76,6 +79,7 @@ rule figure:
 
 
 rule history:
+    """The course of a training, drawn: losses, accuracies, λ and ε, unstable ReLUs."""
     input:
         f"{MODEL}/training.json",
     output:
@@ -104,6 +108,7 @@ rule history:
 
 # From the records alone: it asks for no model and no certification, so it never starts any.
 rule tables:
+    """Tables and figures of `schedule` from the records in results/, as far as they go; trains and certifies nothing."""
     log:
         "logs/tables.log",
     conda:
