@@ -16,6 +16,12 @@ from dmcore.errors import UserError
 
 if TYPE_CHECKING:
     from dmcore.report.records import Records
+PAGES = {
+    "architectures": "every architecture, layer by layer: docs/architectures.md",
+    "config": "every key of config.yaml: docs/config.md",
+    "targets": "everything that Snakemake can be asked for: docs/targets.md",
+}
+"""The pages that ``dmcore info`` writes, each by a module of that name in dmcore/describe."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -104,7 +110,8 @@ def _parser() -> argparse.ArgumentParser:
         "info", _info, "Print versions, devices and what is registered; or what a model file says of itself."
     )
     info.add_argument("model", type=Path, nargs="?", help="weights from `train`")
-    info.add_argument("--architectures", action="store_true", help="print every architecture, layer by layer")
+    for page, what in PAGES.items():
+        info.add_argument(f"--{page}", dest="page", action="store_const", const=page, help=f"print {what}")
     return parser
 
 
@@ -245,17 +252,18 @@ def _history(args: argparse.Namespace) -> None:
 
 
 def _info(args: argparse.Namespace) -> None:
+    if args.page:
+        from importlib import import_module
+
+        print(import_module(f"dmcore.describe.{args.page}").page(), end="")
+        return
     import torch
 
     from dmcore.checkpoint import load_model
-    from dmcore.describe import architectures_page
     from dmcore.device import choose_device
     from dmcore.provenance import provenance
     from dmcore.registries import architecture, attack, certifier, forward_domain, reader, regularizer
 
-    if args.architectures:
-        print(architectures_page(), end="")
-        return
     if args.model is not None:
         net, spec, weights = load_model(args.model)
         print(f"{spec.path}\nweights sha256 {weights}\nspec {json.dumps(spec.to_dict())}\n{net}")

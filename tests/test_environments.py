@@ -125,6 +125,10 @@ def test_a_specification_needs_no_torch():
     assert spec["method"]["regularizers"][0]["options"]["domain"] == "double_margin"
 
 
+def test_the_page_of_the_config_needs_no_torch():
+    assert without_torch("info", "--config") == (ROOT / "docs/config.md").read_text(encoding="utf-8")
+
+
 def test_training_does_need_torch(tmp_path):
     """So the tests above would notice."""
     paths = [part for name in ("--data", "--model", "--record") for part in (name, tmp_path / name.strip("-"))]

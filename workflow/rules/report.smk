@@ -14,6 +14,7 @@ localrules:
 
 # What is on record already, say from a clone or another machine, stays there unless it was made anew here.
 rule collect:
+    """All results of a schedule as tidy records: a line a model, a line a cell, every point's verdict."""
     input:
         lambda w: result_files(GRIDS[w.schedule]),
     output:
@@ -30,6 +31,7 @@ rule collect:
 
 
 rule table:
+    """One table of a schedule's report, in five formats."""
     input:
         lambda w: exhibit_input("tables", w.schedule, w.table),
     output:
@@ -53,6 +55,7 @@ rule table:
 
 
 rule figure:
+    """One figure of a schedule's report, in three formats."""
     input:
         lambda w: exhibit_input("figures", w.schedule, w.figure),
         lambda w: GRIDS[w.schedule].report.get("reported", []),
@@ -77,6 +80,7 @@ rule figure:
 
 
 rule history:
+    """The course of a training, drawn: losses, accuracies, λ and ε, unstable ReLUs."""
     input:
         f"{MODEL}/training.json",
     output:

@@ -1,5 +1,6 @@
 # Trainings go before certifications, so that none is left to run alone at the end.
 rule train:
+    """A trained model: its weights, and the record of the training."""
     input:
         DATA,
     output:
