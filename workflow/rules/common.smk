@@ -69,6 +69,7 @@ def exhibit_files(schedule):
     grid, folder = GRIDS[schedule], f"results/{schedule}"
     return (
         [f"{folder}/tables/{name}.md" for name in grid.exhibits("tables")]
+        + [f"{folder}/tables/all-tables.tex"]
         + [f"{folder}/figures/{name}.png" for name in grid.exhibits("figures")]
         + [f"results/{model}/history.png" for model in grid.model_paths()]
     )
