@@ -95,6 +95,10 @@ def _parser() -> argparse.ArgumentParser:
         sub = command(kind, run, f"Make some {kind} from tidy records; cells not run yet show as such.")
         _spec(sub, f"resolved descriptions of the {kind} by name, as JSON")
         _from_records(sub)
+    document = command("document", _document, "Make all-tables.tex, a LaTeX document of tables that lie beside it.")
+    document.add_argument("tables", nargs="+", help="the tables' names, in order")
+    document.add_argument("--schedule", required=True, help="the schedule that they are of")
+    document.add_argument("--out", type=Path, required=True, help="folder of the tables")
     report = command("report", _report, "Gather all records and make everything of a report that they allow.")
     report.add_argument("schedules", nargs="*", help="by default those with results, or else the config's own")
     report.add_argument(
@@ -230,6 +234,12 @@ def _figures(args: argparse.Namespace) -> None:
     from dmcore.report.make import make_figures
 
     make_figures(args.spec, _records(args, args.spec), args.out)
+
+
+def _document(args: argparse.Namespace) -> None:
+    from dmcore.report.make import make_document
+
+    make_document(args.schedule, args.tables, args.out)
 
 
 def _report(args: argparse.Namespace) -> None:

@@ -7,8 +7,8 @@ import pytest
 from results_folder import COUNTS, EXHIBIT, write_results
 
 from dmcore.report.records import collect, read_records, write_records
-from dmcore.report.render import html, latex, markdown, plain, write_table
-from dmcore.report.tables import build_table
+from dmcore.report.statistics import std_of_hundreds, wilson_interval
+from dmcore.report.tables import Value, build_table
 
 DASH = "–"
 
@@ -87,45 +87,28 @@ def test_nothing_run_yet(tmp_path):
     table = build_table(EXHIBIT, read_records(tmp_path))
     assert all(v.text == DASH for row in table.panels[0].rows for v in row.values)
     assert "nothing has been run yet" in table.notes[0]
-    assert DASH in markdown(table)
 
 
-def test_markdown(records):
-    lines = markdown(build_table(EXHIBIT, records)).splitlines()
-    cells = [[c.strip() for c in line.strip("|").split("|")] for line in lines if line.startswith("|")]
-    assert cells[0] == ["Method", "ε_train", "Training time (s)", "ε = 0", "ε = 0.05", "ε = 0.30", "ε = 0.40"]
-    assert cells[4] == ["Double Margin", "0.3", "105.0", "88.5%", "**89.5%**", "**66.0%**", DASH]
+def test_decimals_are_those_that_the_points_can_differ_in():
+    def shown(share, points, **others):
+        return Value(share, points, **others).text
+
+    assert [shown(0.85, 20), shown(0.855, 200), shown(0.8551, 10000)] == ["85%", "85.5%", "85.51%"]
+    assert shown(0.925, 20, models=2, run=2) == "92.5%"
+    assert shown(0.604, 1000, with_std=True) == "60.4 (4.6)%"  # √(.604·.396/100 · 900/999)
 
 
-def test_latex(records):
-    text = latex(build_table(EXHIBIT, records))
-    assert r"\caption{A caption with 5\% \& more." in text
-    assert (
-        r"IBP $^*$ & \multirow{3}{*}{$\epsilon=0.3$} & 105.0 & \textbf{94.5\%} & \textbf{89.5\%} & 0.0\% & -- \\"
-        in text
+def test_what_is_missing_from_a_mean():
+    whole, part, none = (
+        Value(0.5, 200, models=3, run=3),
+        Value(0.5, 200, models=3, run=2),
+        Value(None, 200, models=3, run=0),
     )
-    assert r"Double Margin &  & 105.0 & 88.5\% & \textbf{89.5\%} & \textbf{66.0\%} & -- \\" in text
-    assert text.count("{") - text.count(r"\{") == text.count("}") - text.count(r"\}")
-    for line in text.splitlines():
-        if " & " in line:
-            assert line.count("&") - line.count(r"\&") == 6
-
-
-def test_html_escapes(records):
-    exhibit = copy.deepcopy(EXHIBIT)
-    exhibit["caption"] = "<script>"
-    assert "<script>" not in html(build_table(exhibit, records))
-
-
-def test_all_formats_are_written(records, tmp_path):
-    table = build_table(EXHIBIT, records)
-    write_table(table, tmp_path / "out" / "table2")
-    assert {p.suffix for p in (tmp_path / "out").iterdir()} == {".md", ".txt", ".tex", ".csv", ".html"}
-    assert "89.5% *" in plain(table)
-    lines = (tmp_path / "out/table2.csv").read_text().splitlines()
-    assert (
-        lines[11] == '"Small CNN MNIST, 4 layer, CNN-Cert-ReLU (200 points)",Double Margin,0.3,105.0,0.30,200,0.66,True'
-    )
+    assert [v.status for v in (whole, part, none)] == ["run", "partly", "not run"]
+    assert [v.text for v in (whole, part, none)] == ["50.0%", "50.0%†", DASH]
+    assert none.std is none.interval is None
+    assert part.interval == wilson_interval(100, 200)
+    assert part.std == std_of_hundreds(0.5, 200)
 
 
 def test_a_copy_of_the_data_that_is_not_official_is_marked(records):

@@ -90,6 +90,7 @@ def exhibit_files(schedule):
     return (
         [f"{folder}/{file}" for file in FILES.values()]
         + [f"{folder}/tables/{name}.md" for name in grid.exhibits("tables")]
+        + [f"{folder}/tables/all-tables.tex"]
         + [f"{folder}/figures/{name}.png" for name in grid.exhibits("figures")]
         + [f"results/{model}/history.png" for model in grid.model_paths()]
     )

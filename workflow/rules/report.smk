@@ -8,6 +8,7 @@ localrules:
     tables,
     collect,
     table,
+    document,
     figure,
     history,
 
@@ -48,9 +49,30 @@ rule table:
         "../../envs/tables.yaml"
     params:
         spec=lambda w: exhibit_of("tables", w.schedule, w.table),
-        code=code_hash("dmcore.report.tables", "dmcore.report.render"),
+        code=code_hash("dmcore.report.tables", "dmcore.report.cost", "dmcore.report.render"),
     shell:
         "python -m dmcore tables --spec {params.spec:q} --results results"
+        " --out results/{wildcards.schedule}/tables > {log:q} 2>&1"
+
+
+# It names the tables' files, so it need not be made anew when these are.
+rule document:
+    """A LaTeX document with all tables of a schedule's report."""
+    input:
+        ancient(
+            lambda w: [f"results/{w.schedule}/tables/{table}.tex" for table in GRIDS[w.schedule].exhibits("tables")]
+        ),
+    output:
+        "results/{schedule}/tables/all-tables.tex",
+    log:
+        "logs/tables/{schedule}/all-tables.log",
+    conda:
+        "../../envs/tables.yaml"
+    params:
+        tables=lambda w: list(GRIDS[w.schedule].exhibits("tables")),
+        code=code_hash("dmcore.report.render.latex"),
+    shell:
+        "python -m dmcore document {params.tables:q} --schedule {wildcards.schedule}"
         " --out results/{wildcards.schedule}/tables > {log:q} 2>&1"
 
 
