@@ -99,6 +99,12 @@ def _parser() -> argparse.ArgumentParser:
     document.add_argument("tables", nargs="+", help="the tables' names, in order")
     document.add_argument("--schedule", required=True, help="the schedule that they are of")
     document.add_argument("--out", type=Path, required=True, help="folder of the tables")
+    comparisons = command("comparisons", _comparisons, "Set accuracy tables beside the paper's, from tidy records.")
+    _spec(comparisons, "resolved descriptions of the tables by name, as JSON")
+    _from_records(comparisons)
+    verdict = command("verdict", _verdict, "Judge the paper's claims by tidy records.")
+    _spec(verdict, "a schedule's report as JSON, as `dmcore spec SCHEDULE` prints it")
+    _from_records(verdict)
     report = command("report", _report, "Gather all records and make everything of a report that they allow.")
     report.add_argument("schedules", nargs="*", help="by default those with results, or else the config's own")
     report.add_argument(
@@ -234,6 +240,18 @@ def _figures(args: argparse.Namespace) -> None:
     from dmcore.report.make import make_figures
 
     make_figures(args.spec, _records(args, args.spec), args.out)
+
+
+def _comparisons(args: argparse.Namespace) -> None:
+    from dmcore.report.make import make_comparisons
+
+    make_comparisons(args.spec, _records(args, args.spec), args.out)
+
+
+def _verdict(args: argparse.Namespace) -> None:
+    from dmcore.report.make import make_verdict
+
+    make_verdict(args.spec, _records(args, args.spec["tables"]), args.out)
 
 
 def _document(args: argparse.Namespace) -> None:

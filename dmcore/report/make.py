@@ -7,16 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from dmcore.errors import UserError, nearest
-from dmcore.exhibits import report_spec
-from dmcore.grid import Grid
-from dmcore.report.columns import FILES
+from dmcore.exhibits import accuracy_tables, report_spec
 from dmcore.files import write_text
+from dmcore.grid import Grid
+from dmcore.report.beside import Beside
+from dmcore.report.columns import FILES
+from dmcore.report.comparison import compare
 from dmcore.report.cost import cost_table
 from dmcore.report.figures import curves, margins, relu_bounds
 from dmcore.report.records import Records, collect, merge, read_records, write_records
 from dmcore.report.render import latex, write_table, write_text_table
+from dmcore.report.render_comparison import write_comparison
 from dmcore.report.tables import build_table
 from dmcore.report.text_tables import read_text_table
+from dmcore.report.verdict.page import reach_verdict, write_verdict
 
 Exhibit = Mapping[str, Any]
 """A table or figure as :func:`dmcore.exhibits.exhibit_spec` resolves it."""
@@ -59,6 +63,30 @@ def make_figures(exhibits: Mapping[str, Exhibit], records: Records, out: Path) -
         FIGURES[exhibit["kind"]](exhibit, records, out / name)
 
 
+def make_comparisons(exhibits: Mapping[str, Exhibit], records: Records, out: Path) -> None:
+    """Writes accuracy tables of ours beside the paper's, each as Markdown, CSV and HTML; other tables are passed over.
+
+    Raises:
+        UserError: a table's report names no ``reported`` cells.
+    """
+    tables = accuracy_tables(exhibits)
+    beside = {path: Beside.of(records, path) for path in {_reported(table) for table in tables.values()}}
+    for name, table in tables.items():
+        write_comparison(compare(table, records, beside[_reported(table)]), out / name)
+
+
+def make_verdict(spec: Mapping[str, Any], records: Records, out: Path) -> None:
+    """Writes ``verdict`` as Markdown, CSV and HTML: the paper's claims against the records.
+
+    Args:
+        spec: a schedule's report, as :func:`dmcore.exhibits.report_spec` resolves it.
+
+    Raises:
+        UserError: the report names no ``reported`` cells.
+    """
+    write_verdict(reach_verdict(spec, _reported(spec), records), out / "verdict")
+
+
 def report_on(config: Mapping[str, Any], results: Path, schedules: Sequence[str] = ()) -> list[str]:
     """Gathers the records of some schedules and makes their reports, all in ``results/<schedule>``.
 
@@ -92,3 +120,15 @@ def make_report(spec: Mapping[str, Any], records: Records, out: Path) -> None:
     make_tables(spec["tables"], records, out / "tables")
     make_document(spec["schedule"], list(spec["tables"]), out / "tables")
     make_figures(spec["figures"], records, out / "figures")
+    if spec["reported"]:
+        make_comparisons(spec["tables"], records, out / "comparisons")
+        make_verdict(spec, records, out)
+
+
+def _reported(spec: Mapping[str, Any]) -> Path:
+    if not spec["reported"]:
+        raise UserError(
+            f"the report of schedule '{spec['schedule']}' has no numbers of the paper to compare with; give it a "
+            "'reported' file in the config"
+        )
+    return Path(spec["reported"])

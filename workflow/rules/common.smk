@@ -13,10 +13,10 @@ sys.path.insert(0, workflow.basedir)
 from dmcore.config import check_config
 from dmcore.eps import ID_PATTERN
 from dmcore.errors import UserError
-from dmcore.exhibits import exhibit_kind, exhibit_spec
+from dmcore.exhibits import accuracy_tables, exhibit_kind, exhibit_spec, report_spec
 from dmcore.grid import Grid, find_model, suites
 from dmcore.registries import certifier
-from dmcore.report.columns import FILES
+from dmcore.report.columns import FILES, REMARKS
 from dmcore.resolve import data_spec
 from dmcore.source import code_hash
 
@@ -85,13 +85,16 @@ def exhibit_input(kind, schedule, name):
 
 
 def exhibit_files(schedule):
-    """A schedule's records, all tables and figures of its report, and its models' training histories."""
+    """A schedule's records, all tables and figures of its report, what sets it beside the paper, and its histories."""
     grid, folder = GRIDS[schedule], f"results/{schedule}"
+    beside_paper = [f"{folder}/comparisons/{name}.md" for name in accuracy_tables(grid.exhibits("tables"))]
+    beside_paper.append(f"{folder}/verdict.md")
     return (
         [f"{folder}/{file}" for file in FILES.values()]
         + [f"{folder}/tables/{name}.md" for name in grid.exhibits("tables")]
         + [f"{folder}/tables/all-tables.tex"]
         + [f"{folder}/figures/{name}.png" for name in grid.exhibits("figures")]
+        + (beside_paper if "reported" in grid.report else [])
         + [f"results/{model}/history.png" for model in grid.model_paths()]
     )
 

@@ -10,6 +10,8 @@ localrules:
     table,
     document,
     figure,
+    comparison,
+    verdict,
     history,
 
 
@@ -99,6 +101,55 @@ rule figure:
     shell:
         "python -m dmcore figures --spec {params.spec:q} --results results"
         " --out results/{wildcards.schedule}/figures > {log:q} 2>&1"
+
+
+rule comparison:
+    input:
+        lambda w: exhibit_input("tables", w.schedule, w.table),
+        reported=lambda w: GRIDS[w.schedule].report["reported"],
+    output:
+        multiext("results/{schedule}/comparisons/{table}", ".md", ".csv"),
+        report(
+            "results/{schedule}/comparisons/{table}.html",
+            caption="../report/comparison.rst",
+            category="Comparison with the paper",
+            labels={"schedule": "{schedule}", "table": "{table}"},
+        ),
+    log:
+        "logs/comparisons/{schedule}/{table}.log",
+    conda:
+        "../../envs/tables.yaml"
+    params:
+        spec=lambda w: exhibit_of("tables", w.schedule, w.table),
+        code=code_hash("dmcore.report.comparison", "dmcore.report.render_comparison"),
+    shell:
+        "python -m dmcore comparisons --spec {params.spec:q} --results results"
+        " --out results/{wildcards.schedule}/comparisons > {log:q} 2>&1"
+
+
+rule verdict:
+    input:
+        RECORDS,
+        reported=lambda w: GRIDS[w.schedule].report["reported"],
+        remarks=lambda w: Path(GRIDS[w.schedule].report["reported"]).with_name(REMARKS),
+    output:
+        multiext("results/{schedule}/verdict", ".md", ".csv"),
+        report(
+            "results/{schedule}/verdict.html",
+            caption="../report/verdict.rst",
+            category="Verdict",
+            labels={"schedule": "{schedule}"},
+        ),
+    log:
+        "logs/verdict/{schedule}.log",
+    conda:
+        "../../envs/tables.yaml"
+    params:
+        spec=lambda w: json.dumps(report_spec(GRIDS[w.schedule])),
+        code=code_hash("dmcore.report.verdict"),
+    shell:
+        "python -m dmcore verdict --spec {params.spec:q} --records results/{wildcards.schedule}"
+        " --out results/{wildcards.schedule} > {log:q} 2>&1"
 
 
 rule history:
