@@ -15,7 +15,7 @@ from dmcore.report.columns import FILES
 
 def test_everything_is_made(pipeline):
     table = (pipeline.folder / "results/demo/tables/table2.md").read_text()
-    assert re.search(r"Double Margin +\| 0\.1 +\|", table)
+    assert re.search(r"Double Margin +\| ε = 0\.1 +\|", table)
     assert table.count("CNN-Cert-ReLU") == 1
     assert "At ε = 0.05, Double Margin" in table
     for suffix in (".png", ".svg", ".pdf"):
