@@ -77,7 +77,7 @@ def pipeline(tmp_path_factory):
 
 def test_everything_is_made(pipeline):
     table = (pipeline.folder / "results/demo/tables/table2.md").read_text()
-    assert re.search(r"Double Margin +\| 0\.1 +\|", table)
+    assert re.search(r"Double Margin +\| ε = 0\.1 +\|", table)
     assert table.count("CNN-Cert-ReLU") == 1
     assert "At ε = 0.05, Double Margin" in table
     for suffix in (".png", ".svg"):
@@ -102,7 +102,7 @@ def test_one_methods_setting_reruns_its_cells_only(pipeline):
     pipeline.write(config)
     try:
         jobs = pipeline.planned("demo")
-        certify = jobs.pop("certify_demo_mnist_linf_n4")
+        certify = jobs.pop("certify_demo_mnist_linf_n4_2")
         assert (jobs, certify) == ({"train": 1, "history": 1, "collect": 1, "table": 1, "figure": 1}, 2)
         assert "method=normal" not in pipeline.run("-n", "demo")
     finally:
