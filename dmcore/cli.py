@@ -8,11 +8,20 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dmcore.errors import UserError
+
+if TYPE_CHECKING:
+    from dmcore.report.records import Records
+PAGES = {
+    "architectures": "every architecture, layer by layer: docs/architectures.md",
+    "config": "every key of config.yaml: docs/config.md",
+    "targets": "everything that Snakemake can be asked for: docs/targets.md",
+}
+"""The pages that ``dmcore info`` writes, each by a module of that name in dmcore/describe."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -90,9 +99,18 @@ def _parser() -> argparse.ArgumentParser:
     document.add_argument("tables", nargs="+", help="the tables' names, in order")
     document.add_argument("--schedule", required=True, help="the schedule that they are of")
     document.add_argument("--out", type=Path, required=True, help="folder of the tables")
-    report = command("report", _report, "Make all tables and figures from tidy records, comparisons and claims.")
-    _spec(report, "a schedule's report as JSON, as `dmcore spec SCHEDULE` prints it")
-    _from_records(report)
+    comparisons = command("comparisons", _comparisons, "Set accuracy tables beside the paper's, from tidy records.")
+    _spec(comparisons, "resolved descriptions of the tables by name, as JSON")
+    _from_records(comparisons)
+    verdict = command("verdict", _verdict, "Judge the paper's claims by tidy records.")
+    _spec(verdict, "a schedule's report as JSON, as `dmcore spec SCHEDULE` prints it")
+    _from_records(verdict)
+    report = command("report", _report, "Gather all records and make everything of a report that they allow.")
+    report.add_argument("schedules", nargs="*", help="by default those with results, or else the config's own")
+    report.add_argument(
+        "--config", default="config.yaml", help="config file, or a config as JSON (default: %(default)s)"
+    )
+    report.add_argument("--results", type=Path, default=Path("results"), help="(default: %(default)s)")
 
     history = command("history", _history, "Draw the course of a training from its record.")
     history.add_argument("--record", type=Path, required=True, help="training record from `train`")
@@ -102,7 +120,8 @@ def _parser() -> argparse.ArgumentParser:
         "info", _info, "Print versions, devices and what is registered; or what a model file says of itself."
     )
     info.add_argument("model", type=Path, nargs="?", help="weights from `train`")
-    info.add_argument("--architectures", action="store_true", help="print every architecture, layer by layer")
+    for page, what in PAGES.items():
+        info.add_argument(f"--{page}", dest="page", action="store_const", const=page, help=f"print {what}")
     return parser
 
 
@@ -111,7 +130,9 @@ def _spec(parser: argparse.ArgumentParser, what: str) -> None:
 
 
 def _from_records(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--records", type=Path, required=True, help="folder with the records")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--records", type=Path, help="folder with tidy records, as `collect` writes them")
+    source.add_argument("--results", type=Path, help="results folder, to read the result files themselves")
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
 
 
@@ -198,18 +219,39 @@ def _collect(args: argparse.Namespace) -> None:
     write_records(merge(read_records(args.out), collect(args.results, args.schedule)), args.out)
 
 
+def _records(args: argparse.Namespace, exhibits: Mapping[str, Any]) -> Records:
+    """The records that some resolved exhibits need, from where the command line says."""
+    from dmcore.exhibits import models_of
+    from dmcore.report.records import collect, read_records
+
+    if args.records:
+        return read_records(args.records)
+    (schedule,) = {exhibit["schedule"] for exhibit in exhibits.values()}
+    return collect(args.results, schedule, models_of(exhibits) or None)  # costs are about all models
+
+
 def _tables(args: argparse.Namespace) -> None:
     from dmcore.report.make import make_tables
-    from dmcore.report.records import read_records
 
-    make_tables(args.spec, read_records(args.records), args.out)
+    make_tables(args.spec, _records(args, args.spec), args.out)
 
 
 def _figures(args: argparse.Namespace) -> None:
     from dmcore.report.make import make_figures
-    from dmcore.report.records import read_records
 
-    make_figures(args.spec, read_records(args.records), args.out)
+    make_figures(args.spec, _records(args, args.spec), args.out)
+
+
+def _comparisons(args: argparse.Namespace) -> None:
+    from dmcore.report.make import make_comparisons
+
+    make_comparisons(args.spec, _records(args, args.spec), args.out)
+
+
+def _verdict(args: argparse.Namespace) -> None:
+    from dmcore.report.make import make_verdict
+
+    make_verdict(args.spec, _records(args, args.spec["tables"]), args.out)
 
 
 def _document(args: argparse.Namespace) -> None:
@@ -219,10 +261,16 @@ def _document(args: argparse.Namespace) -> None:
 
 
 def _report(args: argparse.Namespace) -> None:
-    from dmcore.report.make import make_report
-    from dmcore.report.records import read_records
+    from dmcore.config import check_config, load_config
+    from dmcore.report.make import report_on
 
-    make_report(args.spec, read_records(args.records), args.out)
+    if args.config.lstrip().startswith("{"):
+        config = _json_object(args.config)
+        check_config(config)
+    else:
+        config = load_config(Path(args.config))
+    for schedule in report_on(config, args.results, args.schedules):
+        print(f"{args.results / schedule}: report made")
 
 
 def _history(args: argparse.Namespace) -> None:
@@ -232,17 +280,18 @@ def _history(args: argparse.Namespace) -> None:
 
 
 def _info(args: argparse.Namespace) -> None:
+    if args.page:
+        from importlib import import_module
+
+        print(import_module(f"dmcore.describe.{args.page}").page(), end="")
+        return
     import torch
 
     from dmcore.checkpoint import load_model
-    from dmcore.describe import architectures_page
     from dmcore.device import choose_device
     from dmcore.provenance import provenance
     from dmcore.registries import architecture, attack, certifier, forward_domain, reader, regularizer
 
-    if args.architectures:
-        print(architectures_page(), end="")
-        return
     if args.model is not None:
         net, spec, weights = load_model(args.model)
         print(f"{spec.path}\nweights sha256 {weights}\nspec {json.dumps(spec.to_dict())}\n{net}")

@@ -21,10 +21,15 @@ def exhibit_kind(kind: str, exhibit: Mapping[str, Any]) -> str:
     return exhibit.get("kind", next(iter(KINDS[kind])))
 
 
+def accuracy_tables(tables: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of some tables, resolved or as in the config, that show accuracies."""
+    return {name: table for name, table in tables.items() if exhibit_kind("tables", table) == "accuracies"}
+
+
 def report_spec(grid: Grid) -> dict[str, Any]:
-    """A schedule's whole report: its ``schedule``, ``reported`` numbers to compare with, ``tables`` and ``figures``."""
+    """A schedule's report: its name, how it was ``shortened``, the ``reported`` numbers, ``tables`` and ``figures``."""
     exhibits = {kind: {name: exhibit_spec(grid, kind, name) for name in grid.exhibits(kind)} for kind in KINDS}
-    return {"schedule": grid.schedule, "reported": grid.report.get("reported"), **exhibits}
+    return {**_schedule(grid), **exhibits}
 
 
 def exhibit_spec(grid: Grid, kind: str, name: str) -> dict[str, Any]:
@@ -40,14 +45,31 @@ def exhibit_spec(grid: Grid, kind: str, name: str) -> dict[str, Any]:
     return {
         "name": name,
         "kind": exhibit_kind(kind, exhibit),
-        "schedule": grid.schedule,
+        **_schedule(grid),
         "caption": exhibit["caption"],
         "source": exhibit.get("source"),
-        "reported": grid.report.get("reported"),
         # A cost is measured on all models of the schedule.
         "models": [_hash(grid, path) for path in grid.model_paths()] if exhibit_kind(kind, exhibit) == "cost" else [],
         "panels": [_panel_spec(grid, panel, several) for panel in panels],
     }
+
+
+def models_of(exhibits: Mapping[str, Any]) -> set[str]:
+    """The hashes of all models' specifications that some resolved exhibits show."""
+    return {
+        model
+        for exhibit in exhibits.values()
+        for panel in exhibit["panels"]
+        for row in panel["rows"]
+        for model in row["models"]
+    }
+
+
+def _schedule(grid: Grid) -> dict[str, Any]:
+    """What all exhibits of a report share: whose numbers they show, and the paper's to set beside them."""
+    entry = grid.config["schedules"][grid.schedule]
+    shortened = {"from": entry["scaled_from"], "factor": entry["factor"]} if "scaled_from" in entry else None
+    return {"schedule": grid.schedule, "shortened": shortened, "reported": grid.report.get("reported")}
 
 
 def _panel_spec(grid: Grid, panel: Mapping[str, Any], several: Mapping[str, bool]) -> dict[str, Any]:

@@ -60,6 +60,12 @@ class Grid:
             for exhibit in self.exhibits(kind).values():
                 yield from exhibit.get("panels", ())
 
+    def part(self, kind: str, name: str) -> Grid:
+        """The grid of one table or figure alone."""
+        report = {"tables": {}, "figures": {}} | {kind: {name: self.exhibits(kind)[name]}}
+        reports = {self.config["schedules"][self.schedule]["report"]: report}
+        return Grid({**self.config, "reports": reports}, self.schedule)
+
     def rows(self, panel: Mapping[str, Any]) -> list[Row]:
         """The lines of a panel: group by group, ε_train by ε_train, method by method."""
         return [

@@ -1,4 +1,4 @@
-"""What the tidy records hold: files, columns, and what makes a line of them unique."""
+"""What the tidy records hold: files, columns, and what makes a line of them unique. Needs no pandas."""
 
 MODEL = ["schedule", "dataset", "arch", "method", "eps_train", "seed"]
 CELL = ["certifier", "norm", "points", "points_seed", "clip_input", "eps_cert"]
@@ -28,3 +28,5 @@ NUMBERS = {
     **dict.fromkeys(("seed", "points", "points_seed", "parameters", "steps", "certified"), int),
     **dict.fromkeys(("seconds", "test_accuracy", "accuracy", "wilson_low", "wilson_high", "std"), float),
 }
+REMARKS = "inconsistencies.md"
+"""Beside the paper's reported cells: what does not fit in the paper and cannot be computed from them."""

@@ -6,13 +6,21 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dmcore.errors import UserError, nearest
+from dmcore.exhibits import accuracy_tables, report_spec
 from dmcore.files import write_text
+from dmcore.grid import Grid
+from dmcore.report.beside import Beside
+from dmcore.report.columns import FILES
+from dmcore.report.comparison import compare
 from dmcore.report.cost import cost_table
-from dmcore.report.figures import write_figure
-from dmcore.report.records import Records
+from dmcore.report.figures import curves, margins, relu_bounds
+from dmcore.report.records import Records, collect, merge, read_records, write_records
 from dmcore.report.render import latex, write_table, write_text_table
+from dmcore.report.render_comparison import write_comparison
 from dmcore.report.tables import build_table
 from dmcore.report.text_tables import read_text_table
+from dmcore.report.verdict.page import reach_verdict, write_verdict
 
 Exhibit = Mapping[str, Any]
 """A table or figure as :func:`dmcore.exhibits.exhibit_spec` resolves it."""
@@ -31,7 +39,11 @@ def _cost(exhibit: Exhibit, records: Records, stem: Path) -> None:
 
 
 TABLES: dict[str, Callable[[Exhibit, Records, Path], None]] = {"accuracies": _accuracies, "text": _text, "cost": _cost}
-FIGURES: dict[str, Callable[[Exhibit, Records, Path], None]] = {"curves": write_figure}
+FIGURES: dict[str, Callable[[Exhibit, Records, Path], None]] = {
+    "curves": curves.write,
+    "margins": margins.write,
+    "relu_bounds": relu_bounds.write,
+}
 
 
 def make_tables(exhibits: Mapping[str, Exhibit], records: Records, out: Path) -> None:
@@ -51,8 +63,72 @@ def make_figures(exhibits: Mapping[str, Exhibit], records: Records, out: Path) -
         FIGURES[exhibit["kind"]](exhibit, records, out / name)
 
 
+def make_comparisons(exhibits: Mapping[str, Exhibit], records: Records, out: Path) -> None:
+    """Writes accuracy tables of ours beside the paper's, each as Markdown, CSV and HTML; other tables are passed over.
+
+    Raises:
+        UserError: a table's report names no ``reported`` cells.
+    """
+    tables = accuracy_tables(exhibits)
+    beside = {path: Beside.of(records, path) for path in {_reported(table) for table in tables.values()}}
+    for name, table in tables.items():
+        write_comparison(compare(table, records, beside[_reported(table)]), out / name)
+
+
+def make_verdict(spec: Mapping[str, Any], records: Records, out: Path) -> None:
+    """Writes ``verdict`` as Markdown, CSV and HTML: the paper's claims against the records.
+
+    Args:
+        spec: a schedule's report, as :func:`dmcore.exhibits.report_spec` resolves it.
+
+    Raises:
+        UserError: the report names no ``reported`` cells.
+    """
+    write_verdict(reach_verdict(spec, _reported(spec), records), out / "verdict")
+
+
+def report_on(config: Mapping[str, Any], results: Path, schedules: Sequence[str] = ()) -> list[str]:
+    """Gathers the records of some schedules and makes their reports, all in ``results/<schedule>``.
+
+    Args:
+        schedules: by default all with records or result files, and if there are none, the config's own.
+
+    Returns:
+        The schedules.
+
+    Raises:
+        UserError: a schedule that the config does not have.
+    """
+    for schedule in schedules:
+        if schedule not in config["schedules"]:
+            raise UserError(f"no schedule '{schedule}': {nearest(schedule, config['schedules'])}")
+    found = schedules or [name for name in config["schedules"] if _on_record(results / name)] or [config["schedule"]]
+    for schedule in found:
+        folder = results / schedule
+        records = merge(read_records(folder), collect(results, schedule))
+        write_records(records, folder)
+        make_report(report_spec(Grid(config, schedule)), records, folder)
+    return list(found)
+
+
+def _on_record(folder: Path) -> bool:
+    return (folder / FILES["training"]).is_file() or any(folder.glob("*/*/*/*/seed*/training.json"))
+
+
 def make_report(spec: Mapping[str, Any], records: Records, out: Path) -> None:
     """Writes the whole report of :func:`dmcore.exhibits.report_spec`."""
     make_tables(spec["tables"], records, out / "tables")
     make_document(spec["schedule"], list(spec["tables"]), out / "tables")
     make_figures(spec["figures"], records, out / "figures")
+    if spec["reported"]:
+        make_comparisons(spec["tables"], records, out / "comparisons")
+        make_verdict(spec, records, out)
+
+
+def _reported(spec: Mapping[str, Any]) -> Path:
+    if not spec["reported"]:
+        raise UserError(
+            f"the report of schedule '{spec['schedule']}' has no numbers of the paper to compare with; give it a "
+            "'reported' file in the config"
+        )
+    return Path(spec["reported"])

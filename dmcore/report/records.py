@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import io
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -39,10 +40,13 @@ class Records:
     points: pd.DataFrame
 
 
-def collect(results: Path, schedule: str) -> Records:
-    """Reads all training and certification records of a schedule, sorted.
+def collect(results: Path, schedule: str, models: Collection[str] | None = None) -> Records:
+    """Reads the training and certification records of a schedule, sorted.
 
     Cells of weights that the model no longer has are left out.
+
+    Args:
+        models: the hashes of the specifications to read the records of; by default all that are there.
 
     Raises:
         UserError: a record that cannot be read, or is of another model than its folder says; cells that name the same
@@ -53,6 +57,8 @@ def collect(results: Path, schedule: str) -> Records:
     for path in sorted((results / schedule).glob("*/*/*/*/seed*/training.json")):
         model = path.parent.relative_to(results).as_posix()
         record = _read(path, model)
+        if models is not None and record["spec_hash"] not in models:
+            continue
         measured = {key: record[key] for key in ("seconds", "test_accuracy", "parameters")}
         steps = {"steps": record["spec"]["training"]["steps"]}
         rows["training"].append(_model(model) | measured | steps | _origin(record))
@@ -94,10 +100,13 @@ def merge(old: Records, new: Records) -> Records:
 
 
 def write_records(records: Records, folder: Path) -> None:
-    """Writes the CSV files of :data:`FILES`; the same records give the same bytes."""
+    """Writes the CSV files of :data:`FILES`; the same records give the same bytes, and then nothing is written."""
     for name, file in FILES.items():
         text = getattr(records, name).to_csv(index=False, lineterminator="\n").encode()
-        write_bytes(folder / file, gzip.compress(text, mtime=0) if file.endswith(".gz") else text)
+        content = gzip.compress(text, mtime=0) if file.endswith(".gz") else text
+        path = folder / file
+        if not path.is_file() or path.read_bytes() != content:
+            write_bytes(path, content)
 
 
 def read_records(folder: Path) -> Records:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
+Z = 1.959964  # of a 95% interval
 GROUP = 100  # the paper's std fits random subsets of this many points
 
 
-def wilson_interval(successes: int, n: int, z: float = 1.959964) -> tuple[float, float]:
+def wilson_interval(successes: int, n: int, z: float = Z) -> tuple[float, float]:
     """The 95% Wilson interval of a share, (low, high) in [0, 1]."""
     if n < 1 or not 0 <= successes <= n:
         raise ValueError(f"{successes} of {n} is not a share")
@@ -15,6 +17,43 @@ def wilson_interval(successes: int, n: int, z: float = 1.959964) -> tuple[float,
     middle, half = p + square / 2, z * math.sqrt((p * (1 - p) + square / 4) / n)
     low, high = (middle - half) / (1 + square), (middle + half) / (1 + square)
     return (0.0 if successes == 0 else low), (1.0 if successes == n else high)
+
+
+@dataclass(frozen=True)
+class Share:
+    """A share of n points, or of n verdicts where it is the mean over models."""
+
+    successes: int
+    n: int
+
+    @property
+    def value(self) -> float:
+        return self.successes / self.n
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95% Wilson interval."""
+        return wilson_interval(self.successes, self.n)
+
+
+def newcombe_interval(first: Share, second: Share) -> tuple[float, float]:
+    """Newcombe's hybrid score interval (95%) of the difference of two shares of independent samples."""
+    return difference_interval(first.value, first.interval, second.value, second.interval)
+
+
+def difference_interval(
+    first: float, first_interval: tuple[float, float], second: float, second_interval: tuple[float, float]
+) -> tuple[float, float]:
+    """The interval of a difference of two independent estimates from their own: square and add each side's arms."""
+    difference = first - second
+    below = math.hypot(first - first_interval[0], second_interval[1] - second)
+    above = math.hypot(first_interval[1] - first, second - second_interval[0])
+    return difference - below, difference + above
+
+
+def decimals(n: int, averaged: bool = False) -> int:
+    """As many as n points can make differ in percent: 20 none, 200 one, 10,000 two; for a mean at least one."""
+    return max(math.ceil(math.log10(n)) - 2, int(averaged), 0)
 
 
 def std_of_hundreds(p: float, n: int) -> float:

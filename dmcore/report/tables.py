@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -11,7 +10,7 @@ import pandas as pd
 
 from dmcore.eps import Eps, labels
 from dmcore.report.records import Records
-from dmcore.report.statistics import std_of_hundreds, wilson_interval
+from dmcore.report.statistics import decimals, std_of_hundreds, wilson_interval
 
 NOT_RUN = "–"
 PARTLY = "†"
@@ -34,10 +33,6 @@ class Value:
     best: bool = False
 
     @property
-    def decimals(self) -> int:
-        """As many as n points can make differ in percent: 20 none, 200 one, 10,000 two; for a mean at least one."""
-        return max(math.ceil(math.log10(self.points)) - 2, int(self.models > 1), 0)
-
     @property
     def std(self) -> float | None:
         """The standard deviation over random hundreds of the points."""
@@ -58,7 +53,7 @@ class Value:
         """``66.5%``, ``66.5 (4.6)%``, ``66.5%†`` where models are missing from a mean, or a dash."""
         if self.share is None:
             return NOT_RUN
-        shown = f"{100 * self.share:.{self.decimals}f}"
+        shown = f"{100 * self.share:.{decimals(self.points, self.models > 1)}f}"
         std = f" ({100 * self.std:.1f})" if self.with_std else ""
         return f"{shown}{std}%" + (PARTLY if self.status == "partly" else "")
 

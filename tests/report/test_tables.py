@@ -1,14 +1,11 @@
 """From result files with known verdicts to the printed tables."""
 
 import copy
-import json
 from dataclasses import replace
 
 import pytest
 from results_folder import COUNTS, EXHIBIT, write_results
 
-from dmcore.errors import UserError
-from dmcore.files import write_json
 from dmcore.report.records import collect, read_records, write_records
 from dmcore.report.statistics import std_of_hundreds, wilson_interval
 from dmcore.report.tables import Value, build_table
@@ -21,19 +18,6 @@ def records(tmp_path):
     write_results(tmp_path, COUNTS)
     write_records(collect(tmp_path, "demo"), tmp_path / "demo")
     return read_records(tmp_path / "demo")
-
-
-def test_tidy_records(records, tmp_path):
-    training, certified = records.training, records.certified_accuracy
-    assert len(training) == 6
-    assert len(certified) == 18
-    cell = certified.query("method == 'dm' and eps_cert == '0.3' and seed == 0").iloc[0]
-    assert (cell["certified"], cell["points"], cell["accuracy"]) == (133, 200, 0.665)
-    assert cell["wilson_low"] < 0.665 < cell["wilson_high"]
-    assert list(certified["eps_cert"][:3]) == ["0", "0.05", "0.3"]
-    assert set(training["eps_train"]) == {"none", "0.3"}
-    again = collect(tmp_path, "demo")
-    assert again.certified_accuracy["accuracy"].tolist() == certified["accuracy"].tolist()
 
 
 def test_values_are_means_over_seeds_and_the_best_are_marked(records):
@@ -125,32 +109,6 @@ def test_what_is_missing_from_a_mean():
     assert none.std is none.interval is None
     assert part.interval == wilson_interval(100, 200)
     assert part.std == std_of_hundreds(0.5, 200)
-
-
-def test_a_record_of_another_model_is_refused(tmp_path):
-    write_results(tmp_path, COUNTS)
-    path = tmp_path / "demo/mnist/small/dm/0.3/seed0/certify/cnn-cert-relu/linf/n200/0.3.json"
-    record = json.loads(path.read_text())
-    record["model"] = "demo/mnist/small/ibp/0.3/seed0"
-    path.write_text(json.dumps(record))
-    with pytest.raises(UserError, match=r"0\.3\.json is not a record of demo/mnist/small/dm/0\.3/seed0"):
-        collect(tmp_path, "demo")
-
-
-def test_a_cell_of_weights_that_are_gone_is_left_out(tmp_path, capsys):
-    write_results(tmp_path, COUNTS)
-    path = tmp_path / "demo/mnist/small/dm/0.3/seed0/certify/cnn-cert-relu/linf/n200/0.3.json"
-    write_json(path, json.loads(path.read_text()) | {"model_sha256": "older"})
-    assert len(collect(tmp_path, "demo").certified_accuracy) == 17
-    assert "0.3.json: left out" in capsys.readouterr().err
-
-
-def test_a_truncated_record_is_named(tmp_path):
-    write_results(tmp_path, COUNTS)
-    path = tmp_path / "demo/mnist/small/dm/0.3/seed0/training.json"
-    path.write_text(path.read_text()[:50])
-    with pytest.raises(UserError, match=r"cannot read .*training\.json"):
-        collect(tmp_path, "demo")
 
 
 def test_a_copy_of_the_data_that_is_not_official_is_marked(records):

@@ -13,10 +13,10 @@ sys.path.insert(0, workflow.basedir)
 from dmcore.config import check_config
 from dmcore.eps import ID_PATTERN
 from dmcore.errors import UserError
-from dmcore.exhibits import exhibit_spec, report_spec
+from dmcore.exhibits import accuracy_tables, exhibit_kind, exhibit_spec, report_spec
 from dmcore.grid import Grid, find_model, suites
 from dmcore.registries import certifier
-from dmcore.report.columns import FILES
+from dmcore.report.columns import FILES, REMARKS
 from dmcore.resolve import data_spec
 from dmcore.source import code_hash
 
@@ -64,13 +64,37 @@ def spec_of(wildcards):
     return json.dumps(spec.to_dict())
 
 
+def result_files(grid):
+    """The result files of all trainings and certifications of a grid."""
+    return training_files(grid) + [f"results/{cell}.json" for cell in grid.cell_paths()]
+
+
+def training_files(grid):
+    """The result files of all trainings of a grid."""
+    return [f"results/{model}/training.json" for model in grid.model_paths()]
+
+
+def exhibit_input(kind, schedule, name):
+    """What a table or figure is made from: the results of its own cells; costs are those of all trainings."""
+    grid = GRIDS[schedule]
+    exhibit = grid.exhibits(kind)[name]
+    files = [exhibit["source"]] if "source" in exhibit else []
+    if exhibit_kind(kind, exhibit) == "cost":
+        return files + training_files(grid)
+    return files + result_files(grid.part(kind, name))
+
+
 def exhibit_files(schedule):
-    """All tables and figures of a schedule's report, and its models' training histories."""
+    """A schedule's records, all tables and figures of its report, what sets it beside the paper, and its histories."""
     grid, folder = GRIDS[schedule], f"results/{schedule}"
+    beside_paper = [f"{folder}/comparisons/{name}.md" for name in accuracy_tables(grid.exhibits("tables"))]
+    beside_paper.append(f"{folder}/verdict.md")
     return (
-        [f"{folder}/tables/{name}.md" for name in grid.exhibits("tables")]
+        [f"{folder}/{file}" for file in FILES.values()]
+        + [f"{folder}/tables/{name}.md" for name in grid.exhibits("tables")]
         + [f"{folder}/tables/all-tables.tex"]
         + [f"{folder}/figures/{name}.png" for name in grid.exhibits("figures")]
+        + (beside_paper if "reported" in grid.report else [])
         + [f"results/{model}/history.png" for model in grid.model_paths()]
     )
 

@@ -10,14 +10,16 @@ localrules:
     table,
     document,
     figure,
+    comparison,
+    verdict,
     history,
 
 
 # What is on record already, say from a clone or another machine, stays there unless it was made anew here.
 rule collect:
+    """All results of a schedule as tidy records: a line a model, a line a cell, every point's verdict."""
     input:
-        lambda w: [f"results/{model}/training.json" for model in GRIDS[w.schedule].model_paths()],
-        lambda w: [f"results/{cell}.json" for cell in GRIDS[w.schedule].cell_paths()],
+        lambda w: result_files(GRIDS[w.schedule]),
     output:
         update(RECORDS),
     log:
@@ -32,9 +34,9 @@ rule collect:
 
 
 rule table:
+    """One table of a schedule's report, in five formats."""
     input:
-        RECORDS,
-        lambda w: GRIDS[w.schedule].exhibits("tables")[w.table].get("source", []),
+        lambda w: exhibit_input("tables", w.schedule, w.table),
     output:
         multiext("results/{schedule}/tables/{table}", ".md", ".txt", ".tex", ".csv"),
         report(
@@ -51,12 +53,13 @@ rule table:
         spec=lambda w: exhibit_of("tables", w.schedule, w.table),
         code=code_hash("dmcore.report.tables", "dmcore.report.cost", "dmcore.report.render"),
     shell:
-        "python -m dmcore tables --spec {params.spec:q} --records results/{wildcards.schedule}"
+        "python -m dmcore tables --spec {params.spec:q} --results results"
         " --out results/{wildcards.schedule}/tables > {log:q} 2>&1"
 
 
 # It names the tables' files, so it need not be made anew when these are.
 rule document:
+    """A LaTeX document with all tables of a schedule's report."""
     input:
         ancient(
             lambda w: [f"results/{w.schedule}/tables/{table}.tex" for table in GRIDS[w.schedule].exhibits("tables")]
@@ -76,8 +79,10 @@ rule document:
 
 
 rule figure:
+    """One figure of a schedule's report, in three formats."""
     input:
-        RECORDS,
+        lambda w: exhibit_input("figures", w.schedule, w.figure),
+        lambda w: GRIDS[w.schedule].report.get("reported", []),
     output:
         report(
             "results/{schedule}/figures/{figure}.png",
@@ -85,7 +90,7 @@ rule figure:
             category="Figures",
             labels={"schedule": "{schedule}", "figure": "{figure}"},
         ),
-        "results/{schedule}/figures/{figure}.svg",
+        multiext("results/{schedule}/figures/{figure}", ".svg", ".pdf"),
     log:
         "logs/figures/{schedule}/{figure}.log",
     conda:
@@ -94,11 +99,61 @@ rule figure:
         spec=lambda w: exhibit_of("figures", w.schedule, w.figure),
         code=code_hash("dmcore.report.figures"),
     shell:
-        "python -m dmcore figures --spec {params.spec:q} --records results/{wildcards.schedule}"
+        "python -m dmcore figures --spec {params.spec:q} --results results"
         " --out results/{wildcards.schedule}/figures > {log:q} 2>&1"
 
 
+rule comparison:
+    input:
+        lambda w: exhibit_input("tables", w.schedule, w.table),
+        reported=lambda w: GRIDS[w.schedule].report["reported"],
+    output:
+        multiext("results/{schedule}/comparisons/{table}", ".md", ".csv"),
+        report(
+            "results/{schedule}/comparisons/{table}.html",
+            caption="../report/comparison.rst",
+            category="Comparison with the paper",
+            labels={"schedule": "{schedule}", "table": "{table}"},
+        ),
+    log:
+        "logs/comparisons/{schedule}/{table}.log",
+    conda:
+        "../../envs/tables.yaml"
+    params:
+        spec=lambda w: exhibit_of("tables", w.schedule, w.table),
+        code=code_hash("dmcore.report.comparison", "dmcore.report.render_comparison"),
+    shell:
+        "python -m dmcore comparisons --spec {params.spec:q} --results results"
+        " --out results/{wildcards.schedule}/comparisons > {log:q} 2>&1"
+
+
+rule verdict:
+    input:
+        RECORDS,
+        reported=lambda w: GRIDS[w.schedule].report["reported"],
+        remarks=lambda w: Path(GRIDS[w.schedule].report["reported"]).with_name(REMARKS),
+    output:
+        multiext("results/{schedule}/verdict", ".md", ".csv"),
+        report(
+            "results/{schedule}/verdict.html",
+            caption="../report/verdict.rst",
+            category="Verdict",
+            labels={"schedule": "{schedule}"},
+        ),
+    log:
+        "logs/verdict/{schedule}.log",
+    conda:
+        "../../envs/tables.yaml"
+    params:
+        spec=lambda w: json.dumps(report_spec(GRIDS[w.schedule])),
+        code=code_hash("dmcore.report.verdict"),
+    shell:
+        "python -m dmcore verdict --spec {params.spec:q} --records results/{wildcards.schedule}"
+        " --out results/{wildcards.schedule} > {log:q} 2>&1"
+
+
 rule history:
+    """The course of a training, drawn: losses, accuracies, λ and ε, unstable ReLUs."""
     input:
         f"{MODEL}/training.json",
     output:
@@ -125,14 +180,13 @@ rule history:
         "python -m dmcore history --record {input:q} --out {output:q} > {log:q} 2>&1"
 
 
-# From the records alone: it asks for no model and no certification, so it never starts any.
 rule tables:
+    """All tables and figures of every schedule, from what results/ holds; trains and certifies nothing."""
     log:
         "logs/tables.log",
     conda:
         "../../envs/tables.yaml"
     params:
-        spec=lambda w: json.dumps(report_spec(GRIDS[config["schedule"]])),
-        folder=f"results/{config['schedule']}",
+        config=json.dumps(config),
     shell:
-        "python -m dmcore report --spec {params.spec:q} --records {params.folder:q} --out {params.folder:q} > {log:q} 2>&1"
+        "python -m dmcore report --config {params.config:q} > {log:q} 2>&1"

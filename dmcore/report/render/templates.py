@@ -30,3 +30,8 @@ TEX = _environment(  # jinja's own braces mean something else in LaTeX
     comment_start_string="<#",
     comment_end_string="#>",
 )
+
+
+def web_page(template: str, **values: Any) -> str:
+    """A page from one of the templates, all text in it escaped."""
+    return WEB.get_template(template).render(**values)
