@@ -70,7 +70,7 @@ def test_every_stage_has_an_environment():
     assert {name: commands(name) for name in ENVIRONMENTS} == {
         "certify": ["certify"],
         "data": ["data"],
-        "tables": ["collect", "figures", "history", "report", "tables"],
+        "tables": ["collect", "comparisons", "document", "figures", "history", "report", "tables", "verdict"],
         "train": ["train"],
     }
 
@@ -106,7 +106,7 @@ def test_records_tables_and_figures_need_no_torch(tmp_path):
     records, spec = tmp_path / "records", json.dumps({"table2": EXHIBIT})
     without_torch("collect", "--results", tmp_path, "--schedule", "demo", "--out", records)
     without_torch("tables", "--spec", spec, "--records", records, "--out", tmp_path)
-    assert re.search(r"\| Double Margin +\| 0\.3 +\|.*\*\*66\.0%\*\*", (tmp_path / "table2.md").read_text())
+    assert re.search(r"\| Double Margin +\| ε = 0\.3 +\|.*\*\*66\.0%\*\*", (tmp_path / "table2.md").read_text())
     spec = json.dumps({"figure1": EXHIBIT | {"kind": "curves"}})
     without_torch("figures", "--spec", spec, "--records", records, "--out", tmp_path)
     assert (tmp_path / "figure1.png").stat().st_size > 1000

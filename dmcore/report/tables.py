@@ -33,7 +33,6 @@ class Value:
     best: bool = False
 
     @property
-    @property
     def std(self) -> float | None:
         """The standard deviation over random hundreds of the points."""
         return None if self.share is None else std_of_hundreds(self.share, self.points)
