@@ -6,18 +6,15 @@ import subprocess
 
 import pytest
 from golden_files import GOLDEN
-from papers_records import papers_records
-from test_config import CONFIG, ROOT
+from made_records import spec_of, the_papers_own
+from test_config import ROOT
 
-from dmcore.exhibits import report_spec
-from dmcore.grid import Grid
 from dmcore.report.make import make_document, make_tables
-from dmcore.report.paper import read_reported
 from dmcore.report.records import read_records
 
 PACKAGES = "texlive-latex-base texlive-latex-recommended texlive-latex-extra texlive-fonts-recommended"
 TOO_WIDE = 2.0  # pt that nobody sees
-SPEC = report_spec(Grid(CONFIG, "paper"))
+SPEC = spec_of()
 
 pytestmark = pytest.mark.skipif(shutil.which("pdflatex") is None, reason=f"no pdflatex: apt-get install {PACKAGES}")
 
@@ -59,7 +56,7 @@ def test_nothing_run_yet(tmp_path):
 
 
 def test_full_of_the_papers_numbers(tmp_path):
-    make(tmp_path, papers_records(SPEC, read_reported(ROOT / "resources/paper/reported.csv")))
+    make(tmp_path, the_papers_own())
     assert_sound(compiled(tmp_path), range(6, 16))
     if shutil.which("pdftotext") is None:
         pytest.skip("compiled, but no pdftotext to read it: apt-get install poppler-utils")

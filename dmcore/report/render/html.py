@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from html import escape
+
 from latex2mathml.converter import convert
-from markupsafe import Markup, escape
 
 from dmcore.report.render.layout import blocks, groups, head
 from dmcore.report.render.templates import web_page
@@ -21,6 +22,6 @@ def text(table: TextTable) -> str:
     return web_page("text.html.j2", table=table, rich=_rich)
 
 
-def _rich(cell: str) -> Markup:
+def _rich(cell: str) -> str:
     """Inline Markdown as HTML."""
-    return Markup(inline(cell, words=lambda text: str(escape(text)), formula=convert, bold="<b>{}</b>".format))
+    return inline(cell, words=escape, formula=convert, bold="<b>{}</b>".format)
