@@ -49,7 +49,7 @@ def _row(row: dict[str, Any], target: str) -> list[str]:
     return [
         row["name"] + (" (R₂)" if row["name"] == target else ""),
         f"{row['distance']:.4g}",
-        f"{row['relative_distance']:.3f}",
+        f"{row['relative_distance']:.5g}",
         "yes" if row["helps"] else "no",
         "" if row["cosine"] is None else f"{row['cosine']:.3f}",
         f"{row['best_scale']:.3g}",
