@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from results_folder import COUNTS, EXHIBIT, write_results
@@ -72,6 +73,8 @@ def test_curves_are_the_records_values(records):
 def test_bands_are_the_records_intervals(records):
     one = replace(records, certified_accuracy=records.certified_accuracy.query("seed == 0"))
     (axis,) = curves.draw(EXHIBIT, one).axes
+    curve = curves.curves(EXHIBIT["panels"][0], one, None)[2]
+    assert all(low < at < high for low, at, high in zip(curve.low[:3], curve.accuracy, curve.high, strict=False))
     corners = axis.collections[2].get_paths()[0].vertices  # Double Margin's
     for eps, certified in ((0, 178), (0.05, 180), (0.3, 133)):
         ends = 100 * np.array(wilson_interval(certified, 200))
@@ -136,6 +139,30 @@ def test_the_paper_and_we_look_unlike_but_share_colour_and_marker(records):
     assert 1 <= papers.get_linewidth() < ours.get_linewidth()
     looks = {(line.get_marker(), str(line.get_linestyle())) for line in lines.values()}
     assert len(looks) == len({line.get_color() for line in lines.values()}) == 4
+
+
+@pytest.mark.parametrize(
+    ("cells", "chosen"),
+    [
+        ({"table8": [0.9, 0.5], "table14": [0.8, 0.4]}, "table8"),  # as many: the first
+        ({"table8": [0.9], "table14": [0.8, 0.4]}, "table14"),
+        ({"table8": [0.9, NAN], "table14": [0.8, 0.4]}, "table14"),  # as many, but one cannot be read
+    ],
+)
+def test_the_papers_curves_are_of_the_table_that_has_most(cells, chosen):
+    panel = EXHIBIT["panels"][0]
+    same = {key: panel[key] for key in ("dataset", "arch", "certifier", "norm", "points")}
+    same |= {"method": "dm", "eps_train": "0.3"}
+    reported = [
+        same | {"table": table, "eps_cert": eps, "accuracy": accuracy}
+        for table, accuracies in cells.items()
+        for eps, accuracy in zip(("0", "0.05"), accuracies, strict=False)
+    ]
+    other = [row | {"table": "table9", **change} for row in reported for change in ({"points": 20}, {"method": "mmr"})]
+    found = curves.papers_cells(panel, pd.DataFrame(reported + other))
+    assert dict(zip(found["eps_cert"], found["accuracy"], strict=True)) == dict(
+        zip(("0", "0.05"), cells[chosen], strict=True)
+    )
 
 
 def test_an_illegible_cell_is_a_gap():
@@ -294,7 +321,7 @@ assert "torch" not in sys.modules
 
 
 def test_another_day_another_process_and_other_settings_give_the_same_bytes(written, results, tmp_path):
-    (tmp_path / "matplotlibrc").write_text("font.size: 20\nlines.linewidth: 7\n")
+    (tmp_path / "matplotlibrc").write_text("font.size: 20\naxes.facecolor: yellow\n")
     other = {"MPLCONFIGDIR": str(tmp_path), "PYTHONHASHSEED": "7", "SOURCE_DATE_EPOCH": "86400"}
     other |= {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests/report")])}
     command = [sys.executable, "-c", SCRIPT, str(results), str(tmp_path / "again")]
