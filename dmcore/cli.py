@@ -86,6 +86,32 @@ def _parser() -> argparse.ArgumentParser:
     certify.add_argument("--out", type=Path, required=True, help="folder for one JSON file an ε")
     _compute(certify)
 
+    compare = command("regularizers", _regularizers, "Rank regularisers at a trained model by Propositions 1 and 2.")
+    compare.add_argument("--model", type=Path, required=True, help="weights from `train`")
+    compare.add_argument("--data", type=Path, required=True, help="prepared data file")
+    compare.add_argument(
+        "--config", type=Path, default=Path("config.yaml"), help="of the methods (default: %(default)s)"
+    )
+    compare.add_argument("--target", required=True, help="the method whose regulariser the others are to be near to")
+    compare.add_argument("--methods", nargs="+", required=True, help="methods of the config, e.g. ibp dm l1")
+    compare.add_argument("--eps", help="ε of the regularisers, in pixel scale, e.g. 0.05 or 8/255")
+    for name, kind, default, what in (
+        ("points", _count, 500, "how many training points"),
+        ("points-seed", int, 0, "seed of their selection"),
+        ("seed", int, 0, "seed of attacks and projections"),
+        ("tolerance", _positive, 1e-3, "relative residual of the solver"),
+        ("max-steps", _count, 200, "most steps of the solver"),
+        ("points-at-once", _count, 100, "bounds the memory"),
+    ):
+        compare.add_argument(f"--{name}", type=kind, default=default, help=f"{what} (default: %(default)s)")
+    compare.add_argument(
+        "--curvature", choices=["gauss_newton", "hessian"], default="gauss_newton", help="H, the curvature"
+    )
+    compare.add_argument("--damping", type=_positive, nargs="+", default=[0.01], help="γ in (H + γI)⁻¹, a table each")
+    compare.add_argument("--float64", action="store_true", help="compute in float64")
+    compare.add_argument("--out", type=Path, help="record to write (JSON)")
+    _compute(compare)
+
     collect = command("collect", _collect, "Gather a schedule's result files into its tidy records.")
     collect.add_argument("--results", type=Path, required=True, help="the results folder")
     collect.add_argument("--schedule", required=True, help="the schedule to gather")
@@ -156,6 +182,22 @@ def _seconds(text: str) -> float:
     return value
 
 
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number > 0")
+    return value
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number > 0")
+    return int(text)
+
+
 def _compute(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="(default: %(default)s)")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: %(default)s)")
@@ -211,6 +253,20 @@ def _certify(args: argparse.Namespace) -> None:
         out=args.out,
         device=choose_device(args.device, args.threads),
     )
+
+
+def _regularizers(args: argparse.Namespace) -> None:
+    from dmcore.device import choose_device
+    from dmcore.files import write_json
+    from dmcore.jobs.regularizers import Settings, regularizers_job
+    from dmcore.propositions.table import table
+
+    settings = Settings(**{name: getattr(args, name) for name in Settings.__dataclass_fields__})
+    device = choose_device(args.device, args.threads)
+    record = regularizers_job(args.model, args.data, args.config, args.target, args.methods, args.eps, settings, device)
+    print(table(record), end="")
+    if args.out is not None:
+        write_json(args.out, record)
 
 
 def _collect(args: argparse.Namespace) -> None:

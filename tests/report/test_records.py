@@ -5,7 +5,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from results_folder import COUNTS, write_results
+from results_folder import COUNTS, spec_hash, write_results
 
 from dmcore.errors import UserError
 from dmcore.files import write_json
@@ -111,7 +111,7 @@ def test_cells_of_a_model_with_new_weights_go(results):
 
 
 def test_only_the_models_asked_for_are_read(results):
-    some = collect(results, "demo", {"dm-0.3-0", "ibp-0.3-1"})
+    some = collect(results, "demo", {spec_hash("dm", "0.3", 0), spec_hash("ibp", "0.3", 1)})
     assert sorted(zip(some.training["method"], some.training["seed"], strict=True)) == [("dm", 0), ("ibp", 1)]
     assert len(some.certified_accuracy) == 6
 

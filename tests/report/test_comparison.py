@@ -1,0 +1,162 @@
+"""Ours beside the paper's, with records whose every verdict is known."""
+
+import copy
+
+import pytest
+from made_records import REPORTED, first, made_records, spec_of, the_papers_own
+
+from dmcore.errors import UserError
+from dmcore.report.beside import Beside
+from dmcore.report.comparison import ABOVE, BELOW, compare, signed
+from dmcore.report.make import make_comparisons
+from dmcore.report.render_comparison import comma_separated, html, markdown
+from dmcore.report.statistics import Share, newcombe_interval
+
+SPEC = spec_of()
+OURS = {  # of 200 points, in Table 2; the paper has 90.0, 66.5 and 0.0% of dm, and 95.5% of ibp
+    ("dm", "0"): 180, ("dm", "0.3"): 101, ("dm", "0.4"): 12, ("ibp", "0"): 196, ("ibp", "0.4"): 0,
+}  # fmt: skip
+
+
+def verdicts_of(place, seed):
+    if (place["dataset"], place["arch"], place["points"]) != ("mnist", "small", 200):
+        return None
+    count = OURS.get((place["method"], place["eps_cert"])) if place["eps_train"] == "0.3" else None
+    return None if count is None else first(count, 200)
+
+
+def seconds_of(place, seed):
+    return 104.0 if place["method"] in ("dm", "ibp") and place["eps_train"] == "0.3" else None
+
+
+def compared(spec=SPEC, table="table2", records=None, **origin):
+    records = records or made_records(spec, verdicts_of, seconds_of, **origin)
+    return compare(spec["tables"][table], records, Beside.of(records, REPORTED))
+
+
+@pytest.fixture(scope="module")
+def comparison():
+    return compared()
+
+
+def line(comparison, label, panel=0):
+    return next(line for line in comparison.panels[panel].lines if line.label == label)
+
+
+def test_values_differences_and_marks(comparison):
+    dm = dict(zip(comparison.panels[0].eps, line(comparison, "Double Margin").pairs, strict=True))
+    assert dm["0"].ours_text == "90.0 [85.1, 93.4]"
+    assert (dm["0"].difference_text, dm["0"].mark) == ("0.0", "")
+    assert dm["0.30"].ours_text == "50.5 [43.6, 57.4]"
+    assert dm["0.30"].paper_text == "66.5 [59.7, 72.7]"
+    assert dm["0.30"].difference_text == f"−16.0 {BELOW}"
+    assert dm["0.30"].interval == newcombe_interval(Share(101, 200), Share(133, 200))
+    assert dm["0.40"].difference_text == f"+6.0 {ABOVE}"
+    assert (dm["0.10"].ours_text, dm["0.10"].difference_text) == ("–", "")
+    ibp = line(comparison, "IBP").pairs[0]
+    assert (ibp.difference_text, ibp.mark) == ("+2.5", "")  # 98.0 against 95.5: sampling
+
+
+def test_times(comparison):
+    dm = line(comparison, "Double Margin")
+    assert (dm.seconds, dm.paper_seconds, dm.ratio) == (104.0, 520.0, 0.2)
+    assert line(comparison, "Bounded").seconds is None
+    lower = line(comparison, "Double Margin", panel=4)
+    assert (lower.paper_time_text, lower.pairs[0].paper_text) == ("illegible", "illegible")
+
+
+def test_the_summary_counts(comparison):
+    summary = comparison.summary
+    assert (summary.cells, summary.compared, summary.above, summary.below, summary.within) == (310, 5, 1, 1, 3)
+    assert summary.illegible == 31
+    assert summary.mean_difference == pytest.approx((0 + 16 + 6 + 2.5 + 0) / 5)
+    assert summary.text == (
+        "5 of 310 cells compared (305 not run, 31 without a legible value of the paper): 3 within sampling, 1 above "
+        "the paper (▲) and 1 below (▼); mean |difference| 4.9 points."
+    )
+
+
+def test_the_papers_own_numbers_differ_in_nothing():
+    for table in ("table2", "table9"):
+        own = compared(table=table, records=the_papers_own())
+        assert own.summary.mean_difference == 0
+        assert own.summary.above == own.summary.below == 0
+        assert own.summary.compared == own.summary.cells - own.summary.illegible
+
+
+def test_a_mean_over_models_counts_all_their_points():
+    own = compared(table="table5", records=the_papers_own())
+    dm = line(own, "Double Margin").pairs
+    assert (dm[2].cell.paper, dm[2].cell.ours) == (Share(571, 600), Share(571, 600))  # printed 95.2%
+    assert any("models × points" in note for note in own.notes)
+    records = made_records(SPEC, lambda place, seed: first(190, 200) if seed == 0 else None)
+    some = line(compared(table="table5", records=records), "Double Margin").pairs[0]
+    assert some.ours_text.endswith("†")
+
+
+def test_a_shortened_schedule_and_other_data_are_said_aloud():
+    short = compared(spec_of("short"), variant="a copy")
+    assert short.warnings[0].startswith(
+        "Schedule short: each of our trainings took 0.1 times the steps of schedule paper"
+    )
+    assert short.warnings[1] == "Data: our mnist is a copy 'a copy', not the official one."
+    assert short.panels[0].title.endswith("[data: a copy]")
+    assert "short: each of our" in markdown(short)
+    assert 'class="warning"' in html(short)
+    assert compared().warnings == []
+
+
+def test_notes_say_whose_numbers_these_are(comparison):
+    notes = "\n".join(comparison.notes)
+    for part in ("schedule paper", "2 models", "5 cells", "mnist 900", "GPU (test)", "Tesla P100", "commit abc123"):
+        assert part in notes
+
+
+def test_markdown_has_three_lines_a_row(comparison):
+    table = [[t.strip() for t in row.strip("|").split("|")] for row in markdown(comparison).splitlines() if "|" in row]
+    at = next(n for n, row in enumerate(table) if row[0] == "Double Margin")
+    assert table[at][:5] == ["Double Margin", "0.3", "ours", "104.0", "90.0 [85.1, 93.4]"]
+    assert table[at + 1][2:5] == ["paper", "520.0", "90.0 [85.1, 93.4]"]
+    assert table[at + 2][2:5] == ["difference", "× 0.2", "0.0"]
+
+
+def test_csv(comparison):
+    lines = comma_separated(comparison).splitlines()
+    assert len(lines) == 1 + 310
+    (found,) = [
+        text for text in lines if ",Double Margin,0.3,104.0,520.0,0.30,200," in text and "MNIST" in text.split(",")[0]
+    ]
+    values = found.split(",0.30,200,")[1].split(",")
+    low, high = newcombe_interval(Share(101, 200), Share(133, 200))
+    assert (values[0], values[1], values[4]) == ("1", "0.505", "0.665")
+    assert [float(v) for v in values[7:10]] == pytest.approx([-0.16, low, high])
+    assert values[10] == "True"
+
+
+def test_html_escapes():
+    spec = copy.deepcopy(SPEC)
+    spec["tables"]["table2"]["caption"] = "<script>"
+    assert "<script>" not in html(compared(spec))
+
+
+def test_marked_cells_are_coloured(comparison):
+    page = html(comparison)
+    assert page.count('<td class="below">') == 1
+    assert '<td class="above">+6.0 ▲</td>' in page
+
+
+def test_nothing_run_yet():
+    empty = compared(records=made_records(SPEC, lambda place, seed: None, lambda place, seed: None))
+    assert empty.summary.compared == 0
+    assert empty.summary.text.endswith("legible value of the paper).")
+    assert "nothing has been run yet" in "\n".join(empty.notes)
+
+
+def test_a_report_without_the_papers_numbers_is_refused(tmp_path):
+    table = {"table2": SPEC["tables"]["table2"] | {"reported": None}}
+    with pytest.raises(UserError, match="the report of schedule 'paper' has no numbers of the paper"):
+        make_comparisons(table, made_records(SPEC, verdicts_of), tmp_path)
+
+
+def test_signed():
+    assert [signed(v) for v in (1.25, -1.5, 0.0, -0.04)] == ["+1.2", "−1.5", "0.0", "0.0"]
