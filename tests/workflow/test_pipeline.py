@@ -20,6 +20,11 @@ def test_everything_is_made(pipeline):
     assert "At ε = 0.05, Double Margin" in table
     for suffix in (".png", ".svg", ".pdf"):
         assert (pipeline.folder / f"results/demo/figures/figure1{suffix}").stat().st_size > 1000
+    assert (
+        "Ours beside the paper's: Table 2. Tiny."
+        in (pipeline.folder / "results/demo/comparisons/table2.md").read_text()
+    )
+    assert "24 claims: 0 reproduced" in (pipeline.folder / "results/demo/verdict.md").read_text()
     assert (pipeline.folder / "results/demo/mnist/small/dm/0.1/seed0/history.png").stat().st_size > 1000
     record = pipeline.result("dm/0.1/seed0/training.json")
     assert record["spec"]["training"]["steps"] == 12
@@ -41,7 +46,10 @@ def test_one_methods_setting_reruns_its_cells_only(pipeline):
     try:
         jobs = pipeline.planned("demo")
         certify = jobs.pop("certify_demo_mnist_linf_n4_2")
-        assert (jobs, certify) == ({"train": 1, "history": 1, "collect": 1, "table": 1, "figure": 1}, 2)
+        assert (jobs, certify) == (
+            {"train": 1, "history": 1, "collect": 1, "table": 1, "figure": 1, "comparison": 1, "verdict": 1},
+            2,
+        )
         assert "method=normal" not in pipeline.run("-n", "demo")
     finally:
         pipeline.write(tiny_config())
@@ -52,7 +60,7 @@ def test_a_label_remakes_tables_but_trains_nothing(pipeline):
     config["methods"]["dm"]["label"] = "DM"
     pipeline.write(config)
     try:
-        assert pipeline.planned("demo") == {"table": 1, "figure": 1}
+        assert pipeline.planned("demo") == {"table": 1, "figure": 1, "comparison": 1, "verdict": 1}
     finally:
         pipeline.write(tiny_config())
 
@@ -76,6 +84,8 @@ def test_tables_come_from_the_records_alone(pipeline, tmp_path):
     clone.run("tables")
     made = (records / "tables/table2.md").read_text()
     assert made == (pipeline.folder / "results/demo/tables/table2.md").read_text()
+    for file in ("verdict.csv", "comparisons/table2.csv"):
+        assert (records / file).read_text() == (pipeline.folder / "results/demo" / file).read_text()
     assert (records / "figures/figure1.png").exists()
     assert not (records / "mnist").exists()
 
@@ -164,3 +174,4 @@ def test_all_is_the_papers_grid(pipeline):
     finally:
         pipeline.write(tiny_config())
     assert (jobs["train"], jobs["table"], jobs["figure"]) == (134, 16, 3)
+    assert (jobs["comparison"], jobs["verdict"]) == (13, 1)

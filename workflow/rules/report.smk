@@ -104,6 +104,7 @@ rule figure:
 
 
 rule comparison:
+    """One table of a schedule's report beside the paper's."""
     input:
         lambda w: exhibit_input("tables", w.schedule, w.table),
         reported=lambda w: GRIDS[w.schedule].report["reported"],
@@ -128,6 +129,7 @@ rule comparison:
 
 
 rule verdict:
+    """The paper's claims, judged by a schedule's results."""
     input:
         RECORDS,
         reported=lambda w: GRIDS[w.schedule].report["reported"],

@@ -38,8 +38,12 @@ RULES = (
     "'Up to X points': the best of Double Margin less the best of all other methods; X is computed from the paper's "
     "table in the same way. It holds if our gain is significantly above 0 and not below X by more than both samplings "
     "explain (95% intervals, added in squares), and fails if it is below that.",
+    "A theorem holds unless there is a point that contradicts it. A sample of points stands for the whole test set if "
+    "the whole set's accuracy lies in the sample's 95% Wilson interval; it fails if it is significantly unlike a "
+    "random one (hypergeometric test).",
     f"Times are paired on one device only; pairs within {LEVEL_TIMES:.0%} are level. 'Faster' holds if all pairs are, "
-    "fails if all are slower, and else the sign test decides.",
+    "fails if all are slower, and else the sign test decides. A range of ratios holds if the median ratio is inside, "
+    f"and fails if it is more than {LEVEL_TIMES:.0%} outside.",
     "A claim is reproduced if all its comparisons that carry information hold, and at least half do carry some; not "
     "reproduced if any fails; undecided otherwise. Of a claim that says 'generally' or 'nearly all', "
     f"{SOME:.0%} may go otherwise. It is not run if less than {ENOUGH:.0%} of its comparisons were run, unless what "

@@ -14,7 +14,7 @@ from tabulate import tabulate
 from dmcore.exhibits import accuracy_tables
 from dmcore.files import write_text
 from dmcore.report.beside import Beside
-from dmcore.report.comparison import Pair, Summary, signed, summarise
+from dmcore.report.comparison import ILLEGIBLE, Pair, Summary, signed, summarise
 from dmcore.report.origin import notes, used_by, warnings
 from dmcore.report.records import Records
 from dmcore.report.render.templates import web_page
@@ -148,9 +148,9 @@ def finding_row(judged: Judged, at: int) -> list[str]:
         finding.where,
         finding.first,
         finding.second,
-        *(_number(value, finding) for value in finding.paper),
+        *(ILLEGIBLE if value is None else _number(value, finding) for value in finding.paper),
         _difference(finding.paper, finding) + ("" if finding.as_claimed in (None, True) else " (not as claimed)"),
-        *(_number(value, finding) for value in finding.ours),
+        *(NOT_RUN if value is None else _number(value, finding) for value in finding.ours),
         _difference(finding.ours, finding) + _interval(finding),
         *("" if n is None else str(n) for n in (finding.wins, finding.losses)),
         _p(finding.p),
@@ -215,9 +215,7 @@ def html(verdict: Verdict) -> str:
 FORMATS = {".md": markdown, ".csv": comma_separated, ".html": html}
 
 
-def _number(value: float | None, finding: Finding) -> str:
-    if value is None:
-        return NOT_RUN
+def _number(value: float, finding: Finding) -> str:
     return f"{100 * value:.{finding.digits}f}" if finding.unit == "%" else f"{value:.1f} s"
 
 

@@ -59,7 +59,7 @@ class Faster:
             decided = None
         return Finding(
             where=dataset,
-            first=f"{_label(rows, self.first)}, median of {len(pairs)} pairs",
+            first=_label(rows, self.first) + (f", median of {len(pairs)}" if len(pairs) > 1 else ""),
             second=_label(rows, rival),
             ours=_medians(pairs),
             paper=_medians(papers),
@@ -71,7 +71,7 @@ class Faster:
             decided=decided,
             as_claimed=all(pair.ratio < 1 for pair in papers) if papers else None,
             missing="" if pairs else f"{self.first} and {rival} on {dataset}, on one device",
-            remark=_exceptions(papers),
+            remark=_exceptions(papers, _label(rows, rival)),
         )
 
 
@@ -169,9 +169,9 @@ def _label(rows: Sequence[Row], method: str) -> str:
     return next(row.label for row in rows if row.method == method)
 
 
-def _exceptions(pairs: Sequence[TimePair]) -> str:
+def _exceptions(pairs: Sequence[TimePair], rival: str) -> str:
     slower = [pair for pair in pairs if pair.ratio >= 1]
     if not slower:
-        return f"the paper: faster in all of {len(pairs)} pairs" if pairs else ""
+        return f"the paper: faster than {rival} in all of {len(pairs)} pairs" if pairs else ""
     listed = "; ".join(f"{pair.where}: {pair.first:.1f} against {pair.second:.1f} s" for pair in slower)
-    return f"the paper: faster in {len(pairs) - len(slower)} of {len(pairs)} pairs, not on {listed}"
+    return f"the paper: faster than {rival} in {len(pairs) - len(slower)} of {len(pairs)} pairs, not on {listed}"
