@@ -128,9 +128,13 @@ def _parser() -> argparse.ArgumentParser:
     comparisons = command("comparisons", _comparisons, "Set accuracy tables beside the paper's, from tidy records.")
     _spec(comparisons, "resolved descriptions of the tables by name, as JSON")
     _from_records(comparisons)
-    verdict = command("verdict", _verdict, "Judge the paper's claims by tidy records.")
-    _spec(verdict, "a schedule's report as JSON, as `dmcore spec SCHEDULE` prints it")
-    _from_records(verdict)
+    for name, run, what in (
+        ("overview", _overview, "Count what of a report has been run, on what, at what cost."),
+        ("verdict", _verdict, "Judge the paper's claims by tidy records."),
+    ):
+        sub = command(name, run, what)
+        _spec(sub, "a schedule's report as JSON, as `dmcore spec SCHEDULE` prints it")
+        _from_records(sub)
     report = command("report", _report, "Gather all records and make everything of a report that they allow.")
     report.add_argument("schedules", nargs="*", help="by default those with results, or else the config's own")
     report.add_argument(
@@ -302,6 +306,12 @@ def _comparisons(args: argparse.Namespace) -> None:
     from dmcore.report.make import make_comparisons
 
     make_comparisons(args.spec, _records(args, args.spec), args.out)
+
+
+def _overview(args: argparse.Namespace) -> None:
+    from dmcore.report.make import make_overview
+
+    make_overview(args.spec, _records(args, args.spec["tables"] | args.spec["figures"]), args.out)
 
 
 def _verdict(args: argparse.Namespace) -> None:

@@ -70,7 +70,17 @@ def test_every_stage_has_an_environment():
     assert {name: commands(name) for name in ENVIRONMENTS} == {
         "certify": ["certify"],
         "data": ["data"],
-        "tables": ["collect", "comparisons", "document", "figures", "history", "report", "tables", "verdict"],
+        "tables": [
+            "collect",
+            "comparisons",
+            "document",
+            "figures",
+            "history",
+            "overview",
+            "report",
+            "tables",
+            "verdict",
+        ],
         "train": ["train"],
     }
 

@@ -15,9 +15,11 @@ from dmcore.report.columns import FILES
 from dmcore.report.comparison import compare
 from dmcore.report.cost import cost_table
 from dmcore.report.figures import curves, margins, relu_bounds
+from dmcore.report.overview import build_overview
 from dmcore.report.records import Records, collect, merge, read_records, write_records
 from dmcore.report.render import latex, write_table, write_text_table
 from dmcore.report.render_comparison import write_comparison
+from dmcore.report.render_overview import write_overview
 from dmcore.report.tables import build_table
 from dmcore.report.text_tables import read_text_table
 from dmcore.report.verdict.page import reach_verdict, write_verdict
@@ -115,8 +117,14 @@ def _on_record(folder: Path) -> bool:
     return (folder / FILES["training"]).is_file() or any(folder.glob("*/*/*/*/seed*/training.json"))
 
 
+def make_overview(spec: Mapping[str, Any], records: Records, out: Path) -> None:
+    """Writes ``overview`` as Markdown and HTML: what of a report has been run, on what, at what cost."""
+    write_overview(build_overview(spec, records), out / "overview")
+
+
 def make_report(spec: Mapping[str, Any], records: Records, out: Path) -> None:
     """Writes the whole report of :func:`dmcore.exhibits.report_spec`."""
+    make_overview(spec, records, out)
     make_tables(spec["tables"], records, out / "tables")
     make_document(spec["schedule"], list(spec["tables"]), out / "tables")
     make_figures(spec["figures"], records, out / "figures")

@@ -9,9 +9,11 @@ from typing import Any
 
 import pandas as pd
 
+from dmcore.exhibits import accuracy_tables
+from dmcore.report.origin import warnings
 from dmcore.report.paper import read_reported
 from dmcore.report.records import Records
-from dmcore.report.tables import NOT_RUN, cells_of
+from dmcore.report.tables import cells_of
 
 HOUR = 3600
 
@@ -45,7 +47,8 @@ class Overview:
         total: that of the whole report, each model and cell counted once.
         devices: for each device, models trained on it, hours of training, and hours of certification.
         versions: commits and versions of torch that made the results.
-        paper_hours: what the paper says the same models took on its own GPU; None without a paper to compare with.
+        paper_hours: what the paper says its models took on its own GPU; None without a paper to compare with.
+        warnings: what sets the results apart from the paper's: a shortened schedule, copies of the data.
     """
 
     schedule: str
@@ -54,11 +57,12 @@ class Overview:
     devices: list[tuple[str, int, float, float]]
     versions: list[tuple[str, str]]
     paper_hours: float | None
+    warnings: list[str]
 
 
 def build_overview(spec: Mapping[str, Any], records: Records) -> Overview:
     """Counts what the records hold of a report (:func:`dmcore.exhibits.report_spec`)."""
-    tables = {name: table for name, table in spec["tables"].items() if table["panels"]}
+    tables = accuracy_tables(spec["tables"])
     everything = [exhibit for kind in ("tables", "figures") for exhibit in spec[kind].values()]
     total = _coverage("all", everything, records)
     models, cells = _used(everything, records)
@@ -74,6 +78,7 @@ def build_overview(spec: Mapping[str, Any], records: Records) -> Overview:
         devices=devices,
         versions=sorted(made.itertuples(index=False, name=None)),
         paper_hours=_paper_hours(Path(spec["reported"])) if spec["reported"] else None,
+        warnings=warnings(spec, cells),
     )
 
 
@@ -117,26 +122,3 @@ def _paper_hours(reported: Path) -> float:
     """Each model of the paper once, with the first training time that is printed for it."""
     cells = read_reported(reported).dropna(subset="seconds")
     return _hours(cells.drop_duplicates(["dataset", "arch", "method", "eps_train"]))
-
-
-def coverage_rows(overview: Overview) -> list[list[str]]:
-    """A line a table, and one for all: models, cells, hours of training, data."""
-    return [
-        [
-            "Whole report" if part is overview.total else part.name.replace("table", "Table "),
-            f"{part.trained} of {part.models}",
-            f"{part.run} of {part.cells}",
-            f"{part.hours:.2f}" if part.trained else NOT_RUN,
-            "; ".join(part.variants) or NOT_RUN,
-        ]
-        for part in (*overview.exhibits, overview.total)
-    ]
-
-
-def device_rows(overview: Overview) -> list[list[str]]:
-    """A line a device: models trained on it, hours of training and of certification."""
-    return [[device, str(n), f"{train:.2f}", f"{certify:.2f}"] for device, n, train, certify in overview.devices]
-
-
-COVERAGE_HEAD = ["", "models trained", "cells certified", "hours of training", "data"]
-DEVICE_HEAD = ["device", "models trained", "hours of training", "hours of certification"]

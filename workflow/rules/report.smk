@@ -42,7 +42,7 @@ rule table:
         report(
             "results/{schedule}/tables/{table}.html",
             caption="../report/table.rst",
-            category="Tables",
+            category="3 Tables",
             labels={"schedule": "{schedule}", "table": "{table}"},
         ),
     log:
@@ -87,7 +87,7 @@ rule figure:
         report(
             "results/{schedule}/figures/{figure}.png",
             caption="../report/figure.rst",
-            category="Figures",
+            category="5 Figures",
             labels={"schedule": "{schedule}", "figure": "{figure}"},
         ),
         multiext("results/{schedule}/figures/{figure}", ".svg", ".pdf"),
@@ -113,7 +113,7 @@ rule comparison:
         report(
             "results/{schedule}/comparisons/{table}.html",
             caption="../report/comparison.rst",
-            category="Comparison with the paper",
+            category="4 Comparison with the paper",
             labels={"schedule": "{schedule}", "table": "{table}"},
         ),
     log:
@@ -128,6 +128,30 @@ rule comparison:
         " --out results/{wildcards.schedule}/comparisons > {log:q} 2>&1"
 
 
+rule overview:
+    """What of a schedule's report has been run, on what, at what cost."""
+    input:
+        RECORDS,
+    output:
+        "results/{schedule}/overview.md",
+        report(
+            "results/{schedule}/overview.html",
+            caption="../report/overview.rst",
+            category="1 Overview",
+            labels={"schedule": "{schedule}"},
+        ),
+    log:
+        "logs/overview/{schedule}.log",
+    conda:
+        "../../envs/tables.yaml"
+    params:
+        spec=lambda w: json.dumps(report_spec(GRIDS[w.schedule])),
+        code=code_hash("dmcore.report.overview", "dmcore.report.render_overview"),
+    shell:
+        "python -m dmcore overview --spec {params.spec:q} --records results/{wildcards.schedule}"
+        " --out results/{wildcards.schedule} > {log:q} 2>&1"
+
+
 rule verdict:
     """The paper's claims, judged by a schedule's results."""
     input:
@@ -139,7 +163,7 @@ rule verdict:
         report(
             "results/{schedule}/verdict.html",
             caption="../report/verdict.rst",
-            category="Verdict",
+            category="2 Verdict",
             labels={"schedule": "{schedule}"},
         ),
     log:
@@ -162,7 +186,7 @@ rule history:
         report(
             f"{MODEL}/history.png",
             caption="../report/history.rst",
-            category="Training histories",
+            category="6 Training histories",
             subcategory="{schedule}",
             labels={
                 "data": "{dataset}",
