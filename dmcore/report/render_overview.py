@@ -75,8 +75,9 @@ def notes(overview: Overview) -> list[str]:
     made = [f"Made by commit {commit} with torch {torch}." for commit, torch in overview.versions]
     if overview.paper_hours is not None:
         made.append(
-            f"The paper's own models took {overview.paper_hours:.1f} hours of training on a P100 GPU, as far as it "
-            "prints their times. Hours here are those of the process on its device; certification counts each cell's own time."
+            f"The paper's own models took {overview.paper_hours:.1f} hours of training on a P100 GPU, "
+            "as far as it prints their times. Hours here are those of the process on its device; "
+            "certification counts each cell's own time."
         )
     return made
 
