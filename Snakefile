@@ -24,16 +24,19 @@ include: "workflow/rules/report.smk"
 
 
 rule all:
+    """Everything that the report of config.yaml's `schedule` shows, training and certifying what it needs."""
     default_target: True
     input:
         exhibit_files(config["schedule"]),
 
 
 rule demo:
+    """What `all` makes, for the schedule `demo`: four methods on MNIST, a few minutes on a laptop."""
     input:
         exhibit_files("demo"),
 
 
 rule trial:
+    """What `all` makes, for the schedule `trial`: two epochs of every method on its data sets."""
     input:
         exhibit_files("trial"),

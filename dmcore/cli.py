@@ -16,6 +16,12 @@ from dmcore.errors import UserError
 
 if TYPE_CHECKING:
     from dmcore.report.records import Records
+PAGES = {
+    "architectures": "every architecture, layer by layer: docs/architectures.md",
+    "config": "every key of config.yaml: docs/config.md",
+    "targets": "everything that Snakemake can be asked for: docs/targets.md",
+}
+"""The pages that ``dmcore info`` writes, each by a module of that name in dmcore/describe."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -80,6 +86,32 @@ def _parser() -> argparse.ArgumentParser:
     certify.add_argument("--out", type=Path, required=True, help="folder for one JSON file an ε")
     _compute(certify)
 
+    compare = command("regularizers", _regularizers, "Rank regularisers at a trained model by Propositions 1 and 2.")
+    compare.add_argument("--model", type=Path, required=True, help="weights from `train`")
+    compare.add_argument("--data", type=Path, required=True, help="prepared data file")
+    compare.add_argument(
+        "--config", type=Path, default=Path("config.yaml"), help="of the methods (default: %(default)s)"
+    )
+    compare.add_argument("--target", required=True, help="the method whose regulariser the others are to be near to")
+    compare.add_argument("--methods", nargs="+", required=True, help="methods of the config, e.g. ibp dm l1")
+    compare.add_argument("--eps", help="ε of the regularisers, in pixel scale, e.g. 0.05 or 8/255")
+    for name, kind, default, what in (
+        ("points", _count, 500, "how many training points"),
+        ("points-seed", int, 0, "seed of their selection"),
+        ("seed", int, 0, "seed of attacks and projections"),
+        ("tolerance", _positive, 1e-3, "relative residual of the solver"),
+        ("max-steps", _count, 200, "most steps of the solver"),
+        ("points-at-once", _count, 100, "bounds the memory"),
+    ):
+        compare.add_argument(f"--{name}", type=kind, default=default, help=f"{what} (default: %(default)s)")
+    compare.add_argument(
+        "--curvature", choices=["gauss_newton", "hessian"], default="gauss_newton", help="H, the curvature"
+    )
+    compare.add_argument("--damping", type=_positive, nargs="+", default=[0.01], help="γ in (H + γI)⁻¹, a table each")
+    compare.add_argument("--float64", action="store_true", help="compute in float64")
+    compare.add_argument("--out", type=Path, help="record to write (JSON)")
+    _compute(compare)
+
     collect = command("collect", _collect, "Gather a schedule's result files into its tidy records.")
     collect.add_argument("--results", type=Path, required=True, help="the results folder")
     collect.add_argument("--schedule", required=True, help="the schedule to gather")
@@ -89,15 +121,26 @@ def _parser() -> argparse.ArgumentParser:
         sub = command(kind, run, f"Make some {kind} from tidy records; cells not run yet show as such.")
         _spec(sub, f"resolved descriptions of the {kind} by name, as JSON")
         _from_records(sub)
+    document = command("document", _document, "Make all-tables.tex, a LaTeX document of tables that lie beside it.")
+    document.add_argument("tables", nargs="+", help="the tables' names, in order")
+    document.add_argument("--schedule", required=True, help="the schedule that they are of")
+    document.add_argument("--out", type=Path, required=True, help="folder of the tables")
     comparisons = command("comparisons", _comparisons, "Set accuracy tables beside the paper's, from tidy records.")
     _spec(comparisons, "resolved descriptions of the tables by name, as JSON")
     _from_records(comparisons)
-    verdict = command("verdict", _verdict, "Judge the paper's claims by tidy records.")
-    _spec(verdict, "a schedule's report as JSON, as `dmcore spec SCHEDULE` prints it")
-    _from_records(verdict)
-    report = command("report", _report, "Make all tables and figures from tidy records, comparisons and claims.")
-    _spec(report, "a schedule's report as JSON, as `dmcore spec SCHEDULE` prints it")
-    _from_records(report)
+    for name, run, what in (
+        ("overview", _overview, "Count what of a report has been run, on what, at what cost."),
+        ("verdict", _verdict, "Judge the paper's claims by tidy records."),
+    ):
+        sub = command(name, run, what)
+        _spec(sub, "a schedule's report as JSON, as `dmcore spec SCHEDULE` prints it")
+        _from_records(sub)
+    report = command("report", _report, "Gather all records and make everything of a report that they allow.")
+    report.add_argument("schedules", nargs="*", help="by default those with results, or else the config's own")
+    report.add_argument(
+        "--config", default="config.yaml", help="config file, or a config as JSON (default: %(default)s)"
+    )
+    report.add_argument("--results", type=Path, default=Path("results"), help="(default: %(default)s)")
 
     history = command("history", _history, "Draw the course of a training from its record.")
     history.add_argument("--record", type=Path, required=True, help="training record from `train`")
@@ -107,7 +150,8 @@ def _parser() -> argparse.ArgumentParser:
         "info", _info, "Print versions, devices and what is registered; or what a model file says of itself."
     )
     info.add_argument("model", type=Path, nargs="?", help="weights from `train`")
-    info.add_argument("--architectures", action="store_true", help="print every architecture, layer by layer")
+    for page, what in PAGES.items():
+        info.add_argument(f"--{page}", dest="page", action="store_const", const=page, help=f"print {what}")
     return parser
 
 
@@ -140,6 +184,22 @@ def _seconds(text: str) -> float:
     if not 0 <= value < float("inf"):
         raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds ≥ 0")
     return value
+
+
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number > 0")
+    return value
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number > 0")
+    return int(text)
 
 
 def _compute(parser: argparse.ArgumentParser) -> None:
@@ -199,6 +259,20 @@ def _certify(args: argparse.Namespace) -> None:
     )
 
 
+def _regularizers(args: argparse.Namespace) -> None:
+    from dmcore.device import choose_device
+    from dmcore.files import write_json
+    from dmcore.jobs.regularizers import Settings, regularizers_job
+    from dmcore.propositions.table import table
+
+    settings = Settings(**{name: getattr(args, name) for name in Settings.__dataclass_fields__})
+    device = choose_device(args.device, args.threads)
+    record = regularizers_job(args.model, args.data, args.config, args.target, args.methods, args.eps, settings, device)
+    print(table(record), end="")
+    if args.out is not None:
+        write_json(args.out, record)
+
+
 def _collect(args: argparse.Namespace) -> None:
     from dmcore.report.records import collect, merge, read_records, write_records
 
@@ -234,16 +308,35 @@ def _comparisons(args: argparse.Namespace) -> None:
     make_comparisons(args.spec, _records(args, args.spec), args.out)
 
 
+def _overview(args: argparse.Namespace) -> None:
+    from dmcore.report.make import make_overview
+
+    make_overview(args.spec, _records(args, args.spec["tables"] | args.spec["figures"]), args.out)
+
+
 def _verdict(args: argparse.Namespace) -> None:
     from dmcore.report.make import make_verdict
 
     make_verdict(args.spec, _records(args, args.spec["tables"]), args.out)
 
 
-def _report(args: argparse.Namespace) -> None:
-    from dmcore.report.make import make_report
+def _document(args: argparse.Namespace) -> None:
+    from dmcore.report.make import make_document
 
-    make_report(args.spec, _records(args, args.spec["tables"] | args.spec["figures"]), args.out)
+    make_document(args.schedule, args.tables, args.out)
+
+
+def _report(args: argparse.Namespace) -> None:
+    from dmcore.config import check_config, load_config
+    from dmcore.report.make import report_on
+
+    if args.config.lstrip().startswith("{"):
+        config = _json_object(args.config)
+        check_config(config)
+    else:
+        config = load_config(Path(args.config))
+    for schedule in report_on(config, args.results, args.schedules):
+        print(f"{args.results / schedule}: report made")
 
 
 def _history(args: argparse.Namespace) -> None:
@@ -253,17 +346,18 @@ def _history(args: argparse.Namespace) -> None:
 
 
 def _info(args: argparse.Namespace) -> None:
+    if args.page:
+        from importlib import import_module
+
+        print(import_module(f"dmcore.describe.{args.page}").page(), end="")
+        return
     import torch
 
     from dmcore.checkpoint import load_model
-    from dmcore.describe import architectures_page
     from dmcore.device import choose_device
     from dmcore.provenance import provenance
     from dmcore.registries import architecture, attack, certifier, forward_domain, reader, regularizer
 
-    if args.architectures:
-        print(architectures_page(), end="")
-        return
     if args.model is not None:
         net, spec, weights = load_model(args.model)
         print(f"{spec.path}\nweights sha256 {weights}\nspec {json.dumps(spec.to_dict())}\n{net}")

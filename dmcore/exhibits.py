@@ -48,6 +48,8 @@ def exhibit_spec(grid: Grid, kind: str, name: str) -> dict[str, Any]:
         **_schedule(grid),
         "caption": exhibit["caption"],
         "source": exhibit.get("source"),
+        # A cost is measured on all models of the schedule.
+        "models": [_hash(grid, path) for path in grid.model_paths()] if exhibit_kind(kind, exhibit) == "cost" else [],
         "panels": [_panel_spec(grid, panel, several) for panel in panels],
     }
 
@@ -84,7 +86,11 @@ def _panel_spec(grid: Grid, panel: Mapping[str, Any], several: Mapping[str, bool
         "training_time": panel.get("training_time", True),
         "compare": panel.get("compare", []),
         "eps_cert": [eps_id(e) for e in panel["eps_cert"]],
-        "rows": [_row_spec(grid, panel, row) for row in grid.rows(panel)],
+        "rows": [
+            _row_spec(grid, panel, row) | {"group": i}
+            for i, group in enumerate(panel["rows"])
+            for row in grid.rows(panel | {"rows": [group]})
+        ],
     }
 
 
@@ -105,7 +111,12 @@ def _row_spec(grid: Grid, panel: Mapping[str, Any], row: Row) -> dict[str, Any]:
         "method": row.method,
         "label": panel.get("labels", {}).get(row.method, method["label"]),
         "baseline": method.get("baseline", False),
+        "own": method.get("own", False),
         "eps": row.eps,
-        # By their specifications: what was made before a change of the config is not shown.
-        "models": [find_model(grid.config, path).hash for path in grid.model_paths_of(panel, row)],
+        "models": [_hash(grid, path) for path in grid.model_paths_of(panel, row)],
     }
+
+
+def _hash(grid: Grid, path: str) -> str:
+    """A model by its specification: what was made before a change of the config is not shown."""
+    return find_model(grid.config, path).hash

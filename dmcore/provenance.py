@@ -27,7 +27,7 @@ def provenance(device: torch.device) -> dict[str, Any]:
 
 
 def _commit() -> str | None:
-    """The commit of the working tree, with ``+`` if tracked files differ from it; None outside git."""
+    """The commit of the working tree, with ``+`` if tracked files other than results differ; None outside git."""
     root = Path(__file__).parents[1]
 
     def git(*args: str) -> str:
@@ -35,7 +35,9 @@ def _commit() -> str | None:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.strip()
 
     try:
-        return git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
+        return git("rev-parse", "--short=12", "HEAD") + (
+            "+" if git("status", "--porcelain", "-uno", "--", ":/", ":!/results") else ""
+        )
     except (OSError, subprocess.SubprocessError):
         return None
 

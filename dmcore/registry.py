@@ -32,11 +32,13 @@ class Option:
         choices: those of a ``Literal``.
         kind: one of ``TYPES``; None for anything else, which is not checked.
         required: whether it has no default.
+        default: the default, if it has one.
     """
 
     choices: tuple[str, ...]
     kind: str | None
     required: bool
+    default: Any = None
 
     def fault(self, value: Any) -> str | None:
         """What is wrong with a value, if anything is."""
@@ -49,8 +51,9 @@ class Option:
 
 @dataclass
 class Declaration:
-    """What the source says of a registered class: its options and constants."""
+    """What the source says of a registered class or function: its docstring, options and constants."""
 
+    doc: str = ""
     options: dict[str, Option] = field(default_factory=dict)
     constants: dict[str, Any] = field(default_factory=dict)
 
@@ -148,14 +151,17 @@ class Registry(Generic[T]):
 
 
 def _declaration(node: ast.ClassDef | ast.FunctionDef) -> Declaration:
-    found = Declaration()
+    found = Declaration(ast.get_docstring(node) or "")
     if isinstance(node, ast.FunctionDef):
         return found
     for statement in node.body:
         if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
             kind = ast.unparse(statement.annotation).removesuffix(" | None")
             found.options[statement.target.id] = Option(
-                _choices(statement.annotation), kind if kind in TYPES else None, statement.value is None
+                _choices(statement.annotation),
+                kind if kind in TYPES else None,
+                statement.value is None,
+                ast.literal_eval(statement.value) if statement.value else None,
             )
         elif isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
             found.constants[statement.targets[0].id] = ast.literal_eval(statement.value)

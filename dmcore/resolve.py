@@ -59,8 +59,6 @@ def model_spec(
         raise UserError(f"the method '{method}' " + ("needs an ε_train" if eps == "none" else "takes ε_train 'none'"))
     if eps != "none" and Eps.parse(eps).id != eps:
         raise UserError(f"ε_train '{eps}' is written '{Eps.parse(eps).id}' in paths")
-    terms = tuple(Term(t["kind"], float(t["weight"]), t.get("ramp", False), options(t)) for t in entry["regularizers"])
-    attacked = entry.get("attack")
     data = config["datasets"][dataset]
     return ModelSpec(
         schedule=schedule,
@@ -68,15 +66,23 @@ def model_spec(
         arch=arch,
         eps=eps,
         seed=int(seed),
-        method=Method(
-            method,
-            terms,
-            attack=AttackSpec(attacked["kind"], options(attacked)) if attacked else None,
-            pruning=Pruning(**entry["pruning"]) if "pruning" in entry else None,
-            members=entry.get("members", 1),
-        ),
+        method=method_spec(config, method, dataset),
         training=training(config, schedule, dataset, method),
         dataset={key: data[key] for key in MODEL_KEYS if key in data},
+    )
+
+
+def method_spec(config: Mapping[str, Any], method: str, dataset: str) -> Method:
+    """A method of the config as it is on one data set."""
+    entry = resolved(config["methods"][method], dataset)
+    terms = tuple(Term(t["kind"], float(t["weight"]), t.get("ramp", False), options(t)) for t in entry["regularizers"])
+    attacked = entry.get("attack")
+    return Method(
+        method,
+        terms,
+        attack=AttackSpec(attacked["kind"], options(attacked)) if attacked else None,
+        pruning=Pruning(**entry["pruning"]) if "pruning" in entry else None,
+        members=entry.get("members", 1),
     )
 
 

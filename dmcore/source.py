@@ -9,56 +9,82 @@ from __future__ import annotations
 import ast
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from dmcore.files import sha256
 
 ROOT = Path(__file__).parent
 
 
-@cache
+class Source(NamedTuple):
+    """What counts of a file.
+
+    Attributes:
+        imports: the modules it imports, anywhere in it; of ``from a import b`` both ``a`` and ``a.b``.
+        code: its code without comments, docstrings and layout, so that rewording reruns nothing.
+    """
+
+    imports: frozenset[str]
+    code: str
+
+
 def code_hash(*entries: str) -> str:
     """A hash of the given modules of dmcore and of all its modules they import, directly or not.
 
     Comments and docstrings do not count. A package counts with all its modules, as registries load them by name, and
     a folder ``templates`` counts with the modules beside it.
     """
+    found = files_used(*entries)
+    found |= {file for folder in {path.parent for path in found} for file in folder.glob("templates/*")}
+    return sha256("\n".join(f"{p.relative_to(ROOT)} {read(p).code}" for p in sorted(found)).encode())[:16]
+
+
+def files_used(*entries: str) -> set[Path]:
+    """The files of the given modules of dmcore and of all its modules they import, directly or not."""
     found: set[Path] = set()
     waiting = [path for entry in entries for path in _files(entry)]
     while waiting:
         path = waiting.pop()
         if path not in found:
             found.add(path)
-            waiting.extend(file for name in _imports(path) for file in _files(name))
-    found |= {file for folder in {path.parent for path in found} for file in folder.glob("templates/*")}
-    return sha256("\n".join(f"{p.relative_to(ROOT)} {_code(p)}" for p in sorted(found)).encode())[:16]
+            waiting.extend(file for name in read(path).imports for file in _files(name))
+    return found
 
 
-def _files(module: str) -> list[Path]:
-    """The files of ``dmcore.a.b``: a module's one, a package's all."""
-    place = ROOT.joinpath(*module.split(".")[1:])
-    if place.is_dir():
-        return [] if place == ROOT else sorted(place.glob("*.py"))
-    file = place.with_suffix(".py")
-    return [file] if file.is_file() else _files(module.rpartition(".")[0]) if "." in module else []
+@cache
+def read(path: Path) -> Source:
+    """Reads a file, once for all stages that use it: parsing is what hashing costs."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix != ".py":
+        return Source(frozenset(), text)
+    tree = ast.parse(text, str(path))
+    return Source(frozenset(imports(tree)), _code(tree))
 
 
-def _imports(path: Path) -> set[str]:
+def imports(tree: ast.AST) -> set[str]:
+    """The modules that some code imports, in functions too."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             names.add(node.module)
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return {name for name in names if name.startswith("dmcore.")}
+    return names
 
 
-def _code(path: Path) -> str:
-    """A file's code without comments, docstrings and layout, so that rewording reruns nothing."""
-    text = path.read_text(encoding="utf-8")
-    if path.suffix != ".py":
-        return text
-    tree = ast.parse(text, str(path))
+def _files(module: str) -> list[Path]:
+    """The files of ``dmcore.a.b``: a module's one, a package's all."""
+    if not module.startswith("dmcore."):
+        return []
+    place = ROOT.joinpath(*module.split(".")[1:])
+    if place.is_dir():
+        return sorted(place.glob("*.py"))
+    file = place.with_suffix(".py")
+    return [file] if file.is_file() else _files(module.rpartition(".")[0])
+
+
+def _code(tree: ast.Module) -> str:
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list) and body and isinstance(body[0], ast.Expr):

@@ -150,3 +150,13 @@ NETS = {
 def any_net(request):
     """(make, in_shape) of each kind of net; ``make(seed, dtype)``."""
     return NETS[request.param]
+
+
+@pytest.fixture(scope="session")
+def pipeline(tmp_path_factory):
+    """A tiny grid, run once by Snakemake; a test that changes its config puts it back."""
+    from tiny import Pipeline  # in tests/workflow, for whose tests this is
+
+    pipeline = Pipeline(tmp_path_factory.mktemp("pipeline") / "run")
+    pipeline.run("demo")
+    return pipeline

@@ -11,6 +11,8 @@ from dmcore.checkpoint import KIND, load_model, save_model
 from dmcore.cli import main
 from dmcore.data.prepared import KIND as IMAGES
 from dmcore.errors import UserError
+from dmcore.registries import regularizer
+from dmcore.regularizers import Batch
 from dmcore.training.step import seeded_net
 
 SPEC = model(worst_case("double_margin"), eps="0.1", steps=4, warmup=1, ramp=2)
@@ -77,6 +79,86 @@ def test_the_same_certification_twice_gives_the_same_file(data, tmp_path):
         records.append(json.loads((tmp_path / out / "0.01.json").read_text()))
         del records[-1]["seconds"]
     assert records[0] == records[1]
+
+
+def ranking(data, tmp_path, *more, spec=SPEC):
+    if not (tmp_path / "m").exists():
+        save_model(tmp_path / "m", seeded_net(spec), spec)
+    where = ["--model", tmp_path / "m", "--data", data, "--config", ROOT / "config.yaml", "--points", 20]
+    return ["regularizers", *where, "--device", "cpu", *more]
+
+
+def test_regularizers_are_ranked_by_their_gradients(data, tmp_path, capsys):
+    """Under an overwhelming damping the metric is the plain one over γ, whatever H is."""
+    damping = 1e8
+    more = ["--target", "ibp", "--methods", "dm", "l2", "--eps", "0.05", "--damping", damping, "--float64"]
+    run(*ranking(data, tmp_path, *more, "--out", tmp_path / "r.json"))
+    made = json.loads((tmp_path / "r.json").read_text())
+    net = seeded_net(SPEC).double()
+    indices = torch.randperm(2000, generator=torch.Generator().manual_seed(0))[:20]
+    batch = Batch(net, digits().train.x[indices].double() / 255, digits().train.y[indices], 0.05)
+    terms = {
+        "ibp": regularizer.get("worst_case")(domain="interval", clip_input=True),
+        "dm": regularizer.get("worst_case")(domain="double_margin"),
+        "l2": regularizer.get("weight_norm")(norm="l2"),
+    }
+    gradients, values = {}, {}
+    for name, term in terms.items():
+        value = term.value(batch)
+        found = torch.autograd.grad(value, list(net.parameters()), retain_graph=True, materialize_grads=True)
+        values[name], gradients[name] = value.item(), torch.cat([g.flatten() for g in found])
+    distances = {name: ((g - gradients["ibp"]).norm() / damping**0.5).item() for name, g in gradients.items()}
+    (table,) = made["rankings"]
+    assert [row["name"] for row in table["rows"]] == sorted(distances, key=distances.get)
+    for row in table["rows"]:
+        assert row["distance"] == pytest.approx(distances[row["name"]], rel=1e-4, abs=1e-9)
+        assert made["compared"][row["name"]]["value"] == pytest.approx(values[row["name"]], rel=1e-9)
+    assert table["target_norm"] == pytest.approx((gradients["ibp"].norm() / damping**0.5).item(), rel=1e-4)
+    assert made["base_loss"] == pytest.approx(batch.clean_loss.item(), rel=1e-9)
+    assert (made["target"], made["eps"], made["settings"]["damping"]) == ("ibp", "0.05", [damping])
+    assert made["data"]["variant"] == "official"
+    assert made["provenance"]["device"].startswith("CPU (")
+    shown = capsys.readouterr().out
+    assert "test/mnist/small/method/0.1/seed0: 20 training points, ε = 0.05" in shown
+    lines = [line.split() for line in shown.splitlines()]
+    far = table["rows"][-1]
+    assert [far["name"], f"{far['distance']:.4g}", f"{far['relative_distance']:.5g}", "no"] in [li[:4] for li in lines]
+    assert "Not solved" not in shown
+
+
+def test_a_ranking_with_random_numbers_is_the_same_twice_and_tells_what_was_not_solved(data, tmp_path, capsys):
+    more = ["--target", "trades", "--methods", "bounded", "--eps", "8/255", "--points", 4, "--max-steps", 2]
+    shown = []
+    for _ in range(2):
+        run(*ranking(data, tmp_path, *more, "--damping", "1", "0.01"))
+        shown.append(capsys.readouterr().out)
+    assert shown[0] == shown[1]
+    assert "H + 1·I" in shown[0]
+    assert "H + 0.01·I" in shown[0]
+    assert "Not solved to the tolerance 0.001: trades, bounded." in shown[0]
+    run(*ranking(data, tmp_path, *more, "--seed", "1"))
+    assert capsys.readouterr().out.splitlines()[-3:] != shown[0].splitlines()[-3:]
+
+
+def test_mistakes_in_a_ranking_are_one_line(data, tmp_path, capsys):
+    def message(target, *methods, **options):
+        more = [part for key, value in options.items() for part in (f"--{key}", value)]
+        return fails(capsys, *ranking(data, tmp_path, "--target", target, "--methods", *methods, *more))
+
+    assert "the config has no method 'ibb': did you mean 'ibp'?" in message("ibb", "l1", eps="0.1")
+    assert "the method 'normal' adds nothing to the base loss" in message("l1", "normal")
+    assert "the method 'dm' needs an ε > 0" in message("l1", "dm")
+    assert "the method 'dm' needs an ε > 0" in message("l1", "dm", eps="0")
+    assert "several norms ('ibp' in linf, 'dm_for_l0' in l0)" in message("ibp", "dm_for_l0", "l1", eps="1")
+    assert "under the norm l0 eps counts changed inputs" in message("dm_for_l0", "l1", eps="0.5")
+    assert "2001 training points asked for, but there are 2000" in message("l1", "l2", points=2001)
+    assert "the damping 1e-06 does not make it positive" in message("l1", "l2", curvature="hessian", damping="1e-6")
+    assert "'0' is not a number > 0" in message("l1", "l2", damping="0")
+    assert "'0' is not a whole number > 0" in message("l1", "l2", **{"points-at-once": 0})
+    net = seeded_net(SPEC)
+    torch.nn.init.constant_(net.layers[0].weight, torch.inf)
+    save_model(tmp_path / "m", net, SPEC)
+    assert "the gradient of the base loss is not finite" in message("ibp", "l2", eps="0.1")
 
 
 def test_mistakes_are_one_line(data, tmp_path, capsys, monkeypatch):

@@ -116,3 +116,19 @@ def test_the_papers_numbers_are_read_in_our_names():
 
 def _panel_specs(name):
     return exhibit_spec(GRID, "tables", name)["panels"]
+
+
+def test_rows_know_their_group_and_whose_method_they_are():
+    _, _, _, cifar, *_ = _panel_specs("table4")
+    assert [(row["eps"], row["group"]) for row in cifar["rows"]] == [("8_255", 0), ("2", 1), ("2", 2)]  # ℓ∞, ℓ1, ℓ0
+    (gtsrb,) = _panel_specs("table6")
+    rows = [(row["method"], row["eps"], row["group"], row["baseline"], row["own"]) for row in gtsrb["rows"]]
+    assert rows == [
+        ("normal", "none", 0, True, False),
+        ("ibp", "2_255", 1, False, False),
+        ("dm", "2_255", 1, False, True),
+        ("ibp", "8_255", 1, False, False),
+        ("dm", "8_255", 1, False, True),
+    ]
+    own = {name for name, method in CONFIG["methods"].items() if method.get("own")}
+    assert own == {name for name in CONFIG["methods"] if name.startswith("dm")}

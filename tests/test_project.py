@@ -1,28 +1,9 @@
-"""The project's own promises: environments, documentation and file sizes."""
+"""The project's own promises: rules, documentation and constraints."""
 
 import re
 
 import yaml
 from test_config import ROOT
-
-NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib"}  # conda's name → PyPI's
-
-
-def constraints():
-    lines = (ROOT / "constraints.txt").read_text().splitlines()
-    return {name.lower(): v for name, v in (line.split("==") for line in lines if "==" in line)}
-
-
-def test_conda_pins_are_the_tested_versions():
-    tested = constraints()
-    for path in (ROOT / "envs").glob("*.yaml"):
-        pins = dict(d.split("=") for d in yaml.safe_load(path.read_text())["dependencies"])
-        assert pins.pop("python") == "3.11"
-        assert pins == {name: tested[NAMES.get(name, name)] for name in pins}, path.name
-
-
-def test_the_light_environment_has_no_torch():
-    assert "torch" not in (ROOT / "envs/tables.yaml").read_text().split("# Records")[1].split("\n", 1)[1]
 
 
 def test_every_rule_has_a_log_and_a_conda_environment():

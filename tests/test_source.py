@@ -18,7 +18,7 @@ def edited(tmp_path, monkeypatch):
         if module:
             with (tmp_path / "dmcore" / module).open("a") as file:
                 file.write(text)
-        code_hash.cache_clear()
+        source.read.cache_clear()
         stages = (
             "dmcore.data.sources",
             "dmcore.jobs.train",
@@ -29,7 +29,7 @@ def edited(tmp_path, monkeypatch):
         return [code_hash(stage) for stage in stages]
 
     yield hashes
-    code_hash.cache_clear()
+    source.read.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def edited(tmp_path, monkeypatch):
         ("certifiers/ibp.py", [False, False, True, False, False]),
         ("domains/linear_relaxation/lines.py", [False, True, True, False, False]),
         ("nets/network.py", [False, True, True, False, False]),
-        ("report/figures.py", [False, False, False, False, True]),
+        ("report/figures/curves.py", [False, False, False, False, True]),
         ("report/statistics.py", [False, False, False, True, True]),
         ("report/templates/table.tex.j2", [False, False, False, True, True]),
         ("data/sources/idx.py", [True, False, False, False, False]),

@@ -21,7 +21,7 @@ class Pgd(Attack):
     """``steps`` times: one step of fixed length up the gradient of the loss, then back to the nearest allowed point.
 
     Attributes:
-        steps: how many.
+        steps: how many steps.
         step, step_of_eps: the length of a step, in pixel scale or as a multiple of ε; one of the two.
         norm: of the ball, and the norm in which steps have their length.
         random_start: begin at a random point of the ball, not at x.

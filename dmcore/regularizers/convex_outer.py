@@ -27,9 +27,14 @@ class ConvexOuter(Regularizer):
     """R = CE(z*, y) − CE(z, y) with z*_j = −(lower bound of z_y − z_j over the ball), so z*_y = 0.
 
     The bound is CNN-Cert-ReLU's, which is Fast-Lin's and the dual one of Kolter & Wong; the rows z_y − z_j are
-    subtracted before bounding. With ``projections`` = K > 0 the boxes of the hidden layers are estimated from K random
-    projections (Wong et al. take 50) and the logits alone are substituted back to the input: much cheaper for many
-    neurons, but z* is then no bound any more.
+    subtracted before bounding.
+
+    Attributes:
+        projections: K > 0 estimates the boxes of the hidden layers from K random projections (Wong et al. take 50) and
+            substitutes the logits alone back to the input: much cheaper for many neurons, but z* is then no bound any
+            more. 0: exact bounds.
+        clip_input: cut the ball of perturbed inputs to [0, 1].
+        norm: of the ball: ``linf``, ``l2``, ``l1`` or ``l0``; under ``l0`` ε counts inputs.
     """
 
     NEEDS_EPS = True

@@ -30,7 +30,9 @@ class MMR(Regularizer):
     Give the term ``ramp: true``: γ follows ε, and R means nothing at ε = 0.
 
     Attributes:
-        gamma_b_of_eps, gamma_d_of_eps: γ_B/ε and γ_D/ε.
+        norm: in which distances are measured.
+        gamma_b_of_eps: γ_B/ε, how far ReLU hyperplanes should be away.
+        gamma_d_of_eps: γ_D/ε, how far decision boundaries should be away.
         nearest: the share of all ReLUs that count, the nearest ones of each sample (k_B over their number).
     """
 

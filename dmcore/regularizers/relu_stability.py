@@ -19,8 +19,11 @@ from dmcore.regularizers import Batch, Regularizer
 class ReluStability(Regularizer):
     """R = −E Σ tanh(1 + u ⊙ l) over the inputs of all ReLUs, u and l their interval bounds at ε.
 
-    ``positions`` says what becomes of a convolution's outputs at different places: their ``mean``, as in the method's
-    public code, to which its weight of 10⁻⁴ belongs, or their ``sum``, as the formula is printed.
+    Attributes:
+        clip_input: cut the ball of perturbed inputs to [0, 1].
+        norm: of the ball: ``linf``, ``l2``, ``l1`` or ``l0``; under ``l0`` ε counts inputs.
+        positions: what becomes of a convolution's outputs at different places: their ``mean``, as in the method's
+            public code, to which its weight of 10⁻⁴ belongs, or their ``sum``, as the formula is printed.
     """
 
     NEEDS_EPS = True

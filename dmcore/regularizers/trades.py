@@ -21,9 +21,14 @@ START_STD = 0.001  # in pixel scale, as in the method's public code
 @regularizer("trades")
 @dataclass
 class Trades(Regularizer):
-    """R = E max KL(f(x) ‖ f(x+δ)) over ‖δ‖ ≤ ε, the maximum sought by PGD; its options are those of ``pgd``.
+    """R = E max KL(f(x) ‖ f(x+δ)) over ‖δ‖ ≤ ε, the maximum sought by PGD.
 
     Both arguments of the divergence are trained.
+
+    Attributes:
+        steps: how many steps of PGD.
+        step, step_of_eps: the length of a step, in pixel scale or as a multiple of ε; one of the two.
+        norm: of the ball, and the norm in which steps have their length.
     """
 
     NEEDS_EPS = True

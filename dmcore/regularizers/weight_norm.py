@@ -18,7 +18,9 @@ from dmcore.regularizers import Batch, Regularizer
 class WeightNorm(Regularizer):
     """Σ or Π over the layers of ‖W‖; a convolution's kernel counts as a matrix (out, in·k·k), a row a filter.
 
-    ``l1`` is the ℓ∞ operator norm, ``l2`` the squared Frobenius norm (its root in the product form).
+    Attributes:
+        norm: ``l1`` is the ℓ∞ operator norm, ``l2`` the squared Frobenius norm (its root in the product form).
+        form: the sum over the layers, or the product.
     """
 
     norm: Literal["l1", "l2"]

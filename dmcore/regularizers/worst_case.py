@@ -18,9 +18,15 @@ from dmcore.regularizers import Batch, Regularizer
 class WorstCase(Regularizer):
     """R = L₊(U) + L₋(Λ) − L(z), with U and Λ the upper and lower logits that ``domain`` gives at ε.
 
-    With weight λ the objective is ``(1−λ)·CE(z, y) + λ·CE(z*, y)``. In the default form z*_y = Λ_y and z*_j = U_j,
-    the usual worst-case logits; ``literal`` is the paper's own print, which keeps U_y inside the log-sum-exp.
-    The ``norm`` changes the first affine layer alone (appendix H.1); under ``l0`` ε counts inputs.
+    With weight λ the objective is ``(1−λ)·CE(z, y) + λ·CE(z*, y)``. The norm changes the first affine layer alone
+    (appendix H.1).
+
+    Attributes:
+        domain: the forward domain that gives the range of the logits.
+        clip_input: cut the ball of perturbed inputs to [0, 1].
+        norm: of the ball; under ``l0`` ε counts inputs.
+        form: ``worst_logits`` puts z*_y = Λ_y and z*_j = U_j, as is usual; ``literal`` is the paper's own print, which
+            keeps U_y inside the log-sum-exp.
     """
 
     NEEDS_EPS = True

@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from dmcore.files import atomic, read_json
-from dmcore.report.figures import COLORS, STYLE, plt
+from dmcore.report.figures.style import COLORS, house_style
 
 NOT_LOSSES = ("epoch", "step", "eps", "level", "lr", "accuracy", "robust_accuracy", "unstable_relus")
 
@@ -17,18 +17,16 @@ NOT_LOSSES = ("epoch", "step", "eps", "level", "lr", "accuracy", "robust_accurac
 def write_history(record: Path, out: Path) -> None:
     """Draws a training record's history as a PNG."""
     content = read_json(record)
-    with plt.rc_context(STYLE):
-        figure = draw(content)
-        with atomic(out) as path:
-            figure.savefig(path, format="png", dpi=150)
-        plt.close(figure)
+    with house_style(), atomic(out) as path:
+        draw(content).savefig(path, format="png", dpi=150)
 
 
 def draw(record: Mapping[str, Any]) -> Figure:
     """Four panels over the epochs: loss and terms, batch accuracies, unstable ReLUs, λ and ε."""
     history = record["history"]
     losses = sorted({key for entry in history for key in entry} - {*NOT_LOSSES, "loss"})
-    figure, axes = plt.subplots(2, 2, figsize=(7.6, 4.8), sharex=True, layout="constrained")
+    figure = Figure(figsize=(7.6, 4.8), layout="constrained")
+    axes = figure.subplots(2, 2, sharex=True)
     panels = [
         ("loss and its terms, unweighted", {"loss": "whole loss"} | {k: k.replace("_", " ") for k in losses}, 1),
         ("batch accuracy (%)", {"accuracy": "clean", "robust_accuracy": "worst case"}, 100),
@@ -37,7 +35,8 @@ def draw(record: Mapping[str, Any]) -> Figure:
     ]
     for axis, (title, names, scale) in zip(axes.flat, panels, strict=True):
         _curves(axis, history, names, scale)
-        axis.set_title(title, fontsize=9)
+        axis.set_title(title)
+        axis.grid(visible=True)
     axes[0, 1].set_ylim(0, 100)
     for axis in axes[1]:
         axis.set_xlabel("epoch")
@@ -53,6 +52,6 @@ def _curves(axis: Any, history: Sequence[Mapping[str, float]], names: Mapping[st
         if points:
             axis.plot(*zip(*points, strict=True), label=label, color=color, marker="o", markersize=2.5)
     if axis.lines:
-        axis.legend(fontsize=7, frameon=False)
+        axis.legend()
     else:
-        axis.text(0.5, 0.5, "this method has none", ha="center", va="center", transform=axis.transAxes, fontsize=8)
+        axis.text(0.5, 0.5, "this method has none", ha="center", va="center", transform=axis.transAxes)

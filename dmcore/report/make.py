@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dmcore.errors import UserError
-from dmcore.exhibits import accuracy_tables
+from dmcore.errors import UserError, nearest
+from dmcore.exhibits import accuracy_tables, report_spec
+from dmcore.files import write_text
+from dmcore.grid import Grid
 from dmcore.report.beside import Beside
+from dmcore.report.columns import FILES
 from dmcore.report.comparison import compare
-from dmcore.report.figures import write_figure
-from dmcore.report.records import Records
-from dmcore.report.render import write_table
+from dmcore.report.cost import cost_table
+from dmcore.report.figures import curves, margins, relu_bounds
+from dmcore.report.overview import build_overview
+from dmcore.report.records import Records, collect, merge, read_records, write_records
+from dmcore.report.render import latex, write_table, write_text_table
 from dmcore.report.render_comparison import write_comparison
+from dmcore.report.render_overview import write_overview
 from dmcore.report.tables import build_table
+from dmcore.report.text_tables import read_text_table
 from dmcore.report.verdict.page import reach_verdict, write_verdict
 
 Exhibit = Mapping[str, Any]
@@ -25,14 +32,31 @@ def _accuracies(exhibit: Exhibit, records: Records, stem: Path) -> None:
     write_table(build_table(exhibit, records), stem)
 
 
-TABLES: dict[str, Callable[[Exhibit, Records, Path], None]] = {"accuracies": _accuracies}
-FIGURES: dict[str, Callable[[Exhibit, Records, Path], None]] = {"curves": write_figure}
+def _text(exhibit: Exhibit, records: Records, stem: Path) -> None:
+    write_text_table(read_text_table(exhibit), stem)
+
+
+def _cost(exhibit: Exhibit, records: Records, stem: Path) -> None:
+    write_text_table(cost_table(exhibit, records), stem)
+
+
+TABLES: dict[str, Callable[[Exhibit, Records, Path], None]] = {"accuracies": _accuracies, "text": _text, "cost": _cost}
+FIGURES: dict[str, Callable[[Exhibit, Records, Path], None]] = {
+    "curves": curves.write,
+    "margins": margins.write,
+    "relu_bounds": relu_bounds.write,
+}
 
 
 def make_tables(exhibits: Mapping[str, Exhibit], records: Records, out: Path) -> None:
     """Writes tables, each as Markdown, text, LaTeX, CSV and HTML."""
     for name, exhibit in exhibits.items():
         TABLES[exhibit["kind"]](exhibit, records, out / name)
+
+
+def make_document(schedule: str, tables: Sequence[str], out: Path) -> None:
+    """Writes ``all-tables.tex``, a LaTeX document of the tables that lie beside it, whether they do yet or not."""
+    write_text(out / "all-tables.tex", latex.document(schedule, tables))
 
 
 def make_figures(exhibits: Mapping[str, Exhibit], records: Records, out: Path) -> None:
@@ -65,9 +89,44 @@ def make_verdict(spec: Mapping[str, Any], records: Records, out: Path) -> None:
     write_verdict(reach_verdict(spec, _reported(spec), records), out / "verdict")
 
 
+def report_on(config: Mapping[str, Any], results: Path, schedules: Sequence[str] = ()) -> list[str]:
+    """Gathers the records of some schedules and makes their reports, all in ``results/<schedule>``.
+
+    Args:
+        schedules: by default all with records or result files, and if there are none, the config's own.
+
+    Returns:
+        The schedules.
+
+    Raises:
+        UserError: a schedule that the config does not have.
+    """
+    for schedule in schedules:
+        if schedule not in config["schedules"]:
+            raise UserError(f"no schedule '{schedule}': {nearest(schedule, config['schedules'])}")
+    found = schedules or [name for name in config["schedules"] if _on_record(results / name)] or [config["schedule"]]
+    for schedule in found:
+        folder = results / schedule
+        records = merge(read_records(folder), collect(results, schedule))
+        write_records(records, folder)
+        make_report(report_spec(Grid(config, schedule)), records, folder)
+    return list(found)
+
+
+def _on_record(folder: Path) -> bool:
+    return (folder / FILES["training"]).is_file() or any(folder.glob("*/*/*/*/seed*/training.json"))
+
+
+def make_overview(spec: Mapping[str, Any], records: Records, out: Path) -> None:
+    """Writes ``overview`` as Markdown and HTML: what of a report has been run, on what, at what cost."""
+    write_overview(build_overview(spec, records), out / "overview")
+
+
 def make_report(spec: Mapping[str, Any], records: Records, out: Path) -> None:
     """Writes the whole report of :func:`dmcore.exhibits.report_spec`."""
+    make_overview(spec, records, out)
     make_tables(spec["tables"], records, out / "tables")
+    make_document(spec["schedule"], list(spec["tables"]), out / "tables")
     make_figures(spec["figures"], records, out / "figures")
     if spec["reported"]:
         make_comparisons(spec["tables"], records, out / "comparisons")

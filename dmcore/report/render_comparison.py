@@ -10,7 +10,7 @@ from tabulate import tabulate
 
 from dmcore.files import write_text
 from dmcore.report.comparison import Comparison, Line, Panel
-from dmcore.report.render import web_page
+from dmcore.report.render.templates import web_page
 from dmcore.report.tables import NOT_RUN
 
 HEAD = ["Method", "ε_train", "", "Training time (s)"]

@@ -33,25 +33,54 @@ class Value:
     best: bool = False
 
     @property
+    def std(self) -> float | None:
+        """The standard deviation over random hundreds of the points."""
+        return None if self.share is None else std_of_hundreds(self.share, self.points)
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The 95% Wilson interval of the share; a mean over models, all of them on the same points, counts as one."""
+        return None if self.share is None else wilson_interval(round(self.share * self.points), self.points)
+
+    @property
+    def status(self) -> str:
+        """``run``, ``partly`` where models are missing from a mean, or ``not run``."""
+        return "not run" if self.share is None else "partly" if self.run < self.models else "run"
+
+    @property
     def text(self) -> str:
         """``66.5%``, ``66.5 (4.6)%``, ``66.5%†`` where models are missing from a mean, or a dash."""
         if self.share is None:
             return NOT_RUN
         shown = f"{100 * self.share:.{decimals(self.points, self.models > 1)}f}"
-        std = f" ({100 * std_of_hundreds(self.share, self.points):.1f})" if self.with_std else ""
-        return f"{shown}{std}%" + (PARTLY if self.run < self.models else "")
+        std = f" ({100 * self.std:.1f})" if self.with_std else ""
+        return f"{shown}{std}%" + (PARTLY if self.status == "partly" else "")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One method at one ε_train."""
+    """One method at one ε_train.
+
+    Attributes:
+        eps_id: ε_train as in the records: ``8_255``, or ``none``.
+        group: which of the panel's groups it belongs to; an ε_train is printed once for rows of a group that have it.
+        baseline: whether it is left out where the best of a column is marked.
+        own: whether it is the paper's own method or a variant of it.
+    """
 
     method: str
     label: str
-    eps_train: str
+    eps_id: str
     seconds: float | None
     values: list[Value]
-    baseline: bool
+    group: int = 0
+    baseline: bool = False
+    own: bool = False
+
+    @property
+    def eps_train(self) -> str:
+        """ε_train as printed: ``8/255``, or nothing."""
+        return "" if self.eps_id == "none" else Eps.parse(self.eps_id).label
 
     @property
     def time(self) -> str:
@@ -61,13 +90,22 @@ class Row:
 
 @dataclass(frozen=True)
 class Panel:
-    """One block of a table: a title, the ε of the columns, the rows, and what was found."""
+    """One block of a table: a title, what was certified how at which ε (the records' ids), and what was found."""
 
     title: str
-    eps: list[str]
+    dataset: str
+    arch: str
+    certifier: str
+    norm: str
+    eps_ids: list[str]
     rows: list[Row]
     training_time: bool = True
     finding: str = ""
+
+    @property
+    def eps(self) -> list[str]:
+        """The ε of the columns as printed."""
+        return labels(self.eps_ids)
 
 
 @dataclass(frozen=True)
@@ -120,12 +158,12 @@ def _panel(panel: Mapping[str, Any], records: Records) -> Panel:
     for row in panel["rows"]:
         trained = records.training[records.training["spec_hash"].isin(row["models"])]
         seconds = float(trained["seconds"].mean()) if len(trained) else None
-        eps = "" if row["eps"] == "none" else Eps.parse(row["eps"]).label
         values = row_values(panel, row, cells)
-        rows.append(Row(row["method"], row["label"], eps, seconds, values, row["baseline"]))
+        marks = (row[key] for key in ("group", "baseline", "own"))
+        rows.append(Row(row["method"], row["label"], row["eps"], seconds, values, *marks))
     return Panel(
         panel["title"] + data_mark(cells),
-        labels(panel["eps_cert"]),
+        *(panel[key] for key in ("dataset", "arch", "certifier", "norm", "eps_cert")),
         _mark_best(rows),
         panel["training_time"],
         _finding(panel, rows) if panel["compare"] else "",
@@ -156,7 +194,7 @@ def _finding(panel: Mapping[str, Any], rows: list[Row]) -> str:
         return f"At ε = {Eps.parse(eps).label}: not run."
     parts = []
     for label, value in (first, second):
-        low, high = wilson_interval(round(value.share * value.points), value.points)
+        low, high = value.interval
         parts.append(f"{label} {value.text} [{100 * low:.1f}, {100 * high:.1f}]")
     gain = 100 * (first[1].share - second[1].share)
     verdict = "ahead" if gain > 0 else "behind" if gain < 0 else "level"
@@ -179,8 +217,9 @@ def _notes(exhibit: Mapping[str, Any], panels: list[Panel], used: pd.DataFrame) 
     data = ", ".join(
         f"{d} ({v})" for d, v in used[["dataset", "variant"]].drop_duplicates().sort_values("dataset").values
     )
+    points = ", ".join(str(n) for n in sorted(used["points"].unique()))
     notes = [
-        f"Schedule {exhibit['schedule']}; data {data}; {distinct('certifier')}; {distinct('points')} test points "
+        f"Schedule {exhibit['schedule']}; data {data}; {distinct('certifier')}; {points} test points "
         f"(selection seed {distinct('points_seed')}); input ball {cut}. {run}.",
         f"Made on {distinct('device')} with torch {distinct('torch')}, commit {distinct('commit')}.",
         f"Marked: the best of a column, normal training and weight regularization left out. {NOT_RUN}: not run.",

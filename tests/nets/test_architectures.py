@@ -9,7 +9,7 @@ import yaml
 from test_config import ROOT
 
 from dmcore.certify import margin_bounds
-from dmcore.describe import architectures_page
+from dmcore.describe.architectures import page
 from dmcore.errors import UserError
 from dmcore.nets import build_net
 from dmcore.registries import architecture
@@ -190,7 +190,7 @@ def test_bad_arguments_are_named(arguments, message):
 
 def test_the_page_says_what_the_code_builds():
     """Mend with `python -m dmcore info --architectures > docs/architectures.md`."""
-    assert (ROOT / "docs/architectures.md").read_text(encoding="utf-8") == architectures_page()
+    assert (ROOT / "docs/architectures.md").read_text(encoding="utf-8") == page()
 
 
 def test_labels_and_layers_are_those_of_the_papers_tables():

@@ -7,33 +7,38 @@ DATA = {"variant": "official", "sha256": "d" * 64}
 SEEDS = (0, 1)
 
 
-def spec_hash(method, eps_train, seed):
-    return f"{method}-{eps_train}-{seed}"
+def spec_hash(method, eps_train, seed, place="mnist/small"):
+    return f"{place}-{method}-{eps_train}-{seed}"
 
 
 def write_results(folder, counts, points=200):
     """``counts[method, eps_train][certifier][eps]`` = certified points, for seed 0; seed 1 certifies two fewer."""
     for (method, eps_train), cells in counts.items():
         for seed in SEEDS:
-            model = f"demo/mnist/small/{method}/{eps_train}/seed{seed}"
-            common = {
-                "model": model, "spec_hash": spec_hash(method, eps_train, seed), "model_sha256": "m" * 64,
-                "data": DATA, "provenance": PROVENANCE, "spec": {"training": {"steps": 900}},
+            fewer = {
+                certifier: {eps: max(count - 2 * seed, 0) for eps, count in by_eps.items()}
+                for certifier, by_eps in cells.items()
+            }
+            write_model(folder, "mnist/small", method, eps_train, seed, 100.0 + 10 * seed, fewer, points)
+
+
+def write_model(folder, place, method, eps_train, seed, seconds, counts, points, data=DATA, steps=900):
+    """One model's training and its cells: ``counts[certifier][eps]`` points are certified, the first ones."""
+    model = f"demo/{place}/{method}/{eps_train}/seed{seed}"
+    common = {
+        "model": model, "spec_hash": spec_hash(method, eps_train, seed, place), "model_sha256": "m" * 64,
+        "data": data, "provenance": PROVENANCE, "spec": {"training": {"steps": steps}},
+    }  # fmt: skip
+    trained = {"seconds": seconds, "test_accuracy": 0.9, "parameters": 7}
+    write_json(folder / model / "training.json", common | trained)
+    for certifier, by_eps in counts.items():
+        for eps, count in by_eps.items():
+            record = {
+                "certifier": certifier, "norm": "linf", "eps": eps, "points": points, "points_seed": 0,
+                "clip_input": False, "seconds": 1.5, "certified": [i < count for i in range(points)],
+                "indices": list(range(points)),
             }  # fmt: skip
-            seconds = 100.0 + 10 * seed
-            write_json(
-                folder / model / "training.json",
-                common | {"seconds": seconds, "test_accuracy": 0.9, "parameters": 7},
-            )
-            for certifier, by_eps in cells.items():
-                for eps, count in by_eps.items():
-                    count = max(count - 2 * seed, 0)
-                    record = {
-                        "certifier": certifier, "norm": "linf", "eps": eps, "points": points, "points_seed": 0,
-                        "clip_input": False, "seconds": 1.5, "certified": [i < count for i in range(points)],
-                        "indices": list(range(points)),
-                    }  # fmt: skip
-                    write_json(folder / model / f"certify/{certifier}/linf/n{points}/{eps}.json", common | record)
+            write_json(folder / model / f"certify/{certifier}/linf/n{points}/{eps}.json", common | record)
 
 
 COUNTS = {
@@ -64,6 +69,7 @@ EXHIBIT = {
             "eps_cert": ["0", "0.05", "0.3", "0.4"],
             "rows": [
                 {"method": method, "label": label, "baseline": method == "normal", "eps": eps}
+                | {"own": method.startswith("dm"), "group": int(eps != "none")}
                 | {"models": [spec_hash(method, eps, seed) for seed in SEEDS]}
                 for method, label, eps in (
                     ("normal", "Normal", "none"),

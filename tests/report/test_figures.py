@@ -1,10 +1,36 @@
-import xml.etree.ElementTree as ET
+"""What the figures draw, against records with known verdicts, the paper's own numbers, and the domains themselves."""
 
+import copy
+import math
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
 import pytest
+import torch
 from results_folder import COUNTS, EXHIBIT, write_results
+from test_config import CONFIG, ROOT
+from torch import nn
 
-from dmcore.report.figures import write_figure
+from dmcore.bounds import double_margins, interval_bounds
+from dmcore.domains.linear_relaxation.lines import relu_lines
+from dmcore.exhibits import KINDS, exhibit_spec
+from dmcore.grid import Grid
+from dmcore.registries import certifier
+from dmcore.report.figures import curves, margins, relu_bounds
+from dmcore.report.figures.style import COLORS, STYLE, WIDTH
+from dmcore.report.make import FIGURES, make_figures
+from dmcore.report.paper import read_reported
 from dmcore.report.records import collect, read_records
+from dmcore.report.statistics import wilson_interval
+
+REPORTED = ROOT / "resources/paper/reported.csv"
+NAN = math.nan
 
 
 @pytest.fixture
@@ -13,25 +39,298 @@ def records(tmp_path):
     return collect(tmp_path, "demo")
 
 
-def test_a_curve_for_each_method_that_was_run(records, tmp_path):
-    write_figure(EXHIBIT, records, tmp_path / "figure1")
-    assert (tmp_path / "figure1.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
-    svg = ET.parse(tmp_path / "figure1.svg")
-    text = ET.tostring(svg.getroot(), encoding="unicode")
-    comments = (tmp_path / "figure1.svg").read_text()
-    for label in ("Normal", "IBP *, ε = 0.3", "Double Margin, ε = 0.3"):
-        assert f"<!-- {label} -->" in comments
-    assert "<!-- DM + L1" not in comments
-    assert "#D55E00" in text or "#d55e00" in text
+@pytest.fixture
+def nothing(tmp_path):
+    return read_records(tmp_path / "none")
 
 
-def test_the_same_records_give_the_same_file(records, tmp_path):
-    for name in ("a", "b"):
-        write_figure(EXHIBIT, records, tmp_path / name)
-    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
-    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+def papers_figure(schedule="paper"):
+    return exhibit_spec(Grid(CONFIG, schedule), "figures", "figure1") | {"reported": str(REPORTED)}
 
 
-def test_nothing_run_yet_still_draws(records, tmp_path):
-    write_figure(EXHIBIT, read_records(tmp_path), tmp_path / "empty")
-    assert (tmp_path / "empty.png").stat().st_size > 0
+def drawn(axis):
+    """The y data of an axis's curves by their names."""
+    return {line.get_label(): [round(float(y), 9) for y in line.get_ydata()] for line in axis.lines}
+
+
+def text_of(figure):
+    return figure.get_supxlabel()
+
+
+def test_every_kind_of_figure_can_be_made():
+    assert set(FIGURES) == set(KINDS["figures"])
+
+
+def test_curves_are_the_records_values(records):
+    (axis,) = curves.draw(EXHIBIT, records).axes
+    lines = {line.get_label(): line for line in axis.lines}
+    assert list(lines) == ["Normal", "IBP * at 0.3", "Double Margin at 0.3"]
+    np.testing.assert_allclose(lines["Normal"].get_xydata(), [[0, 98.5], [0.05, 9.5], [0.3, 0], [0.4, NAN]])
+    np.testing.assert_allclose(lines["IBP * at 0.3"].get_ydata(), [94.5, 89.5, 0, NAN])
+    np.testing.assert_allclose(lines["Double Margin at 0.3"].get_ydata(), [88.5, 89.5, 66, NAN])
+
+
+def test_bands_are_the_records_intervals(records):
+    one = replace(records, certified_accuracy=records.certified_accuracy.query("seed == 0"))
+    (axis,) = curves.draw(EXHIBIT, one).axes
+    curve = curves.curves(EXHIBIT["panels"][0], one, None)[2]
+    assert all(low < at < high for low, at, high in zip(curve.low[:3], curve.accuracy, curve.high, strict=False))
+    corners = axis.collections[2].get_paths()[0].vertices  # Double Margin's
+    for eps, certified in ((0, 178), (0.05, 180), (0.3, 133)):
+        ends = 100 * np.array(wilson_interval(certified, 200))
+        at = corners[np.isclose(corners[:, 0], eps)][:, 1]
+        np.testing.assert_allclose([at.min(), at.max()], ends, atol=1e-3)
+
+
+def test_what_is_missing_is_said(records):
+    note = text_of(curves.draw(EXHIBIT, records))
+    assert note.splitlines() == [
+        "Not run: DM + L1 at 0.3.",
+        "Not run in full: Normal, IBP * at 0.3, Double Margin at 0.3.",  # ε = 0.4
+    ]
+    whole = copy.deepcopy(EXHIBIT)
+    whole["panels"][0]["eps_cert"].remove("0.4")
+    assert text_of(curves.draw(whole, records)) == "Not run: DM + L1 at 0.3."
+
+
+def test_the_title_names_points_schedule_and_data(records):
+    def title(records):
+        return curves.draw(EXHIBIT, records).axes[0].texts[0].get_text().replace("\N{NO-BREAK SPACE}", " ")
+
+    assert title(records) == "Small CNN MNIST, 4 layer, CNN-Cert-ReLU (200 points), schedule demo"
+    changed = records.certified_accuracy.assign(variant="re-encoded")
+    again = title(replace(records, certified_accuracy=changed)).replace("\n", " ")
+    assert again == "Small CNN MNIST, 4 layer, CNN-Cert-ReLU (200 points), schedule demo [data: re-encoded]"
+
+
+def test_the_papers_curves_are_its_numbers(nothing):
+    figure = curves.draw(papers_figure(), nothing)
+    reported = read_reported(REPORTED)
+    plots = [axis for axis in figure.axes if axis.lines]
+    assert [axis.get_title(loc="left").split("= ")[1] for axis in plots] == ["0.1", "0.2", "0.3", "2/255", "8/255"]
+    names = {"normal": "Normal", "bounded": "Bounded at {}", "ibp": "IBP at {}", "dm": "Double Margin at {}"}
+    for axis, table in zip(plots, ["table8"] * 3 + ["table9"] * 2, strict=True):
+        eps = axis.get_title(loc="left").split("= ")[1]
+        found = drawn(axis)
+        assert set(found) == {f"{name.format(eps)}, paper" for name in names.values()}
+        dataset = "mnist" if table == "table8" else "cifar10"
+        for method, name in names.items():
+            same = reported.query(
+                f"table == '{table}' and dataset == '{dataset}' and arch == 'small' and method == '{method}'"
+                f" and eps_train == '{'none' if method == 'normal' else eps.replace('/', '_')}'"
+            )
+            assert len(same) == 9
+            assert found[f"{name.format(eps)}, paper"] == [round(100 * a, 9) for a in same["accuracy"]]
+    assert text_of(figure).splitlines() == [
+        "Nothing has been run yet; the curves are the paper's.",
+        "The paper's numbers: its Tables 8 and 9.",
+    ]
+
+
+def test_the_paper_and_we_look_unlike_but_share_colour_and_marker(records):
+    exhibit = copy.deepcopy(EXHIBIT) | {"reported": str(REPORTED)}
+    (axis,) = curves.draw(exhibit, records).axes
+    lines = {line.get_label(): line for line in axis.lines}
+    ours, papers = lines["Double Margin at 0.3"], lines["Double Margin at 0.3, paper"]
+    # Tables 2, 8 and 14 have these cells; the paper's main table comes first.
+    np.testing.assert_allclose(papers.get_ydata(), [90, 88, 66.5, 0])
+    assert (ours.get_color(), ours.get_marker()) == (papers.get_color(), papers.get_marker())
+    assert papers.get_markerfacecolor() == "white" != ours.get_markerfacecolor()
+    assert 1 <= papers.get_linewidth() < ours.get_linewidth()
+    looks = {(line.get_marker(), str(line.get_linestyle())) for line in lines.values()}
+    assert len(looks) == len({line.get_color() for line in lines.values()}) == 4
+
+
+@pytest.mark.parametrize(
+    ("cells", "chosen"),
+    [
+        ({"table8": [0.9, 0.5], "table14": [0.8, 0.4]}, "table8"),  # as many: the first
+        ({"table8": [0.9], "table14": [0.8, 0.4]}, "table14"),
+        ({"table8": [0.9, NAN], "table14": [0.8, 0.4]}, "table14"),  # as many, but one cannot be read
+    ],
+)
+def test_the_papers_curves_are_of_the_table_that_has_most(cells, chosen):
+    panel = EXHIBIT["panels"][0]
+    same = {key: panel[key] for key in ("dataset", "arch", "certifier", "norm", "points")}
+    same |= {"method": "dm", "eps_train": "0.3"}
+    reported = [
+        same | {"table": table, "eps_cert": eps, "accuracy": accuracy}
+        for table, accuracies in cells.items()
+        for eps, accuracy in zip(("0", "0.05"), accuracies, strict=False)
+    ]
+    other = [row | {"table": "table9", **change} for row in reported for change in ({"points": 20}, {"method": "mmr"})]
+    found = curves.papers_cells(panel, pd.DataFrame(reported + other))
+    assert dict(zip(found["eps_cert"], found["accuracy"], strict=True)) == dict(
+        zip(("0", "0.05"), cells[chosen], strict=True)
+    )
+
+
+def test_an_illegible_cell_is_a_gap():
+    panel = {
+        "dataset": "mnist", "arch": "pooling", "certifier": "cnn-cert-relu", "norm": "linf", "points": 200,
+        "eps_cert": ["0", "0.01", "0.03", "0.05", "0.07", "0.1", "0.2", "0.3", "0.4"],
+    }  # fmt: skip
+    reported = read_reported(REPORTED)
+    gaps = reported[(reported["arch"] == "pooling") & (reported["dataset"] == "mnist") & reported["accuracy"].isna()]
+    row = gaps[["method", "eps_train", "eps_cert"]].iloc[0]
+    panel["rows"] = [{"method": row["method"], "eps": row["eps_train"], "label": "X", "baseline": False, "models": []}]
+    empty = read_records(REPORTED.parent)
+    (curve,) = curves.curves(panel | {"points_seed": 0, "clip_input": False, "std": False}, empty,
+                             curves.papers_cells(panel, reported))  # fmt: skip
+    assert math.isnan(curve.papers[panel["eps_cert"].index(row["eps_cert"])])
+    assert not all(map(math.isnan, curve.papers))
+
+
+def test_radii_in_255ths_are_counted_in_them(nothing):
+    axis = next(a for a in curves.draw(papers_figure(), nothing).axes if "8/255" in a.get_title(loc="left"))
+    np.testing.assert_allclose(axis.lines[0].get_xdata(), [0, 0.5, 1, 2, 3, 5, 7, 8, 9])
+    assert axis.get_xlabel().endswith("(1/255)")
+
+
+def test_nothing_run_yet_says_so(nothing):
+    figure = curves.draw(exhibit_spec(Grid(CONFIG, "demo"), "figures", "figure1"), nothing)
+    assert not any(axis.lines for axis in figure.axes)
+    assert text_of(figure) == "Nothing has been run yet."
+
+
+@pytest.mark.parametrize("neuron", [*margins.NEURONS, margins.Neuron("far", 2.0, 0.5, 0.25)])
+def test_margins_are_double_margins_own(neuron):
+    """A net whose last neuron gets exactly (z, s, v), s ≥ v; its own weight is 1.
+
+    x = 0, ε = 1. A first neuron at 0 has s = v = ½ behind its ReLU, so with weight 2v it brings v to both margins; a
+    second one that is always on brings the s − v that is missing, and no v.
+    """
+    curved, straight = 2 * neuron.v, neuron.s - neuron.v
+    net = nn.Sequential(nn.Linear(1, 2), nn.ReLU(), nn.Linear(2, 1), nn.ReLU(), nn.Linear(1, 1)).double()
+    bias = 10 * straight
+    for layer, (w, b) in zip(
+        net[::2],
+        (([[1.0], [straight]], [0.0, bias]), ([[curved, 1.0]], [neuron.z - bias]), ([[1.0]], [0.0])),
+        strict=True,
+    ):
+        layer.weight.data, layer.bias.data = (torch.tensor(t, dtype=torch.float64) for t in (w, b))
+    net.requires_grad_(False)
+    x = torch.zeros(1, 1, dtype=torch.float64)
+    before = double_margins(net[:3], x, 1.0)
+    assert [float(t) for t in before] == pytest.approx([neuron.z, neuron.s, neuron.v])
+    after = margins.relu_margins(neuron.z, neuron.s, neuron.v)
+    assert [float(t) for t in double_margins(net, x, 1.0)] == pytest.approx([after.value, after.s, after.v])
+
+
+def test_margins_by_hand():
+    out = margins.relu_margins(-0.5, 1.0, 0.75)
+    # σ(0.5) = 0.5, σ(−1.5) = 0; σ(0.25) = 0.25, σ(−1.25) = 0; σ(1.25) = 1.25, σ(−2.25) = 0, σ(z) = 0
+    assert (out.value, out.s, out.v_range, out.v_curve, out.v) == (0, 0.25, 0.125, 0.625, 0.75)
+
+
+def test_the_picture_of_margins_stacks_them_on_the_output():
+    for axis, n in zip(margins.draw().axes, margins.NEURONS, strict=True):
+        out = margins.relu_margins(n.z, n.s, n.v)
+        ticks = {round(float(line.get_ydata()[0]), 9) for line in axis.lines if line.get_label() == "_margin"}
+        ends = [out.value + side * d for side in (-1, 1) for d in (out.s, out.s + out.v_range, out.s + out.v)]
+        assert ticks == {round(end, 9) for end in ends}
+        (chord,) = [line for line in axis.lines if line.get_label() == "chord"]
+        assert np.interp(n.z, *chord.get_data()) - out.value == pytest.approx(out.v_curve)
+
+
+@pytest.mark.parametrize("bounds", [*relu_bounds.CASES.values(), (-1.0, 1.0), (-0.25, 3.0)])
+@pytest.mark.parametrize("name", relu_bounds.CERTIFIERS)
+def test_lines_are_the_certifiers_own(name, bounds):
+    below, above = relu_bounds.lines(name, *bounds)
+    lower, upper = (torch.tensor([[end]], dtype=torch.float64) for end in bounds)
+    if name == "ibp":
+        # What IBP makes of a ReLU: the box of its outputs.
+        net = nn.Sequential(nn.Linear(1, 1), nn.ReLU()).double().requires_grad_(False)
+        net[0].weight.data.fill_(1)
+        net[0].bias.data.fill_(0)
+        low, high = interval_bounds(net, (lower + upper) / 2, (bounds[1] - bounds[0]) / 2)
+        expected = [0, float(low), 0, float(high)]
+    else:
+        real = relu_lines(lower, upper, certifier.get(name).slope)
+        intercept = 0 if real.lower_intercept is None else float(real.lower_intercept)
+        expected = [float(real.lower_slope), intercept, float(real.upper_slope), float(real.upper_intercept)]
+    assert [*below, *above] == pytest.approx(expected)
+
+
+def test_the_picture_of_bounds_draws_these_lines():
+    figure = relu_bounds.draw()
+    axes = iter(figure.axes)
+    for ends in relu_bounds.CASES.values():
+        for name in relu_bounds.CERTIFIERS:
+            lines = {line.get_label(): line for line in next(axes).lines}
+            for kind, line in zip(("lower", "upper"), relu_bounds.lines(name, *ends), strict=True):
+                shown = lines[f"{kind} bound"]
+                np.testing.assert_allclose(shown.get_xdata(), ends)
+                np.testing.assert_allclose(shown.get_ydata(), [line.slope * z + line.intercept for z in ends])
+                assert shown.get_color() == {"upper": COLORS[0], "lower": COLORS[1]}[kind]  # blue, orange
+    assert [axis.get_title() for axis in figure.axes[:4]] == [
+        "CNN-Cert-ReLU",
+        "CNN-Cert-Ada",
+        "CNN-Cert-Zero",
+        "IBP",
+    ]
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("results")
+    write_results(folder, COUNTS)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def written(results):
+    """The paper's three figures, and one of results: files by name."""
+    grid = Grid(CONFIG, "paper")
+    figures = {name: exhibit_spec(grid, "figures", name) for name in grid.exhibits("figures")}
+    figures = {name: figure | {"reported": str(REPORTED)} for name, figure in figures.items()}
+    make_figures(figures | {"table2": EXHIBIT | {"kind": "curves"}}, collect(results, "demo"), results / "out")
+    return {path.name: path.read_bytes() for path in (results / "out").iterdir()}
+
+
+def test_files_are_what_they_say_and_undated(written):
+    names = ("figure1", "figure2", "figure3", "table2")
+    assert set(written) == {f"{name}.{kind}" for name in names for kind in ("png", "svg", "pdf")}
+    for name, content in written.items():
+        start = {"png": b"\x89PNG\r\n\x1a\n", "svg": b"<?xml", "pdf": b"%PDF"}[name[-3:]]
+        assert content.startswith(start)
+        for date in (b"CreationDate", b"ModDate", b"<dc:date>"):
+            assert date not in content, name
+
+
+def test_the_size_on_paper_is_16_cm_and_letters_are_8_points(written):
+    for name, content in written.items():
+        if name.endswith(".pdf"):
+            (width,) = re.findall(rb"/MediaBox \[ 0 0 ([\d.]+) ", content)
+            assert float(width) == pytest.approx(WIDTH * 72)
+    assert min(STYLE[key] for key in STYLE if key.endswith("size")) == 8
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from dmcore.report.figures import curves, margins, relu_bounds
+from dmcore.report.records import collect
+from results_folder import EXHIBIT
+assert "torch" not in sys.modules
+curves.write(EXHIBIT, collect(Path(sys.argv[1]), "demo"), Path(sys.argv[2]) / "table2")
+margins.write({}, None, Path(sys.argv[2]) / "figure2")
+relu_bounds.write({}, None, Path(sys.argv[2]) / "figure3")
+assert "torch" not in sys.modules
+"""
+
+
+def test_another_day_another_process_and_other_settings_give_the_same_bytes(written, results, tmp_path):
+    (tmp_path / "matplotlibrc").write_text("font.size: 20\naxes.facecolor: yellow\n")
+    other = {"MPLCONFIGDIR": str(tmp_path), "PYTHONHASHSEED": "7", "SOURCE_DATE_EPOCH": "86400"}
+    other |= {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests/report")])}
+    command = [sys.executable, "-c", SCRIPT, str(results), str(tmp_path / "again")]
+    done = subprocess.run(command, check=True, env=os.environ | other, cwd=tmp_path, capture_output=True, text=True)
+    assert done.stderr == ""
+    assert len(list((tmp_path / "again").iterdir())) == 9
+    for path in (tmp_path / "again").iterdir():
+        assert path.read_bytes() == written[path.name], path.name
+
+
+def test_the_users_own_settings_stay_as_they_were(written):
+    assert mpl.rcParams["font.size"] == mpl.rcParamsDefault["font.size"]

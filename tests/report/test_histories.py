@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from matplotlib import pyplot as plt
 
 from dmcore.report.histories import draw, write_history
 
@@ -23,9 +22,7 @@ RECORD = {
 
 @pytest.fixture
 def figure():
-    figure = draw(RECORD)
-    yield figure
-    plt.close(figure)
+    return draw(RECORD)
 
 
 def curves(axis):

@@ -1,17 +1,14 @@
 """From result files with known verdicts to the printed tables."""
 
 import copy
-import json
 from dataclasses import replace
 
 import pytest
 from results_folder import COUNTS, EXHIBIT, write_results
 
-from dmcore.errors import UserError
-from dmcore.files import write_json
 from dmcore.report.records import collect, read_records, write_records
-from dmcore.report.render import html, latex, markdown, plain, write_table
-from dmcore.report.tables import build_table
+from dmcore.report.statistics import std_of_hundreds, wilson_interval
+from dmcore.report.tables import Value, build_table
 
 DASH = "–"
 
@@ -21,19 +18,6 @@ def records(tmp_path):
     write_results(tmp_path, COUNTS)
     write_records(collect(tmp_path, "demo"), tmp_path / "demo")
     return read_records(tmp_path / "demo")
-
-
-def test_tidy_records(records, tmp_path):
-    training, certified = records.training, records.certified_accuracy
-    assert len(training) == 6
-    assert len(certified) == 18
-    cell = certified.query("method == 'dm' and eps_cert == '0.3' and seed == 0").iloc[0]
-    assert (cell["certified"], cell["points"], cell["accuracy"]) == (133, 200, 0.665)
-    assert cell["wilson_low"] < 0.665 < cell["wilson_high"]
-    assert list(certified["eps_cert"][:3]) == ["0", "0.05", "0.3"]
-    assert set(training["eps_train"]) == {"none", "0.3"}
-    again = collect(tmp_path, "demo")
-    assert again.certified_accuracy["accuracy"].tolist() == certified["accuracy"].tolist()
 
 
 def test_values_are_means_over_seeds_and_the_best_are_marked(records):
@@ -103,71 +87,28 @@ def test_nothing_run_yet(tmp_path):
     table = build_table(EXHIBIT, read_records(tmp_path))
     assert all(v.text == DASH for row in table.panels[0].rows for v in row.values)
     assert "nothing has been run yet" in table.notes[0]
-    assert DASH in markdown(table)
 
 
-def test_markdown(records):
-    lines = markdown(build_table(EXHIBIT, records)).splitlines()
-    cells = [[c.strip() for c in line.strip("|").split("|")] for line in lines if line.startswith("|")]
-    assert cells[0] == ["Method", "ε_train", "Training time (s)", "ε = 0", "ε = 0.05", "ε = 0.30", "ε = 0.40"]
-    assert cells[4] == ["Double Margin", "0.3", "105.0", "88.5%", "**89.5%**", "**66.0%**", DASH]
+def test_decimals_are_those_that_the_points_can_differ_in():
+    def shown(share, points, **others):
+        return Value(share, points, **others).text
+
+    assert [shown(0.85, 20), shown(0.855, 200), shown(0.8551, 10000)] == ["85%", "85.5%", "85.51%"]
+    assert shown(0.925, 20, models=2, run=2) == "92.5%"
+    assert shown(0.604, 1000, with_std=True) == "60.4 (4.6)%"  # √(.604·.396/100 · 900/999)
 
 
-def test_latex(records):
-    text = latex(build_table(EXHIBIT, records))
-    assert r"\caption{A caption with 5\% \& more." in text
-    assert (
-        r"IBP $^*$ & \multirow{3}{*}{$\epsilon=0.3$} & 105.0 & \textbf{94.5\%} & \textbf{89.5\%} & 0.0\% & -- \\"
-        in text
+def test_what_is_missing_from_a_mean():
+    whole, part, none = (
+        Value(0.5, 200, models=3, run=3),
+        Value(0.5, 200, models=3, run=2),
+        Value(None, 200, models=3, run=0),
     )
-    assert r"Double Margin &  & 105.0 & 88.5\% & \textbf{89.5\%} & \textbf{66.0\%} & -- \\" in text
-    assert text.count("{") - text.count(r"\{") == text.count("}") - text.count(r"\}")
-    for line in text.splitlines():
-        if " & " in line:
-            assert line.count("&") - line.count(r"\&") == 6
-
-
-def test_html_escapes(records):
-    exhibit = copy.deepcopy(EXHIBIT)
-    exhibit["caption"] = "<script>"
-    assert "<script>" not in html(build_table(exhibit, records))
-
-
-def test_all_formats_are_written(records, tmp_path):
-    table = build_table(EXHIBIT, records)
-    write_table(table, tmp_path / "out" / "table2")
-    assert {p.suffix for p in (tmp_path / "out").iterdir()} == {".md", ".txt", ".tex", ".csv", ".html"}
-    assert "89.5% *" in plain(table)
-    lines = (tmp_path / "out/table2.csv").read_text().splitlines()
-    assert (
-        lines[11] == '"Small CNN MNIST, 4 layer, CNN-Cert-ReLU (200 points)",Double Margin,0.3,105.0,0.30,200,0.66,True'
-    )
-
-
-def test_a_record_of_another_model_is_refused(tmp_path):
-    write_results(tmp_path, COUNTS)
-    path = tmp_path / "demo/mnist/small/dm/0.3/seed0/certify/cnn-cert-relu/linf/n200/0.3.json"
-    record = json.loads(path.read_text())
-    record["model"] = "demo/mnist/small/ibp/0.3/seed0"
-    path.write_text(json.dumps(record))
-    with pytest.raises(UserError, match=r"0\.3\.json is not a record of demo/mnist/small/dm/0\.3/seed0"):
-        collect(tmp_path, "demo")
-
-
-def test_a_cell_of_weights_that_are_gone_is_left_out(tmp_path, capsys):
-    write_results(tmp_path, COUNTS)
-    path = tmp_path / "demo/mnist/small/dm/0.3/seed0/certify/cnn-cert-relu/linf/n200/0.3.json"
-    write_json(path, json.loads(path.read_text()) | {"model_sha256": "older"})
-    assert len(collect(tmp_path, "demo").certified_accuracy) == 17
-    assert "0.3.json: left out" in capsys.readouterr().err
-
-
-def test_a_truncated_record_is_named(tmp_path):
-    write_results(tmp_path, COUNTS)
-    path = tmp_path / "demo/mnist/small/dm/0.3/seed0/training.json"
-    path.write_text(path.read_text()[:50])
-    with pytest.raises(UserError, match=r"cannot read .*training\.json"):
-        collect(tmp_path, "demo")
+    assert [v.status for v in (whole, part, none)] == ["run", "partly", "not run"]
+    assert [v.text for v in (whole, part, none)] == ["50.0%", "50.0%†", DASH]
+    assert none.std is none.interval is None
+    assert part.interval == wilson_interval(100, 200)
+    assert part.std == std_of_hundreds(0.5, 200)
 
 
 def test_a_copy_of_the_data_that_is_not_official_is_marked(records):

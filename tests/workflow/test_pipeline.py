@@ -1,89 +1,24 @@
 """Real Snakemake runs of a tiny grid: what is made, what is made again, and what is refused."""
 
-import copy
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
-import yaml
 from pandas import read_csv
-from test_config import CONFIG, ROOT, _NoAliases
+from test_config import ROOT
+from tiny import Pipeline, tiny_config
 
 from dmcore.data import load_images
 from dmcore.report.columns import FILES
 
-PANEL = {
-    "dataset": "mnist", "arch": "small", "points": 4, "eps_cert": [0, 0.05],
-    "rows": [{"methods": ["normal"]}, {"methods": ["dm"], "eps_train": 0.1}],
-}  # fmt: skip
-PANELS = [PANEL | {"certifier": "cnn-cert-relu", "compare": ["dm", "normal"]}, PANEL | {"certifier": "ibp"}]
-
-
-def tiny_config():
-    config = yaml.safe_load(yaml.dump(CONFIG, Dumper=_NoAliases))
-    config["schedules"]["demo"]["training"]["mnist"] |= {"epochs": 0.02, "warmup": 2, "ramp": 5, "lr_drops": []}
-    config["reports"]["demo"] = {
-        "reported": "resources/paper/reported.csv",
-        "tables": {"table2": {"caption": "Tiny.", "panels": PANELS}},
-        "figures": {"figure1": {"caption": "Tiny.", "panels": PANELS[:1]}},
-    }
-    config["schedule"] = "demo"
-    for dataset in config["datasets"].values():
-        for source in dataset["sources"]:
-            source.pop("urls", None)  # tests go nowhere
-    return copy.deepcopy(config)
-
-
-class Pipeline:
-    """The project's Snakefile run in a folder of its own."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        folder.mkdir()
-        (folder / "resources").symlink_to(ROOT / "resources")
-        self.write(tiny_config())
-
-    def write(self, config):
-        (self.folder / "config.yaml").write_text(yaml.dump(config, Dumper=_NoAliases))
-
-    def run(self, *arguments, ok=True):
-        command = [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "--cores", "2", *arguments]
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        done = subprocess.run(
-            command, cwd=self.folder, capture_output=True, text=True, env=os.environ | {"PATH": path}, check=False
-        )
-        output = done.stdout + done.stderr
-        assert (done.returncode == 0) == ok, output
-        return output
-
-    def planned(self, *arguments):
-        """Rules and how often a dry run would run them, the target aside."""
-        table = re.search(r"Job stats:\njob +count\n[- ]+\n(.*?)\ntotal", self.run("-n", *arguments), re.S)
-        jobs = dict(line.split() for line in table[1].splitlines()) if table else {}
-        return {rule: int(count) for rule, count in jobs.items() if rule not in ("demo", "all")}
-
-    def result(self, path):
-        return json.loads((self.folder / "results/demo/mnist/small" / path).read_text())
-
-
-@pytest.fixture(scope="module")
-def pipeline(tmp_path_factory):
-    pipeline = Pipeline(tmp_path_factory.mktemp("pipeline") / "run")
-    pipeline.run("demo")
-    return pipeline
-
 
 def test_everything_is_made(pipeline):
     table = (pipeline.folder / "results/demo/tables/table2.md").read_text()
-    assert re.search(r"Double Margin +\| 0\.1 +\|", table)
+    assert re.search(r"Double Margin +\| ε = 0\.1 +\|", table)
     assert table.count("CNN-Cert-ReLU") == 1
     assert "At ε = 0.05, Double Margin" in table
-    for suffix in (".png", ".svg"):
+    for suffix in (".png", ".svg", ".pdf"):
         assert (pipeline.folder / f"results/demo/figures/figure1{suffix}").stat().st_size > 1000
     assert (
         "Ours beside the paper's: Table 2. Tiny."

@@ -3,6 +3,7 @@
 for suite in suites(GRIDS.values()):
 
     rule:
+        """The verdicts and margins of one model's test points at one ε; one job does all ε."""
         name:
             suite.name
         input:
@@ -19,7 +20,7 @@ for suite in suites(GRIDS.values()):
             dataset=suite.dataset,
             method="|".join(suite.methods),
         conda:
-            "../../envs/compute.yaml"
+            "../../envs/certify.yaml"
         threads: 1
         resources:
             gpu=1,

@@ -90,8 +90,9 @@ def exhibit_files(schedule):
     beside_paper = [f"{folder}/comparisons/{name}.md" for name in accuracy_tables(grid.exhibits("tables"))]
     beside_paper.append(f"{folder}/verdict.md")
     return (
-        [f"{folder}/{file}" for file in FILES.values()]
+        [f"{folder}/{file}" for file in (*FILES.values(), "overview.md")]
         + [f"{folder}/tables/{name}.md" for name in grid.exhibits("tables")]
+        + [f"{folder}/tables/all-tables.tex"]
         + [f"{folder}/figures/{name}.png" for name in grid.exhibits("figures")]
         + (beside_paper if "reported" in grid.report else [])
         + [f"results/{model}/history.png" for model in grid.model_paths()]

@@ -1,6 +1,7 @@
 # No source file is an input: each is pinned by its content, so neither its age nor the place where it was found can
 # change what is prepared, and looking elsewhere reruns nothing.
 rule prepare_data:
+    """A data set: images, labels and where they come from, checked against their pins."""
     output:
         DATA,
     log:
@@ -8,7 +9,7 @@ rule prepare_data:
     benchmark:
         "logs/benchmarks/data/{dataset}.tsv"
     conda:
-        "../../envs/compute.yaml"
+        "../../envs/data.yaml"
     resources:
         mem_mb=4000,
         places=shlex.join(DATA_PLACES),  # not a parameter: a change of those would prepare the data again

@@ -8,6 +8,7 @@ localrules:
     tables,
     collect,
     table,
+    document,
     figure,
     comparison,
     verdict,
@@ -16,6 +17,7 @@ localrules:
 
 # What is on record already, say from a clone or another machine, stays there unless it was made anew here.
 rule collect:
+    """All results of a schedule as tidy records: a line a model, a line a cell, every point's verdict."""
     input:
         lambda w: result_files(GRIDS[w.schedule]),
     output:
@@ -32,6 +34,7 @@ rule collect:
 
 
 rule table:
+    """One table of a schedule's report, in five formats."""
     input:
         lambda w: exhibit_input("tables", w.schedule, w.table),
     output:
@@ -39,7 +42,7 @@ rule table:
         report(
             "results/{schedule}/tables/{table}.html",
             caption="../report/table.rst",
-            category="Tables",
+            category="3 Tables",
             labels={"schedule": "{schedule}", "table": "{table}"},
         ),
     log:
@@ -48,23 +51,46 @@ rule table:
         "../../envs/tables.yaml"
     params:
         spec=lambda w: exhibit_of("tables", w.schedule, w.table),
-        code=code_hash("dmcore.report.tables", "dmcore.report.render"),
+        code=code_hash("dmcore.report.tables", "dmcore.report.cost", "dmcore.report.render"),
     shell:
         "python -m dmcore tables --spec {params.spec:q} --results results"
         " --out results/{wildcards.schedule}/tables > {log:q} 2>&1"
 
 
+# It names the tables' files, so it need not be made anew when these are.
+rule document:
+    """A LaTeX document with all tables of a schedule's report."""
+    input:
+        ancient(
+            lambda w: [f"results/{w.schedule}/tables/{table}.tex" for table in GRIDS[w.schedule].exhibits("tables")]
+        ),
+    output:
+        "results/{schedule}/tables/all-tables.tex",
+    log:
+        "logs/tables/{schedule}/all-tables.log",
+    conda:
+        "../../envs/tables.yaml"
+    params:
+        tables=lambda w: list(GRIDS[w.schedule].exhibits("tables")),
+        code=code_hash("dmcore.report.render.latex"),
+    shell:
+        "python -m dmcore document {params.tables:q} --schedule {wildcards.schedule}"
+        " --out results/{wildcards.schedule}/tables > {log:q} 2>&1"
+
+
 rule figure:
+    """One figure of a schedule's report, in three formats."""
     input:
         lambda w: exhibit_input("figures", w.schedule, w.figure),
+        lambda w: GRIDS[w.schedule].report.get("reported", []),
     output:
         report(
             "results/{schedule}/figures/{figure}.png",
             caption="../report/figure.rst",
-            category="Figures",
+            category="5 Figures",
             labels={"schedule": "{schedule}", "figure": "{figure}"},
         ),
-        "results/{schedule}/figures/{figure}.svg",
+        multiext("results/{schedule}/figures/{figure}", ".svg", ".pdf"),
     log:
         "logs/figures/{schedule}/{figure}.log",
     conda:
@@ -78,6 +104,7 @@ rule figure:
 
 
 rule comparison:
+    """One table of a schedule's report beside the paper's."""
     input:
         lambda w: exhibit_input("tables", w.schedule, w.table),
         reported=lambda w: GRIDS[w.schedule].report["reported"],
@@ -86,7 +113,7 @@ rule comparison:
         report(
             "results/{schedule}/comparisons/{table}.html",
             caption="../report/comparison.rst",
-            category="Comparison with the paper",
+            category="4 Comparison with the paper",
             labels={"schedule": "{schedule}", "table": "{table}"},
         ),
     log:
@@ -101,7 +128,32 @@ rule comparison:
         " --out results/{wildcards.schedule}/comparisons > {log:q} 2>&1"
 
 
+rule overview:
+    """What of a schedule's report has been run, on what, at what cost."""
+    input:
+        RECORDS,
+    output:
+        "results/{schedule}/overview.md",
+        report(
+            "results/{schedule}/overview.html",
+            caption="../report/overview.rst",
+            category="1 Overview",
+            labels={"schedule": "{schedule}"},
+        ),
+    log:
+        "logs/overview/{schedule}.log",
+    conda:
+        "../../envs/tables.yaml"
+    params:
+        spec=lambda w: json.dumps(report_spec(GRIDS[w.schedule])),
+        code=code_hash("dmcore.report.overview", "dmcore.report.render_overview"),
+    shell:
+        "python -m dmcore overview --spec {params.spec:q} --records results/{wildcards.schedule}"
+        " --out results/{wildcards.schedule} > {log:q} 2>&1"
+
+
 rule verdict:
+    """The paper's claims, judged by a schedule's results."""
     input:
         RECORDS,
         reported=lambda w: GRIDS[w.schedule].report["reported"],
@@ -111,7 +163,7 @@ rule verdict:
         report(
             "results/{schedule}/verdict.html",
             caption="../report/verdict.rst",
-            category="Verdict",
+            category="2 Verdict",
             labels={"schedule": "{schedule}"},
         ),
     log:
@@ -127,13 +179,14 @@ rule verdict:
 
 
 rule history:
+    """The course of a training, drawn: losses, accuracies, λ and ε, unstable ReLUs."""
     input:
         f"{MODEL}/training.json",
     output:
         report(
             f"{MODEL}/history.png",
             caption="../report/history.rst",
-            category="Training histories",
+            category="6 Training histories",
             subcategory="{schedule}",
             labels={
                 "data": "{dataset}",
@@ -153,17 +206,13 @@ rule history:
         "python -m dmcore history --record {input:q} --out {output:q} > {log:q} 2>&1"
 
 
-# From what results/ holds: it asks for no model and no certification, so it never starts any.
 rule tables:
+    """All tables and figures of every schedule, from what results/ holds; trains and certifies nothing."""
     log:
         "logs/tables.log",
     conda:
         "../../envs/tables.yaml"
     params:
-        schedule=config["schedule"],
-        folder=f"results/{config['schedule']}",
-        spec=lambda w: json.dumps(report_spec(GRIDS[config["schedule"]])),
+        config=json.dumps(config),
     shell:
-        "(python -m dmcore collect --results results --schedule {params.schedule} --out {params.folder:q}"
-        " && python -m dmcore report --spec {params.spec:q} --records {params.folder:q} --out {params.folder:q})"
-        " > {log:q} 2>&1"
+        "python -m dmcore report --config {params.config:q} > {log:q} 2>&1"

@@ -1,5 +1,6 @@
 # Trainings go before certifications, so that none is left to run alone at the end.
 rule train:
+    """A trained model: its weights, and the record of the training."""
     input:
         DATA,
     output:
@@ -11,7 +12,7 @@ rule train:
         f"logs/benchmarks/train/{RUN}.tsv"
     priority: 10
     conda:
-        "../../envs/compute.yaml"
+        "../../envs/train.yaml"
     threads: 1
     resources:
         gpu=1,

@@ -17,7 +17,7 @@ from dmcore.report.beside import Beside
 from dmcore.report.comparison import ILLEGIBLE, Pair, Summary, signed, summarise
 from dmcore.report.origin import notes, used_by, warnings
 from dmcore.report.records import Records
-from dmcore.report.render import web_page
+from dmcore.report.render.templates import web_page
 from dmcore.report.tables import NOT_RUN
 from dmcore.report.verdict.claims import CLAIMS
 from dmcore.report.verdict.contradictions import Contradiction, contradictions

@@ -1,7 +1,4 @@
-"""The architectures written out, layer by layer: the page ``docs/architectures.md``.
-
-Not in ``dmcore.nets``, so that an edit of the page retrains nothing.
-"""
+"""The architectures written out, layer by layer: the page ``docs/architectures.md``."""
 
 from __future__ import annotations
 
@@ -10,6 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
+from dmcore.describe.markdown import table
 from dmcore.layers import Conv, Flatten, Linear, MaxPool, ReLU
 from dmcore.nets.builder import build_net
 from dmcore.nets.network import INPUT, Network, Shape
@@ -29,7 +27,7 @@ layer in front, which has nothing to train. The tables are for 10 classes; with 
 """
 
 
-def architectures_page() -> str:
+def page() -> str:
     """``docs/architectures.md``."""
     names = architecture.names()
     return "\n".join([INTRODUCTION, _overview(names), *(_layers(name) for name in names)])
@@ -43,7 +41,7 @@ def _overview(names: Iterable[str]) -> str:
             rows.append(
                 [f"`{name}`", _size(in_shape), str(classes), _count(_parameters(net)), _count(_relus(net, in_shape))]
             )
-    return _table(["architecture", "input", "classes", "parameters", "ReLUs"], rows)
+    return table(["architecture", "input", "classes", "parameters", "ReLUs"], rows)
 
 
 def _layers(name: str) -> str:
@@ -64,7 +62,7 @@ def _layers(name: str) -> str:
     total = ["", "total", ""]
     for net in nets:
         total += ["", "", _count(_parameters(net))]
-    return f"## `{name}`\n\n{_table(head, [*rows, total])}"
+    return f"## `{name}`\n\n{table(head, [*rows, total])}"
 
 
 def _kind(layer: nn.Module) -> str:
@@ -110,8 +108,3 @@ def _size(shape: Shape) -> str:
 
 def _count(number: int) -> str:
     return f"{number:,}"
-
-
-def _table(head: list[str], rows: Iterable[list[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -1,0 +1,94 @@
+"""The golden files: a tiny grid with known verdicts, through records, to all tables in all formats.
+
+``python tests/report/golden_files.py`` writes them anew; look at what changed before committing it.
+"""
+
+import gzip
+import shutil
+import tempfile
+from pathlib import Path
+
+from results_folder import DATA, spec_hash, write_model
+
+from dmcore.report.make import make_document, make_tables
+from dmcore.report.records import collect, read_records, write_records
+
+HERE = Path(__file__).parent
+GOLDEN = HERE / "golden"
+REENCODED = {"variant": "JPEG quality 75 re-encoded", "sha256": "e" * 64}
+
+# data set, method, ε_train, seed, seconds; certifier: {ε: points certified}. 20 points on MNIST, 200 on CIFAR-10.
+MODELS = [
+    ("mnist", "normal", "none", 0, 100.0, {"cnn-cert-relu": {"0": 20, "0.05": 3, "0.1": 0}, "ibp": {"0": 20}}),
+    ("mnist", "ibp", "0.1", 0, 310.0, {"cnn-cert-relu": {"0": 19, "0.05": 17, "0.1": 8}, "ibp": {"0": 19, "0.1": 16}}),
+    ("mnist", "dm", "0.1", 0, 330.0, {"cnn-cert-relu": {"0": 19, "0.05": 17, "0.1": 15}, "ibp": {"0": 19, "0.1": 15}}),
+    ("mnist", "dm", "0.1", 1, 350.0, {"cnn-cert-relu": {"0": 18, "0.05": 17}}),
+    ("cifar10", "normal", "none", 0, 1000.0, {"cnn-cert-relu": {"0": 130, "1_255": 1, "8_255": 0}}),
+    ("cifar10", "ibp", "8_255", 0, 2500.0, {"cnn-cert-relu": {"0": 80, "1_255": 71, "8_255": 0}}),
+    ("cifar10", "dm", "8_255", 0, 2250.0, {"cnn-cert-relu": {"0": 90, "1_255": 87, "8_255": 39}}),
+]  # fmt: skip
+
+
+def rows(dataset, eps, seeds=(0,)):
+    """Normal training, and a group that is trained at ε: Double Margin over some seeds, TRADES never run."""
+    trained = [("trades", "TRADES", (0,)), ("ibp", "IBP *", (0,)), ("dm", "Double Margin ℓ∞", seeds)]
+    return [
+        {
+            "method": method, "label": label, "eps": e, "group": group, "baseline": group == 0, "own": method == "dm",
+            "models": [spec_hash(method, e, seed, f"{dataset}/small") for seed in of_seeds],
+        }
+        for group, e, lines in ((0, "none", [("normal", "Normal", (0,))]), (1, eps, trained))
+        for method, label, of_seeds in lines
+    ]  # fmt: skip
+
+
+MNIST = {
+    "title": "Small CNN MNIST, 4 layer, ℓ∞, CNN-Cert-ReLU (20 points)", "dataset": "mnist", "arch": "small",
+    "certifier": "cnn-cert-relu", "norm": "linf", "points": 20, "points_seed": 0, "clip_input": False, "std": False,
+    "training_time": True, "compare": ["dm", "ibp"], "eps_cert": ["0", "0.05", "0.1"],
+    "rows": rows("mnist", "0.1", seeds=(0, 1)),
+}  # fmt: skip
+CIFAR = MNIST | {
+    "title": "Small CNN CIFAR-10, 4 layer (200 points)", "dataset": "cifar10", "points": 200, "compare": [],
+    "std": True, "eps_cert": ["0", "1_255", "8_255"], "rows": rows("cifar10", "8_255"),
+}  # fmt: skip
+BY_IBP = {"title": "Small CNN MNIST, 4 layer, ℓ∞, IBP (20 points)", "certifier": "ibp", "compare": []}
+TEXT = {"schedule": "demo", "panels": [], "models": [spec_hash(*model[1:4], f"{model[0]}/small") for model in MODELS]}
+EXHIBITS = {
+    "table1": TEXT | {
+        "name": "table1", "kind": "cost", "caption": "Cost, 1/2 of it & more.", "source": str(HERE / "sources/cost.md"),
+    },
+    "table2": {
+        "name": "table2", "kind": "accuracies", "schedule": "demo", "source": None, "reported": None,
+        "caption": "Accuracies <of> 100% & more; * is another λ, std in (·), for ε_train and ℓ1.",
+        "panels": [MNIST, MNIST | BY_IBP, CIFAR, CIFAR | {"training_time": False, "std": False}],
+    },
+    "table12": TEXT | {
+        "name": "table12", "kind": "text", "caption": "Equivalents.", "source": str(HERE / "sources/words.md"),
+    },
+}  # fmt: skip
+
+
+def make(folder):
+    """Writes ``records/``, compressed ones unpacked, and ``tables/`` from hand-written result files."""
+    results = folder / "results"
+    for dataset, method, eps, seed, seconds, counts in MODELS:
+        mnist = dataset == "mnist"
+        data, points, steps = (DATA, 20, 600) if mnist else (REENCODED, 200, 1000)
+        write_model(results, f"{dataset}/small", method, eps, seed, seconds, counts, points, data, steps)
+    write_records(collect(results, "demo"), folder / "records")
+    records = read_records(folder / "records")
+    for packed in (folder / "records").glob("*.gz"):
+        packed.with_suffix("").write_bytes(gzip.decompress(packed.read_bytes()))
+        packed.unlink()
+    make_tables(EXHIBITS, records, folder / "tables")
+    make_document("demo", list(EXHIBITS), folder / "tables")
+    shutil.rmtree(results)
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as made:
+        make(Path(made))
+        shutil.rmtree(GOLDEN, ignore_errors=True)
+        shutil.copytree(made, GOLDEN)
+    print(f"Written; see what changed: git diff {GOLDEN}")

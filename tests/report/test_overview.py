@@ -1,0 +1,68 @@
+"""What of a report has been run, counted from the records."""
+
+from dataclasses import replace
+
+import pytest
+from results_folder import COUNTS, EXHIBIT, write_results
+from test_config import ROOT
+
+from dmcore.report.overview import build_overview
+from dmcore.report.records import collect
+from dmcore.report.render_overview import html, markdown
+
+REPORTED = str(ROOT / "resources/paper/reported.csv")
+
+
+def spec(**changes):
+    panel = EXHIBIT["panels"][0]
+    few = EXHIBIT | {"name": "table5", "panels": [panel | {"rows": panel["rows"][2:], "eps_cert": ["0.3", "0.4"]}]}
+    words = EXHIBIT | {"name": "table3", "kind": "text", "panels": []}
+    report = {"schedule": "demo", "shortened": None, "reported": None, "figures": {}}
+    return report | {"tables": {"table2": EXHIBIT, "table3": words, "table5": few}} | changes
+
+
+@pytest.fixture
+def records(tmp_path):
+    write_results(tmp_path, COUNTS)
+    return collect(tmp_path, "demo")
+
+
+def test_a_table_counts_its_models_and_cells(records):
+    table2, table5 = build_overview(spec(), records).exhibits
+    assert (table2.name, table2.trained, table2.models, table2.run, table2.cells) == ("table2", 6, 8, 18, 32)
+    assert (table5.name, table5.trained, table5.models, table5.run, table5.cells) == ("table5", 2, 4, 2, 8)
+    assert table2.hours == pytest.approx(3 * (100 + 110) / 3600)
+    assert table2.variants == ("mnist (official)",)
+
+
+def test_the_whole_counts_a_cell_in_two_tables_once(records):
+    total = build_overview(spec(), records).total
+    assert (total.trained, total.models, total.run, total.cells) == (6, 8, 18, 32)
+    assert total.hours == pytest.approx(3 * (100 + 110) / 3600)
+
+
+def test_hours_by_device(records):
+    training = records.training.assign(device=["GPU"] * 2 + ["CPU (test)"] * 4)
+    devices = build_overview(spec(), replace(records, training=training)).devices
+    assert [(name, models) for name, models, _, _ in devices] == [("CPU (test)", 4), ("GPU", 2)]
+    assert devices[0][2] + devices[1][2] == pytest.approx(630 / 3600)
+    assert [certified for *_, certified in devices] == pytest.approx([18 * 1.5 / 3600, 0])
+
+
+def test_models_of_an_older_config_do_not_count(records):
+    training = records.training.assign(spec_hash="older")
+    overview = build_overview(spec(), replace(records, training=training))
+    assert (overview.total.trained, overview.total.hours) == (0, 0)
+
+
+def test_the_papers_hours_and_what_sets_us_apart(records):
+    overview = build_overview(spec(reported=REPORTED, shortened={"from": "paper", "factor": 0.1}), records)
+    assert overview.paper_hours == pytest.approx(329.78, abs=0.01)
+    assert ["0.1 times the steps" in warning for warning in overview.warnings] == [True]
+
+
+def test_pages_show_the_counts(records):
+    overview = build_overview(spec(), records)
+    assert "6 of 8 models are trained and 18 of 32 cells certified" in markdown(overview)
+    assert "<td>Table 5</td><td>2 of 4</td><td>2 of 8</td><td>0.06</td><td>mnist (official)</td>" in html(overview)
+    assert "Made by commit abc123 with torch 2.0." in markdown(overview)

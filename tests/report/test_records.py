@@ -1,0 +1,164 @@
+"""From result files to tidy records, and records of several runs together."""
+
+import gzip
+import json
+from dataclasses import replace
+
+import pytest
+from results_folder import COUNTS, spec_hash, write_results
+
+from dmcore.errors import UserError
+from dmcore.files import write_json
+from dmcore.report.records import collect, merge, read_records, write_records
+
+CELL = "demo/mnist/small/dm/0.3/seed0/certify/cnn-cert-relu/linf/n200/0.3.json"
+
+
+@pytest.fixture
+def results(tmp_path):
+    write_results(tmp_path, COUNTS)
+    return tmp_path
+
+
+def change(path, **values):
+    write_json(path, json.loads(path.read_text()) | values)
+
+
+def same(first, second):
+    return all(getattr(first, name).equals(getattr(second, name)) for name in first.__dataclass_fields__)
+
+
+def test_a_line_a_model_and_a_line_a_cell(results):
+    records = collect(results, "demo")
+    assert (len(records.training), len(records.certified_accuracy), len(records.verdicts)) == (6, 18, 18)
+    cell = records.certified_accuracy.query("method == 'dm' and eps_cert == '0.3' and seed == 0").iloc[0]
+    assert (cell["certified"], cell["points"], cell["accuracy"]) == (133, 200, 0.665)
+    assert (round(cell["wilson_low"], 4), round(cell["wilson_high"], 4)) == (0.597, 0.7268)
+    assert list(records.certified_accuracy["eps_cert"][:3]) == ["0", "0.05", "0.3"]
+    assert set(records.training["eps_train"]) == {"none", "0.3"}
+    assert set(records.training["steps"]) == {900}
+
+
+def test_every_points_verdict_is_kept_and_which_point_it_is(results):
+    records = collect(results, "demo")
+    cell = records.verdicts.query("method == 'dm' and eps_cert == '0.3' and seed == 0").iloc[0]
+    assert cell["verdicts"] == "1" * 133 + "0" * 67
+    assert records.points["indices"].tolist() == [" ".join(map(str, range(200)))]
+
+
+def test_what_was_written_is_read(results):
+    records = collect(results, "demo")
+    write_records(records, results / "demo")
+    assert same(read_records(results / "demo"), records)
+    assert records.training["device"].tolist() == ["CPU (test)"] * 6
+
+
+def test_the_same_records_give_the_same_bytes_and_are_not_written_again(results):
+    records = collect(results, "demo")
+    write_records(records, results / "a")
+    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in (results / "a").iterdir()}
+    write_records(read_records(results / "a"), results / "a")
+    write_records(records, results / "b")
+    for path, (content, time) in before.items():
+        assert (results / "b" / path.name).read_bytes() == content
+        assert path.stat().st_mtime_ns == time
+
+
+def test_an_id_that_looks_like_a_number_stays_text(results):
+    for path in (results / "demo").rglob("*.json"):
+        change(path, spec_hash="1234567890123456", model_sha256="1e10" * 16)
+    write_records(collect(results, "demo"), results / "demo")
+    read = read_records(results / "demo").certified_accuracy
+    assert set(read["spec_hash"]) == {"1234567890123456"}
+    assert set(read["model_sha256"]) == {"1e10" * 4}
+
+
+def test_other_runs_records_stay_beside_new_ones(results, tmp_path_factory):
+    everything = collect(results, "demo")
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    write_results(elsewhere, {key: cells for key, cells in COUNTS.items() if key[0] == "dm"})
+    assert same(merge(everything, collect(elsewhere, "demo")), everything)
+    assert same(merge(collect(elsewhere, "demo"), everything), everything)
+    assert same(merge(read_records(elsewhere / "none"), everything), everything)
+    assert same(merge(everything, read_records(elsewhere / "none")), everything)
+
+
+def test_new_results_replace_those_of_the_same_cell(results):
+    before = collect(results, "demo")
+    change(results / CELL, certified=[True] * 150 + [False] * 50)
+    after = merge(before, collect(results, "demo"))
+    assert len(after.certified_accuracy) == 18
+    assert (
+        after.certified_accuracy.query("method == 'dm' and eps_cert == '0.3' and seed == 0")["certified"].item() == 150
+    )
+    assert (
+        after.verdicts.query("method == 'dm' and eps_cert == '0.3' and seed == 0")["verdicts"].item().count("1") == 150
+    )
+
+
+def test_cells_of_a_model_with_new_weights_go(results):
+    before = collect(results, "demo")
+    model = results / "demo/mnist/small/dm/0.3/seed0"
+    for cell in (model / "certify").rglob("*.json"):
+        cell.unlink()
+    change(model / "training.json", model_sha256="n" * 64)
+    after = merge(before, collect(results, "demo"))
+    assert len(after.training) == 6
+    gone = "method == 'dm' and seed == 0"
+    assert len(after.certified_accuracy) == len(after.verdicts) == 15
+    assert after.certified_accuracy.query(gone).empty
+    assert after.training.query(gone)["model_sha256"].item() == "n" * 16
+
+
+def test_only_the_models_asked_for_are_read(results):
+    some = collect(results, "demo", {spec_hash("dm", "0.3", 0), spec_hash("ibp", "0.3", 1)})
+    assert sorted(zip(some.training["method"], some.training["seed"], strict=True)) == [("dm", 0), ("ibp", 1)]
+    assert len(some.certified_accuracy) == 6
+
+
+def test_a_record_of_another_model_is_refused(results):
+    change(results / CELL, model="demo/mnist/small/ibp/0.3/seed0")
+    with pytest.raises(UserError, match=r"0\.3\.json is not a record of demo/mnist/small/dm/0\.3/seed0"):
+        collect(results, "demo")
+
+
+def test_cells_of_other_points_are_refused(results):
+    change(results / CELL, indices=list(range(1, 201)))
+    with pytest.raises(UserError, match=r"0\.json is of other points|0\.3\.json is of other points"):
+        collect(results, "demo")
+
+
+def test_a_cell_of_weights_that_are_gone_is_left_out(results, capsys):
+    change(results / CELL, model_sha256="older")
+    assert len(collect(results, "demo").certified_accuracy) == 17
+    assert "0.3.json: left out" in capsys.readouterr().err
+
+
+def test_a_truncated_record_is_named(results):
+    path = results / "demo/mnist/small/dm/0.3/seed0/training.json"
+    path.write_text(path.read_text()[:50])
+    with pytest.raises(UserError, match=r"cannot read .*training\.json"):
+        collect(results, "demo")
+
+
+def test_damaged_records_are_named(results):
+    write_records(collect(results, "demo"), results)
+    path = results / "verdicts.csv.gz"
+    path.write_bytes(path.read_bytes()[:60])
+    with pytest.raises(UserError, match=r"verdicts\.csv\.gz is damaged"):
+        read_records(results)
+    path.write_bytes(gzip.compress(b"a,b\n1,2\n"))
+    with pytest.raises(UserError, match=r"verdicts\.csv\.gz has other columns"):
+        read_records(results)
+
+
+def test_records_made_before_a_change_of_the_config_are_not_shown(results):
+    from results_folder import EXHIBIT
+
+    from dmcore.report.tables import build_table
+
+    records = collect(results, "demo")
+    other = replace(records, certified_accuracy=records.certified_accuracy.assign(spec_hash="older"))
+    assert {v.share for row in build_table(EXHIBIT, other).panels[0].rows for v in row.values} == {None}
+    clipped = replace(records, certified_accuracy=records.certified_accuracy.assign(clip_input="True"))
+    assert {v.share for row in build_table(EXHIBIT, clipped).panels[0].rows for v in row.values} == {None}

@@ -1,0 +1,143 @@
+"""Tables of words and formulas, and the measured cost."""
+
+import re
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+from golden_files import EXHIBITS
+from test_config import CONFIG, ROOT
+
+from dmcore.errors import UserError
+from dmcore.exhibits import exhibit_spec
+from dmcore.grid import Grid
+from dmcore.report.columns import COLUMNS
+from dmcore.report.cost import cost_table, ratios
+from dmcore.report.records import read_records
+from dmcore.report.render import comma_separated, html, latex, markdown, plain
+from dmcore.report.text_tables import TextTable, inline, read_text_table
+
+PAPERS = {name: exhibit_spec(Grid(CONFIG, "paper"), "tables", name) for name in ("table1", "table3", "table12")}
+TABLE = TextTable("C & D", ["Head", "$R$"], [["**a $\\ell_1$ b**", "$\\frac{1}{2}$"], ["50%", "x < y"]], ["See $g$."])
+
+
+@pytest.fixture(autouse=True)
+def at_the_root(monkeypatch):
+    monkeypatch.chdir(ROOT)  # sources are named from there
+
+
+def test_the_table_and_the_notes_below_it():
+    table = read_text_table(EXHIBITS["table12"])
+    assert table.head == ["Certifier", "Equivalents"]
+    assert table.rows[1] == ["CNN-Cert-Zero", "–"]
+    assert table.notes == [
+        "How each bounds a ReLU:",
+        r"CNN-Cert-ReLU by parallel lines, $\alpha z \leq \sigma(z)$, with $\alpha = \frac{u}{u-l}$.",
+        "CNN-Cert-Zero by $y = 0$ below.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "source.md, the source of table3, cannot be read"),
+        ("words\n", "source.md, the source of table3, has no Markdown table"),
+        ("| a | b |\n| - | - |\n| 1 | 2 |\n| 1 |\n", "source.md, line 4: 1 cells under a head of 2"),
+    ],
+)
+def test_a_source_that_is_no_table_is_named(tmp_path, text, message):
+    if text is not None:
+        (tmp_path / "source.md").write_text(text)
+    with pytest.raises(UserError, match=re.escape(message)):
+        read_text_table({"name": "table3", "caption": "", "source": str(tmp_path / "source.md")})
+
+
+def test_inline_parts_go_through_the_function_of_their_kind():
+    shown = inline("a **b $c$** $d*e*$ f", words=str.upper, formula="[{}]".format, bold="<{}>".format)
+    assert shown == "A <B [c]> [d*e*] F"
+
+
+def test_five_formats():
+    assert "| **a $\\ell_1$ b** | $\\frac{1}{2}$ |" in markdown.text(TABLE)
+    assert "a $\\ell_1$ b  $\\frac{1}{2}$" in plain.text(TABLE)
+    assert comma_separated.text(TABLE) == "Head,$R$\na $\\ell_1$ b,$\\frac{1}{2}$\n50%,x < y\n"
+    tex = latex.text(TABLE)
+    assert "\\captionof{table}{C \\& D}" in tex
+    assert "\\textbf{a $\\ell_1$ b} & $\\frac{1}{2}$ \\\\" in tex
+    assert "50\\% & x $<$ y \\\\" in tex
+    page = html.text(TABLE)
+    assert "x &lt; y" in page
+    assert "C &amp; D" in page
+    body = ET.fromstring(re.search(r"<tbody>.*</tbody>", page, re.DOTALL)[0])
+    maths = "{http://www.w3.org/1998/Math/MathML}"
+    assert ["".join(f.itertext()) for f in body.iter(f"{maths}mfrac")] == ["12"]
+    assert body.find(f"tr/td/b/{maths}math") is not None
+
+
+def test_long_words_are_broken_into_lines_and_formulas_are_not():
+    words, formula = "word " * 20, "$" + "x + " * 40 + "x$"
+    table = TextTable("", ["a", "b", "c"], [["1", words, formula]])
+    assert "{@{}l>{\\raggedright\\arraybackslash}Xl@{}}" in latex.text(table)
+    assert formula in plain.text(table)
+    assert words not in plain.text(table)
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_every_formula_of_the_papers_tables_has_a_form_for_browsers(name):
+    table = read_text_table(PAPERS[name])
+    page = html.text(table)
+    formulas = sum(cell.count("$") // 2 for part in (table.head, *table.rows, table.notes) for cell in part)
+    assert page.count("<math") == formulas > 0
+    assert "$" not in page
+    assert not re.search(r"\\[a-z]", page)  # no command was left as it was
+
+
+def test_the_papers_tables_are_whole():
+    sizes = {name: (len(table.head), len(table.rows)) for name in PAPERS for table in [read_text_table(PAPERS[name])]}
+    assert sizes == {"table1": (4, 8), "table3": (2, 20), "table12": (2, 4)}
+
+
+def test_the_cost_is_measured_on_methods_that_exist():
+    methods = [m for line in read_text_table(PAPERS["table1"]).column("Methods") for m in line.split(", ")]
+    assert set(methods) <= set(CONFIG["methods"])
+    assert len(methods) == len(set(methods))
+
+
+def trained(**columns):
+    frame = pd.DataFrame({"dataset": "mnist", "arch": "small", "device": "CPU", "threads": "1", "steps": 100} | columns)
+    return frame.reindex(columns=COLUMNS["training"])
+
+
+def test_times_are_compared_a_step_and_only_between_like_trainings():
+    training = trained(
+        method=["normal", "normal", "dm", "dm", "dm", "dm", "ibp"],
+        seconds=[10.0, 20.0, 30.0, 30.0, 30.0, 30.0, 1.0],
+        steps=[100, 100, 100, 50, 100, 100, 100],
+        arch=["small", "medium", "small", "medium", "large", "small", "small"],
+        threads=["1", "1", "1", "1", "1", "2", "1"],
+    )
+    # 0.3/0.1 and 0.6/0.2: there is no normal large one, and none on two threads
+    assert ratios(training, ["dm"]).tolist() == pytest.approx([3.0, 3.0])
+    assert ratios(training, ["ibp", "trades"]).tolist() == [pytest.approx(0.1)]
+    assert ratios(training, ["trades"]).empty
+
+
+def test_the_cost_table_shows_median_and_range(tmp_path):
+    methods, seconds = ["normal", "ibp", "ibp_quarter", "ibp", "dm"], [1.0, 2.0, 4.0, 2.5, 1234.0]
+    training = trained(method=methods, seconds=seconds, spec_hash=list("abcde"))
+    records = replace(read_records(tmp_path), training=training)
+    exhibit = EXHIBITS["table1"] | {"models": list("abcde")}
+    table = cost_table(exhibit, records)
+    assert table.head == ["Training method", "$R$", "Cost in the paper", "Measured"]
+    assert table.column("Measured") == ["×2.50 (2.00–4.00)", "not run", "×1234"]
+    assert table.column("Cost in the paper") == ["×3", "> 10 (empirically)", "**×3**"]
+    only = cost_table(exhibit | {"models": list("abe")}, records)
+    assert only.column("Measured") == ["×2.00", "not run", "×1234"]  # what the config no longer describes is left out
+    assert "on CPU" in table.notes[-1]
+
+
+def test_a_cost_table_must_name_its_methods(tmp_path):
+    exhibit = EXHIBITS["table1"] | {"source": EXHIBITS["table12"]["source"]}
+    with pytest.raises(UserError, match="has no column 'Methods'"):
+        cost_table(exhibit, read_records(tmp_path))

@@ -1,0 +1,73 @@
+"""What an edit of the code makes Snakemake do again: the stages that use the edited module, and no other."""
+
+import os
+import shutil
+from contextlib import contextmanager
+
+import pytest
+
+CERTIFY = "certify_demo_mnist_linf_n4_2"
+EVERYTHING = {"prepare_data": 1, "train": 2, "history": 2, CERTIFY: 4, "collect": 1, "table": 1, "figure": 1}
+CERTIFICATION = {rule: EVERYTHING[rule] for rule in (CERTIFY, "collect", "table", "figure")}
+TRAINING = CERTIFICATION | {"train": 2, "history": 2}
+
+
+@pytest.fixture(scope="module")
+def project(pipeline, tmp_path_factory):
+    """The tiny grid's results beside a copy of the code."""
+    return pipeline.with_its_own_code(tmp_path_factory.mktemp("reruns") / "project")
+
+
+@contextmanager
+def edited(project, modules, edit):
+    """Some modules of the copy, changed for a while."""
+    before = {path: path.read_text(encoding="utf-8") for path in map((project.folder / "dmcore").joinpath, modules)}
+    try:
+        for path, text in before.items():
+            path.write_text(edit(text), encoding="utf-8")
+            assert path.read_text(encoding="utf-8") != text
+        yield
+    finally:
+        for path, text in before.items():
+            path.write_text(text, encoding="utf-8")
+
+
+def new_code(text):
+    return text + "\nADDED = 1\n"
+
+
+def new_words(text):
+    """Another docstring of the module, and a comment."""
+    head, docstring, rest = text.split('"""', 2)
+    return f'{head}"""{docstring} In other words."""{rest}\n# A remark.\n'
+
+
+@pytest.mark.parametrize(
+    ("module", "jobs"),
+    [
+        ("report/histories.py", {"history": 2}),
+        ("report/figures.py", {"figure": 1, "history": 2}),  # histories are drawn in the figures' style
+        ("certifiers/ibp.py", CERTIFICATION),
+        ("training/step.py", TRAINING),
+        ("data/sources/idx.py", EVERYTHING),
+    ],
+)
+def test_an_edit_of_code_reruns_what_uses_it(project, module, jobs):
+    with edited(project, [module], new_code):
+        assert project.planned("demo") == jobs
+
+
+def test_comments_docstrings_and_the_command_line_rerun_nothing(project):
+    stages = ["data/sources/prepare.py", "training/step.py", "certifiers/ibp.py", "report/tables.py"]
+    with edited(project, stages, new_words), edited(project, ["cli.py"], new_code):
+        assert project.planned("demo") == {}
+
+
+def test_files_of_one_age_rerun_nothing(pipeline, tmp_path):
+    """As in a fresh clone: with Snakemake's own notes on how they were made, and without."""
+    clone = pipeline.with_its_own_code(tmp_path / "clone")
+    for path in clone.folder.rglob("*"):
+        os.utime(path, (1.6e9, 1.6e9), follow_symlinks=False)
+    assert clone.planned("demo") == {}
+    shutil.rmtree(clone.folder / ".snakemake")
+    assert clone.planned("demo") == {}
