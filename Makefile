@@ -1,18 +1,23 @@
-# make demo   set up and run the demo on MNIST        make test   set up and run all tests
-# make lint   only the style checks                   make clean  remove what was made, but not the environment and downloads
+# make demo    set up and run the demo on MNIST        make test   set up and run all tests
+# make tables  set up without PyTorch and make all tables and figures from the records in results/
+# make lint    only the style checks                   make clean  remove what was made, but not the environment and downloads
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(abspath $(VENV))/bin
 export PATH := $(BIN):$(PATH)
 
-.PHONY: demo test lint clean
+.PHONY: demo tables test lint clean
 
 demo: $(VENV)/.installed
 	snakemake --cores all demo
 	snakemake --report results/demo/report.html demo
 	@cat results/demo/tables/table2.txt
 	@echo "Tables: results/demo/tables/   Figure: results/demo/figures/figure1.png   Report: results/demo/report.html"
+
+tables: $(VENV)-tables/.installed
+	PATH="$(abspath $(VENV))-tables/bin:$$PATH" snakemake --cores 1 tables
+	@ls -d results/*/tables
 
 test: lint
 	pytest
@@ -34,4 +39,12 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 $(VENV)/.installed-test: $(VENV)/.installed
 	pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@touch $@
+
+# Snakemake and what envs/tables.yaml names; a test compares the two.
+LIGHT := jinja2 jsonschema latex2mathml matplotlib numpy pandas pyyaml tabulate
+
+$(VENV)-tables/.installed: Makefile constraints.txt
+	$(PYTHON) -m venv $(VENV)-tables
+	$(VENV)-tables/bin/pip install --quiet --disable-pip-version-check -c constraints.txt 'snakemake[reports]' $(LIGHT)
 	@touch $@

@@ -102,6 +102,11 @@ def test_pins_are_the_tested_versions(environment):
     assert pinned == {name: tested[PYPI.get(name, name)] for name in pinned}
 
 
+def test_make_tables_installs_what_the_tables_need():
+    (line,) = re.findall(r"^LIGHT := (.*)$", (ROOT / "Makefile").read_text(), flags=re.M)
+    assert set(line.split()) == {PYPI.get(name, name) for name in pins("tables")} - {"python"}
+
+
 def without_torch(*arguments, ok=True):
     """Runs a command in a Python where importing torch fails; returns what it prints."""
     code = "import sys; sys.modules['torch'] = None; from dmcore.cli import main; main()"

@@ -42,7 +42,7 @@ rule table:
         report(
             "results/{schedule}/tables/{table}.html",
             caption="../report/table.rst",
-            category="3 Tables",
+            category="2 Tables",
             labels={"schedule": "{schedule}", "table": "{table}"},
         ),
     log:
@@ -87,7 +87,7 @@ rule figure:
         report(
             "results/{schedule}/figures/{figure}.png",
             caption="../report/figure.rst",
-            category="5 Figures",
+            category="3 Figures",
             labels={"schedule": "{schedule}", "figure": "{figure}"},
         ),
         multiext("results/{schedule}/figures/{figure}", ".svg", ".pdf"),
@@ -113,7 +113,7 @@ rule comparison:
         report(
             "results/{schedule}/comparisons/{table}.html",
             caption="../report/comparison.rst",
-            category="4 Comparison with the paper",
+            category="5 Comparison with the paper",
             labels={"schedule": "{schedule}", "table": "{table}"},
         ),
     log:
@@ -163,7 +163,7 @@ rule verdict:
         report(
             "results/{schedule}/verdict.html",
             caption="../report/verdict.rst",
-            category="2 Verdict",
+            category="6 Verdict",
             labels={"schedule": "{schedule}"},
         ),
     log:
@@ -186,7 +186,7 @@ rule history:
         report(
             f"{MODEL}/history.png",
             caption="../report/history.rst",
-            category="6 Training histories",
+            category="4 Training histories",
             subcategory="{schedule}",
             labels={
                 "data": "{dataset}",
