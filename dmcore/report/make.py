@@ -108,7 +108,8 @@ def report_on(config: Mapping[str, Any], results: Path, schedules: Sequence[str]
     for schedule in found:
         folder = results / schedule
         records = merge(read_records(folder), collect(results, schedule))
-        write_records(records, folder)
+        if len(records.training):
+            write_records(records, folder)
         make_report(report_spec(Grid(config, schedule)), records, folder)
     return list(found)
 

@@ -1,0 +1,68 @@
+"""The reports of all schedules on record."""
+
+import copy
+
+import pytest
+from results_folder import spec_hash, write_model
+from test_config import CONFIG
+
+import dmcore.exhibits
+from dmcore.errors import UserError
+from dmcore.exhibits import KINDS
+from dmcore.report.make import FIGURES, TABLES, report_on
+from dmcore.report.records import read_records
+
+
+@pytest.fixture
+def config(monkeypatch):
+    """The project's config, with a demo of one table; a model's hash is as the made-up results have it."""
+    config = copy.deepcopy(CONFIG)
+    config["schedule"] = "demo"
+    (panel, *_) = config["reports"]["demo"]["tables"]["table2"]["panels"]
+    table = {"caption": "Of the demo.", "panels": [panel]}
+    config["reports"]["demo"] = {"tables": {"table2": table}, "figures": {}}
+    config["reports"]["paper"] = {"tables": {"table2": table}, "figures": {}}
+
+    def made_up(grid, path):
+        _, dataset, arch, method, eps, seed = path.split("/")
+        return spec_hash(method, eps, int(seed[4:]), f"{dataset}/{arch}")
+
+    monkeypatch.setattr(dmcore.exhibits, "_hash", made_up)
+    return config
+
+
+def test_every_kind_of_exhibit_can_be_made():
+    assert {"tables": list(TABLES), "figures": list(FIGURES)} == {kind: list(known) for kind, known in KINDS.items()}
+
+
+def test_without_results_the_configs_own_schedule_says_that_nothing_was_run(config, tmp_path):
+    assert report_on(config, tmp_path) == ["demo"]
+    assert "nothing has been run yet" in (tmp_path / "demo/tables/table2.md").read_text()
+    assert not list(tmp_path.rglob("training.csv"))  # or the schedule would count as one with results
+
+
+def test_schedules_with_results_are_reported_and_their_records_kept(config, tmp_path):
+    write_model(tmp_path, "mnist/small", "dm", "0.3", 0, 12.5, {"cnn-cert-relu": {"0.3": 87}}, 200)
+    config["schedule"] = "paper"
+    assert report_on(config, tmp_path) == ["demo"]
+    assert "43.5%" in (tmp_path / "demo/tables/table2.md").read_text()
+    assert read_records(tmp_path / "demo").certified_accuracy["certified"].tolist() == [87]
+    assert not (tmp_path / "paper").exists()
+
+
+def test_records_alone_are_enough_and_stay_as_they_are(config, tmp_path):
+    write_model(tmp_path, "mnist/small", "dm", "0.3", 0, 12.5, {"cnn-cert-relu": {"0.3": 87}}, 200)
+    report_on(config, tmp_path)
+    for path in (tmp_path / "demo/mnist").rglob("*.json"):
+        path.unlink()
+    before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "demo").glob("*.csv*")}
+    table = (tmp_path / "demo/tables/table2.md").read_text()
+    assert report_on(config, tmp_path) == ["demo"]
+    assert (tmp_path / "demo/tables/table2.md").read_text() == table
+    assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "demo").glob("*.csv*")} == before
+    assert len(before) == 4
+
+
+def test_a_schedule_that_is_none(config, tmp_path):
+    with pytest.raises(UserError, match=r"no schedule 'dmo': did you mean 'demo'\?"):
+        report_on(config, tmp_path, ["dmo"])
