@@ -165,6 +165,16 @@ def test_the_papers_curves_are_of_the_table_that_has_most(cells, chosen):
     )
 
 
+def test_without_cells_of_the_paper_there_are_only_our_curves(records):
+    exhibit = copy.deepcopy(EXHIBIT) | {"reported": str(REPORTED)}
+    (panel,) = exhibit["panels"]
+    panel["points"] = 4
+    papers = curves.papers_cells(panel, read_reported(REPORTED))
+    assert papers.empty
+    drawn_curves = curves.curves(panel, records, papers)
+    assert all(math.isnan(y) for curve in drawn_curves for y in curve.papers)
+
+
 def test_an_illegible_cell_is_a_gap():
     panel = {
         "dataset": "mnist", "arch": "pooling", "certifier": "cnn-cert-relu", "norm": "linf", "points": 200,

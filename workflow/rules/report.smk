@@ -43,7 +43,8 @@ rule table:
             "results/{schedule}/tables/{table}.html",
             caption="../report/table.rst",
             category="2 Tables",
-            labels={"schedule": "{schedule}", "table": "{table}"},
+            subcategory="{schedule}",
+            labels={"table": "{table}"},
         ),
     log:
         "logs/tables/{schedule}/{table}.log",
@@ -88,7 +89,8 @@ rule figure:
             "results/{schedule}/figures/{figure}.png",
             caption="../report/figure.rst",
             category="3 Figures",
-            labels={"schedule": "{schedule}", "figure": "{figure}"},
+            subcategory="{schedule}",
+            labels={"figure": "{figure}"},
         ),
         multiext("results/{schedule}/figures/{figure}", ".svg", ".pdf"),
     log:
@@ -114,7 +116,8 @@ rule comparison:
             "results/{schedule}/comparisons/{table}.html",
             caption="../report/comparison.rst",
             category="5 Comparison with the paper",
-            labels={"schedule": "{schedule}", "table": "{table}"},
+            subcategory="{schedule}",
+            labels={"table": "{table}"},
         ),
     log:
         "logs/comparisons/{schedule}/{table}.log",
@@ -188,13 +191,8 @@ rule history:
             caption="../report/history.rst",
             category="4 Training histories",
             subcategory="{schedule}",
-            labels={
-                "data": "{dataset}",
-                "network": "{arch}",
-                "method": "{method}",
-                "ε_train": "{eps_train}",
-                "seed": "{seed}",
-            },
+            # One label: with several, Snakemake's page goes blank where not all their combinations exist.
+            labels={"model": "{dataset} {arch}, {method} at ε = {eps_train}, seed {seed}"},
         ),
     log:
         f"logs/history/{RUN}.log",

@@ -161,7 +161,7 @@ def papers_cells(panel: Mapping[str, Any], reported: pd.DataFrame) -> pd.DataFra
     same = reported[reported["eps_cert"].isin(panel["eps_cert"]) & reported["accuracy"].notna()]
     for key in ("dataset", "arch", "certifier", "norm", "points"):
         same = same[same[key] == panel[key]]
-    same = same[[pair in rows for pair in zip(same["method"], same["eps_train"], strict=True)]]
+    same = same[pd.MultiIndex.from_frame(same[["method", "eps_train"]]).isin(list(rows))]
     return same if same.empty else same[same["table"] == same.groupby("table", sort=False).size().idxmax()]
 
 
