@@ -73,7 +73,8 @@ class Pipeline:
         other = Pipeline(folder, code=folder)
         for name in ("data", "results", "logs", ".snakemake"):
             shutil.copytree(self.folder / name, folder / name)
-        for name in ("dmcore", "workflow", "envs"):
+        (folder / "resources").unlink()
+        for name in ("dmcore", "workflow", "envs", "resources"):
             shutil.copytree(ROOT / name, folder / name)
         shutil.copy2(ROOT / "Snakefile", folder)
         return other
