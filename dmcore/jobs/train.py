@@ -46,6 +46,7 @@ def train_job(
         "spec_hash": spec.hash,
         "model_sha256": weights,
         "seconds": round(trained.seconds, 3),
+        "cpu_seconds": round(trained.cpu_seconds, 3),
         **{f"{split}_accuracy": share for split, share in trained.accuracies.items()},
         "parameters": sum(p.numel() for p in trained.net.parameters()),
         "data": images.info,

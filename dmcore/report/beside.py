@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dmcore.report.columns import CELL, MODEL
+from dmcore.report.columns import CELL, MODEL, UNDISTURBED
 from dmcore.report.paper import read_reported
 from dmcore.report.records import Records
 from dmcore.report.statistics import Share
@@ -18,12 +18,13 @@ _REPORTED_KEY = ["table", "dataset", "arch", "method", "eps_train", "certifier",
 
 @dataclass(frozen=True)
 class Timing:
-    """How long one of our models trained, and on what."""
+    """How long one of our models trained, on what, and whether its process had a processor for itself."""
 
     seconds: float
     device: str
     threads: str
     seed: int
+    timing: str = UNDISTURBED
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,10 @@ class Beside:
         return cls(
             dict(zip(keys, paper.itertuples(index=False), strict=True)),
             {(c.spec_hash, *(getattr(c, k) for k in CELL)): (c.verdicts, c.data_sha256) for c in ours.itertuples()},
-            {t.spec_hash: Timing(t.seconds, t.device, t.threads, t.seed) for t in records.training.itertuples()},
+            {
+                t.spec_hash: Timing(t.seconds, t.device, t.threads, t.seed, t.timing)
+                for t in records.training.itertuples()
+            },
         )
 
     def panels(self, exhibit: Mapping[str, Any]) -> Iterator[list[Row]]:

@@ -3,9 +3,11 @@
 MODEL = ["schedule", "dataset", "arch", "method", "eps_train", "seed"]
 CELL = ["certifier", "norm", "points", "points_seed", "clip_input", "eps_cert"]
 ORIGIN = ["variant", "data_sha256", "device", "threads", "commit", "torch", "spec_hash", "model_sha256"]
+UNDISTURBED, DISTURBED, UNKNOWN = "undisturbed", "disturbed", "unknown"
+"""Whether a training's process had a processor for itself, so that its seconds can be compared with another's."""
 SELECTION = ["dataset", "data_sha256", "points_seed", "points"]
 COLUMNS = {
-    "training": [*MODEL, "seconds", "test_accuracy", "parameters", "steps", *ORIGIN],
+    "training": [*MODEL, "seconds", "timing", "test_accuracy", "parameters", "steps", *ORIGIN],
     "certified_accuracy": [
         *MODEL, *CELL, "certified", "accuracy", "wilson_low", "wilson_high", "std", "seconds", *ORIGIN,
     ],

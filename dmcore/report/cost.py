@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from dmcore.errors import UserError
+from dmcore.report.columns import UNDISTURBED
 from dmcore.report.records import Records
 from dmcore.report.text_tables import TextTable, read_text_table
 
@@ -37,7 +38,7 @@ def cost_table(exhibit: Mapping[str, Any], records: Records) -> TextTable:
 
 def ratios(training: pd.DataFrame, methods: list[str]) -> pd.Series:
     """Training time a step of each model of some methods over that of each normally trained one it is comparable to."""
-    timed = training.assign(step=training["seconds"] / training["steps"])
+    timed = training[training["timing"] == UNDISTURBED].assign(step=training["seconds"] / training["steps"])
     pairs = timed[timed["method"].isin(methods)].merge(timed[timed["method"] == BASE], on=ALIKE, suffixes=("", "_base"))
     return pairs["step"] / pairs["step_base"]
 
@@ -59,5 +60,5 @@ def _note(exhibit: Mapping[str, Any], trained: pd.DataFrame) -> str:
     return (
         f"{MEASURED} (schedule {exhibit['schedule']}{', on ' + devices if devices else ''}): training time a step "
         "over that of normal training on the same data set, network, device and number of threads; median and range "
-        "over all such pairs of models."
+        "over all such pairs of models whose processes had a processor for themselves."
     )

@@ -19,8 +19,11 @@ import pandas as pd
 from dmcore.eps import Eps
 from dmcore.errors import UserError
 from dmcore.files import read_json, write_bytes
-from dmcore.report.columns import CELL, COLUMNS, FILES, KEYS, MODEL, NUMBERS, SELECTION
+from dmcore.report.columns import CELL, COLUMNS, DISTURBED, FILES, KEYS, MODEL, NUMBERS, SELECTION, UNDISTURBED, UNKNOWN
 from dmcore.report.statistics import std_of_hundreds, wilson_interval
+
+OWN_SHARE = 0.95
+"""Of its time, a process must have been given a processor for so much for its seconds to be comparable."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +63,8 @@ def collect(results: Path, schedule: str, models: Collection[str] | None = None)
         if models is not None and record["spec_hash"] not in models:
             continue
         measured = {key: record[key] for key in ("seconds", "test_accuracy", "parameters")}
-        steps = {"steps": record["spec"]["training"]["steps"]}
-        rows["training"].append(_model(model) | measured | steps | _origin(record))
+        measured |= {"steps": record["spec"]["training"]["steps"], "timing": _timing(record)}
+        rows["training"].append(_model(model) | measured | _origin(record))
         for path_of_cell in sorted(path.parent.glob("certify/*/*/n*/*.json")):
             cell = _read(path_of_cell, model)
             if cell["model_sha256"] != record["model_sha256"]:
@@ -138,6 +141,13 @@ def _read(path: Path, model: str) -> dict[str, Any]:
 def _model(path: str) -> dict[str, Any]:
     parts = dict(zip(MODEL, path.split("/"), strict=True))
     return parts | {"seed": int(parts["seed"].removeprefix("seed"))}
+
+
+def _timing(record: dict[str, Any]) -> str:
+    """Whether the training's process was given a processor for at least :data:`OWN_SHARE` of its time."""
+    if "cpu_seconds" not in record:
+        return UNKNOWN
+    return UNDISTURBED if record["cpu_seconds"] >= OWN_SHARE * record["seconds"] else DISTURBED
 
 
 def _cell(record: dict[str, Any]) -> dict[str, Any]:

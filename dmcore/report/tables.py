@@ -9,11 +9,13 @@ from typing import Any
 import pandas as pd
 
 from dmcore.eps import Eps, labels
+from dmcore.report.columns import UNDISTURBED
 from dmcore.report.records import Records
 from dmcore.report.statistics import decimals, std_of_hundreds, wilson_interval
 
 NOT_RUN = "–"
 PARTLY = "†"
+ROUGHLY = "‡"
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ class Row:
         group: which of the panel's groups it belongs to; an ε_train is printed once for rows of a group that have it.
         baseline: whether it is left out where the best of a column is marked.
         own: whether it is the paper's own method or a variant of it.
+        undisturbed: whether the trainings had a processor for themselves, so that their time means something.
     """
 
     method: str
@@ -76,6 +79,7 @@ class Row:
     group: int = 0
     baseline: bool = False
     own: bool = False
+    undisturbed: bool = True
 
     @property
     def eps_train(self) -> str:
@@ -84,8 +88,8 @@ class Row:
 
     @property
     def time(self) -> str:
-        """Training time in seconds, the mean over the models."""
-        return NOT_RUN if self.seconds is None else f"{self.seconds:.1f}"
+        """Training time in seconds, the mean over the models; ``812.0‡`` where others may have slowed it down."""
+        return NOT_RUN if self.seconds is None else f"{self.seconds:.1f}" + ("" if self.undisturbed else ROUGHLY)
 
 
 @dataclass(frozen=True)
@@ -160,7 +164,8 @@ def _panel(panel: Mapping[str, Any], records: Records) -> Panel:
         seconds = float(trained["seconds"].mean()) if len(trained) else None
         values = row_values(panel, row, cells)
         marks = (row[key] for key in ("group", "baseline", "own"))
-        rows.append(Row(row["method"], row["label"], row["eps"], seconds, values, *marks))
+        undisturbed = bool((trained["timing"] == UNDISTURBED).all())
+        rows.append(Row(row["method"], row["label"], row["eps"], seconds, values, *marks, undisturbed))
     return Panel(
         panel["title"] + data_mark(cells),
         *(panel[key] for key in ("dataset", "arch", "certifier", "norm", "eps_cert")),
@@ -226,6 +231,8 @@ def _notes(exhibit: Mapping[str, Any], panels: list[Panel], used: pd.DataFrame) 
     ]
     if any(value.models > 1 for value in values):
         notes.append(f"{PARTLY}: the mean of fewer models than it is to be.")
+    if any(panel.training_time and ROUGHLY in row.time for panel in panels for row in panel.rows):
+        notes.append(f"{ROUGHLY}: other work may have slowed this training down; its time is compared with no other.")
     if any(value.with_std for value in values):
         notes.append("In brackets: the standard deviation over random hundreds of the points.")
     if any(panel.finding for panel in panels):

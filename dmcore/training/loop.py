@@ -46,12 +46,14 @@ class Trained:
     """A trained net with its history (one entry an epoch or more), the seconds spent, and its accuracies.
 
     Attributes:
+        cpu_seconds: what the process was given of the processors; less than ``seconds`` where others took their part.
         accuracies: ``test``; ``validation`` where there is such a split; ``test_vote`` for an ensemble.
     """
 
     net: Network
     history: list[dict[str, float]]
     seconds: float
+    cpu_seconds: float
     accuracies: dict[str, float]
 
 
@@ -81,7 +83,7 @@ def train(
     if spec.method.pruning is not None and spec.method.pruning.relus is not None:
         activity = relu_activity(net, (pixels(x) for x in run.data.x.split(1000)))
         net = prune_relus(net, *rarely_switching(activity, spec.method.pruning.relus))
-    return Trained(net, at.history, at.seconds, _accuracies(net, images, spec, device))
+    return Trained(net, at.history, at.seconds, at.cpu_seconds, _accuracies(net, images, spec, device))
 
 
 class Run:
@@ -110,7 +112,8 @@ class Run:
     def finish(self) -> Progress:
         """Takes up a saved state if there is one, and does all the steps that are left."""
         self._resume()
-        started, saved = time.perf_counter() - self.at.seconds, time.perf_counter()
+        started, worked = time.perf_counter() - self.at.seconds, time.process_time() - self.at.cpu_seconds
+        saved = time.perf_counter()
         t = self.spec.training
         left = batches(self.data, t.batch, t.steps, self.spec.seed, self.at.step)
         for x, y in progress(left, t.steps - self.at.step, self.spec.path):
@@ -125,10 +128,10 @@ class Run:
                 self._note(batch)
             now = time.perf_counter()
             if self.saving is not None and now - saved > self.saving.every:
-                self.at.seconds = now - started
+                self.at.seconds, self.at.cpu_seconds = now - started, time.process_time() - worked
                 self._save()
                 saved = time.perf_counter()
-        self.at.seconds = time.perf_counter() - started
+        self.at.seconds, self.at.cpu_seconds = time.perf_counter() - started, time.process_time() - worked
         return self.at
 
     def _prune(self) -> None:

@@ -27,12 +27,14 @@ class Progress:
         history: the entries so far.
         totals: sums since the last of them.
         seconds: spent on these steps, over all the processes that had a part.
+        cpu_seconds: what these processes were given of the processors in that time, all threads together.
     """
 
     step: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
     totals: Totals = field(default_factory=Totals)
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
 
 
 def save_state(
@@ -48,7 +50,8 @@ def save_state(
         tensors |= {f"optimizer.{index}.{name}": t for name, t in values.items() if isinstance(t, Tensor)}
     tensors |= {f"totals.{name}": t for name, t in at.totals.sums.items()}
     tensors["noise"] = noise.get_state()
-    progress = {"step": at.step, "history": at.history, "counts": at.totals.counts, "seconds": at.seconds}
+    progress = {"step": at.step, "history": at.history, "counts": at.totals.counts}
+    progress |= {"seconds": at.seconds, "cpu_seconds": at.cpu_seconds}
     tensorfile.save(path, KIND, tensors, {"key": key, "progress": json.dumps(progress)})
 
 
@@ -80,7 +83,7 @@ def load_state(
     noise.set_state(tensors["noise"])
     stood: dict[str, Any] = json.loads(meta["progress"])
     totals = Totals({name: t.to(device) for name, t in _group(tensors, "totals.").items()}, stood["counts"])
-    at = Progress(stood["step"], stood["history"], totals, stood["seconds"])
+    at = Progress(stood["step"], stood["history"], totals, stood["seconds"], stood["cpu_seconds"])
     return at, f"resuming at step {at.step}, after {at.seconds:.0f} s"
 
 

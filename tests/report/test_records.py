@@ -39,6 +39,16 @@ def test_a_line_a_model_and_a_line_a_cell(results):
     assert set(records.training["steps"]) == {900}
 
 
+@pytest.mark.parametrize(
+    ("cpu", "timing"), [(99.0, "undisturbed"), (95.0, "undisturbed"), (94.0, "disturbed"), (None, "unknown")]
+)
+def test_whether_others_took_part_of_the_processor(results, cpu, timing):
+    path = results / "demo/mnist/small/dm/0.3/seed0/training.json"
+    record = json.loads(path.read_text()) | {"seconds": 100.0, "cpu_seconds": cpu}
+    write_json(path, {key: value for key, value in record.items() if value is not None})
+    assert collect(results, "demo").training.query("method == 'dm' and seed == 0")["timing"].item() == timing
+
+
 def test_every_points_verdict_is_kept_and_which_point_it_is(results):
     records = collect(results, "demo")
     cell = records.verdicts.query("method == 'dm' and eps_cert == '0.3' and seed == 0").iloc[0]

@@ -39,6 +39,15 @@ def test_values_are_means_over_seeds_and_the_best_are_marked(records):
     assert [row.eps_train for row in panel.rows] == ["", "0.3", "0.3", "0.3"]
 
 
+def test_a_time_that_others_may_have_prolonged_is_marked(records):
+    timing = ["undisturbed"] * 2 + ["disturbed", "undisturbed"] + ["undisturbed"] * 2
+    slowed = replace(records, training=records.training.assign(timing=timing))
+    table = build_table(EXHIBIT, slowed)
+    assert [row.time for row in table.panels[0].rows] == ["105.0", "105.0‡", "105.0", DASH]
+    assert any(note.startswith("‡: other work") for note in table.notes)
+    assert not any("‡" in note for note in build_table(EXHIBIT, records).notes)
+
+
 def test_a_column_of_zeros_has_no_best(tmp_path):
     counts = {k: {"cnn-cert-relu": {"0": 100, "0.3": 0}} for k in COUNTS}
     write_results(tmp_path, counts)

@@ -106,6 +106,7 @@ def test_the_cost_is_measured_on_methods_that_exist():
 
 def trained(**columns):
     frame = pd.DataFrame({"dataset": "mnist", "arch": "small", "device": "CPU", "threads": "1", "steps": 100} | columns)
+    frame = frame.assign(timing=columns.get("timing", "undisturbed"))
     return frame.reindex(columns=COLUMNS["training"])
 
 
@@ -121,6 +122,9 @@ def test_times_are_compared_a_step_and_only_between_like_trainings():
     assert ratios(training, ["dm"]).tolist() == pytest.approx([3.0, 3.0])
     assert ratios(training, ["ibp", "trades"]).tolist() == [pytest.approx(0.1)]
     assert ratios(training, ["trades"]).empty
+    slowed = training.assign(timing=["undisturbed"] * 2 + ["disturbed", *["unknown"] * 3] + ["undisturbed"])
+    assert ratios(slowed, ["dm"]).empty
+    assert len(ratios(slowed, ["ibp"])) == 1
 
 
 def test_the_cost_table_shows_median_and_range(tmp_path):

@@ -1,5 +1,7 @@
 """Statements about training times, on times whose answer is known."""
 
+from dataclasses import replace
+
 import pytest
 from made_rows import row
 
@@ -60,6 +62,14 @@ def test_only_like_trainings_on_one_device_are_paired():
     pairs = our_pairs([dm, ibp, row(method="ibp", times=[1.0], eps_train="0.1")], "dm", "ibp")
     assert [(p.first, p.second) for p in pairs] == [(100.0, 130.0)]
     assert judged(Faster("dm", ("ibp",)), [row(method="dm", times=[5.0]), row(method="ibp")]).status == Status.NOT_RUN
+
+
+def test_a_time_that_others_may_have_prolonged_counts_for_no_pair():
+    dm, ibp = row(method="dm", times=[100.0]), row(method="ibp", times=[130.0])
+    assert len(our_pairs([dm, ibp], "dm", "ibp")) == 1
+    for timing in ("disturbed", "unknown"):
+        slowed = replace(ibp, timings=tuple(replace(t, timing=timing) for t in ibp.timings))
+        assert our_pairs([dm, slowed], "dm", "ibp") == []
 
 
 def test_a_model_in_several_tables_counts_once():

@@ -83,8 +83,10 @@ def test_a_state_that_does_not_fit_is_not_used(spoilt, tmp_path, monkeypatch, ca
 def test_the_seconds_of_all_parts_are_added_up(tmp_path, monkeypatch):
     saving = Saving(tmp_path / "state", "key", 0.0)
     interrupted(SPECS["sgd"], saving, 30, monkeypatch)
-    before = json.loads(tensorfile.load(saving.path, KIND)[1]["progress"])["seconds"]
-    assert train(SPECS["sgd"], digits(), CPU, Saving(saving.path, "key")).seconds > before > 0
+    before = json.loads(tensorfile.load(saving.path, KIND)[1]["progress"])
+    trained = train(SPECS["sgd"], digits(), CPU, Saving(saving.path, "key"))
+    assert trained.seconds > before["seconds"] > 0
+    assert trained.cpu_seconds > before["cpu_seconds"] > 0
 
 
 def test_a_loss_that_is_not_finite_names_the_step_and_leaves_the_last_good_state(tmp_path):

@@ -27,7 +27,15 @@ _SPECIAL |= {
     "σ": r"$\sigma$",
     "∞": r"$\infty$",
 }
-_SPECIAL |= {"†": r"$^\dagger$", "·": r"$\cdot$", "×": r"$\times$", "≤": r"$\leq$", "≥": r"$\geq$", "±": r"$\pm$"}
+_SPECIAL |= {
+    "†": r"$^\dagger$",
+    "‡": r"$^\ddagger$",
+    "·": r"$\cdot$",
+    "×": r"$\times$",
+    "≤": r"$\leq$",
+    "≥": r"$\geq$",
+    "±": r"$\pm$",
+}
 _TOKEN = re.compile(r"ℓ(?P<norm>[∞\dp])|ε_(?P<of>[a-z]+)|.", re.DOTALL)
 
 

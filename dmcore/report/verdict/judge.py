@@ -41,7 +41,8 @@ RULES = (
     "A theorem holds unless there is a point that contradicts it. A sample of points stands for the whole test set if "
     "the whole set's accuracy lies in the sample's 95% Wilson interval; it fails if it is significantly unlike a "
     "random one (hypergeometric test).",
-    f"Times are paired on one device only; pairs within {LEVEL_TIMES:.0%} are level. 'Faster' holds if all pairs are, "
+    "Times are paired on one device only, of processes that had a processor for themselves; pairs within "
+    f"{LEVEL_TIMES:.0%} are level. 'Faster' holds if all pairs are, "
     "fails if all are slower, and else the sign test decides. A range of ratios holds if the median ratio is inside, "
     f"and fails if it is more than {LEVEL_TIMES:.0%} outside.",
     "A claim is reproduced if all its comparisons that carry information hold, and at least half do carry some; not "

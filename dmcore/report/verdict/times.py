@@ -8,6 +8,7 @@ from statistics import median
 
 from dmcore.eps import Eps
 from dmcore.report.beside import Row
+from dmcore.report.columns import UNDISTURBED
 from dmcore.report.verdict.evidence import Evidence, Finding, Outcome
 from dmcore.report.verdict.significance import sign_test_p
 
@@ -116,7 +117,10 @@ class TakesLonger:
 
 
 def our_pairs(rows: Sequence[Row], first: str, second: str) -> list[TimePair]:
-    """Our trainings of two methods with the same data, network, ε_train and seed, on the same device; each once."""
+    """Our trainings of two methods with the same data, network, ε_train and seed, on the same device; each once.
+
+    Only of processes that had a processor for themselves: on a busy machine the others' times say nothing.
+    """
     return list(
         dict.fromkeys(
             TimePair(_where(a), mine.seconds, other.seconds)
@@ -124,6 +128,7 @@ def our_pairs(rows: Sequence[Row], first: str, second: str) -> list[TimePair]:
             for mine in a.timings
             for other in b.timings
             if (mine.seed, mine.device, mine.threads) == (other.seed, other.device, other.threads)
+            and mine.timing == other.timing == UNDISTURBED
         )
     )
 
