@@ -13,10 +13,11 @@ from typing import Any
 
 from dmcore.eps import Eps, labels
 from dmcore.report.beside import Beside, Cell, Row
+from dmcore.report.columns import UNDISTURBED
 from dmcore.report.origin import notes, used_by, warnings
 from dmcore.report.records import Records
 from dmcore.report.statistics import Share, decimals, newcombe_interval
-from dmcore.report.tables import NOT_RUN, PARTLY, data_mark
+from dmcore.report.tables import NOT_RUN, PARTLY, ROUGHLY, SLOWED, data_mark
 
 ILLEGIBLE = "illegible"
 NOT_REPORTED = "not printed"
@@ -85,7 +86,11 @@ class Pair:
 
 @dataclass(frozen=True)
 class Line:
-    """A row of the table: a method at one ε_train, its times and its cells."""
+    """A row of the table: a method at one ε_train, its times and its cells.
+
+    Attributes:
+        undisturbed: whether our trainings had a processor for themselves; else their time is compared with no other.
+    """
 
     label: str
     eps_train: str
@@ -94,6 +99,12 @@ class Line:
     paper_seconds: float | None
     time_printed: bool
     pairs: tuple[Pair, ...]
+    undisturbed: bool = True
+
+    @property
+    def time_text(self) -> str:
+        """Our training time; marked where others may have slowed it down."""
+        return NOT_RUN if self.seconds is None else f"{self.seconds:.1f}" + ("" if self.undisturbed else ROUGHLY)
 
     @property
     def paper_time_text(self) -> str:
@@ -105,7 +116,7 @@ class Line:
     @property
     def ratio(self) -> float | None:
         """Our training time over the paper's."""
-        return self.seconds / self.paper_seconds if self.seconds and self.paper_seconds else None
+        return self.seconds / self.paper_seconds if self.seconds and self.paper_seconds and self.undisturbed else None
 
 
 @dataclass(frozen=True)
@@ -192,14 +203,16 @@ def compare(exhibit: Mapping[str, Any], records: Records, beside: Beside) -> Com
         )
         for panel, block in zip(exhibit["panels"], rows, strict=True)
     ]
-    pairs = [pair for panel in panels for line in panel.lines for pair in line.pairs]
+    lines = [line for panel in panels for line in panel.lines]
+    pairs = [pair for line in lines for pair in line.pairs]
+    slowed = [] if all(line.undisturbed for line in lines) else [SLOWED]
     return Comparison(
         exhibit["name"],
         exhibit["caption"],
         warnings(exhibit, cells),
         panels,
         summarise(pairs),
-        [*_rules(pairs), *notes(exhibit, cells, training)],
+        [*_rules(pairs), *slowed, *notes(exhibit, cells, training)],
     )
 
 
@@ -228,9 +241,9 @@ def _line(row: Row, time_printed: bool) -> Line:
     seconds = [timing.seconds for timing in row.timings]
     eps = "" if row.eps_train == "none" else Eps.parse(row.eps_train).label
     mean = sum(seconds) / len(seconds) if seconds else None
-    return Line(
-        row.label, eps, row.baseline, mean, row.paper_seconds, time_printed, tuple(Pair(cell) for cell in row.cells)
-    )
+    pairs = tuple(Pair(cell) for cell in row.cells)
+    undisturbed = all(timing.timing == UNDISTURBED for timing in row.timings)
+    return Line(row.label, eps, row.baseline, mean, row.paper_seconds, time_printed, pairs, undisturbed)
 
 
 def _rules(pairs: list[Pair]) -> list[str]:

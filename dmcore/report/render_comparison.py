@@ -11,7 +11,6 @@ from tabulate import tabulate
 from dmcore.files import write_text
 from dmcore.report.comparison import Comparison, Line, Panel
 from dmcore.report.render.templates import web_page
-from dmcore.report.tables import NOT_RUN
 
 HEAD = ["Method", "ε_train", "", "Training time (s)"]
 
@@ -40,10 +39,9 @@ def markdown(comparison: Comparison) -> str:
 
 def rows(line: Line) -> list[list[str]]:
     """A line's three rows of text."""
-    ours = NOT_RUN if line.seconds is None else f"{line.seconds:.1f}"
     ratio = "" if line.ratio is None else f"× {line.ratio:.2g}"
     return [
-        [line.label, line.eps_train, "ours", ours, *(pair.ours_text for pair in line.pairs)],
+        [line.label, line.eps_train, "ours", line.time_text, *(pair.ours_text for pair in line.pairs)],
         ["", "", "paper", line.paper_time_text, *(pair.paper_text for pair in line.pairs)],
         ["", "", "difference", ratio, *(pair.difference_text for pair in line.pairs)],
     ]

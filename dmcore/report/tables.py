@@ -16,6 +16,7 @@ from dmcore.report.statistics import decimals, std_of_hundreds, wilson_interval
 NOT_RUN = "–"
 PARTLY = "†"
 ROUGHLY = "‡"
+SLOWED = f"{ROUGHLY}: other work may have slowed this training down; its time is compared with no other."
 
 
 @dataclass(frozen=True)
@@ -232,7 +233,7 @@ def _notes(exhibit: Mapping[str, Any], panels: list[Panel], used: pd.DataFrame) 
     if any(value.models > 1 for value in values):
         notes.append(f"{PARTLY}: the mean of fewer models than it is to be.")
     if any(panel.training_time and ROUGHLY in row.time for panel in panels for row in panel.rows):
-        notes.append(f"{ROUGHLY}: other work may have slowed this training down; its time is compared with no other.")
+        notes.append(SLOWED)
     if any(value.with_std for value in values):
         notes.append("In brackets: the standard deviation over random hundreds of the points.")
     if any(panel.finding for panel in panels):

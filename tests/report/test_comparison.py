@@ -1,6 +1,7 @@
 """Ours beside the paper's, with records whose every verdict is known."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 from made_records import REPORTED, first, made_records, spec_of, the_papers_own
@@ -63,6 +64,14 @@ def test_times(comparison):
     assert line(comparison, "Bounded").seconds is None
     lower = line(comparison, "Double Margin", panel=4)
     assert (lower.paper_time_text, lower.pairs[0].paper_text) == ("illegible", "illegible")
+
+
+def test_a_time_that_others_may_have_prolonged_is_shown_and_not_compared():
+    made = made_records(SPEC, verdicts_of, seconds_of)
+    slowed = compared(records=replace(made, training=made.training.assign(timing="disturbed")))
+    dm = line(slowed, "Double Margin")
+    assert (dm.time_text, dm.ratio) == ("104.0‡", None)
+    assert any(note.startswith("‡") for note in slowed.notes)
 
 
 def test_the_summary_counts(comparison):
