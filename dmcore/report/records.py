@@ -144,7 +144,10 @@ def _model(path: str) -> dict[str, Any]:
 
 
 def _timing(record: dict[str, Any]) -> str:
-    """Whether the training's process was given a processor for at least :data:`OWN_SHARE` of its time."""
+    """Whether the training's process was given a processor for at least :data:`OWN_SHARE` of its time.
+
+    Of others on the same GPU it says nothing.
+    """
     if "cpu_seconds" not in record:
         return UNKNOWN
     return UNDISTURBED if record["cpu_seconds"] >= OWN_SHARE * record["seconds"] else DISTURBED
