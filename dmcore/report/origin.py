@@ -7,17 +7,17 @@ from typing import Any
 
 import pandas as pd
 
+from dmcore.exhibits import models_of
 from dmcore.report.records import Records
 from dmcore.report.tables import cells_of
 
 
 def used_by(exhibits: Mapping[str, Mapping[str, Any]], records: Records) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The lines of certified accuracy, and of training, that some accuracy tables show; each once."""
+    """The lines of certified accuracy, and of training, that some tables and figures show; each once."""
     panels = [panel for exhibit in exhibits.values() for panel in exhibit["panels"]]
     cells = [cells_of(panel, records.certified_accuracy) for panel in panels]
     used = pd.concat(cells).drop_duplicates() if cells else records.certified_accuracy.iloc[:0]
-    models = {model for panel in panels for row in panel["rows"] for model in row["models"]}
-    return used, records.training[records.training["spec_hash"].isin(models)]
+    return used, records.training[records.training["spec_hash"].isin(models_of(exhibits))]
 
 
 def warnings(spec: Mapping[str, Any], cells: pd.DataFrame) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,9 @@ from typing import Any
 import pandas as pd
 
 from dmcore.exhibits import accuracy_tables
-from dmcore.report.origin import warnings
+from dmcore.report.origin import used_by, warnings
 from dmcore.report.paper import read_reported
 from dmcore.report.records import Records
-from dmcore.report.tables import cells_of
 
 HOUR = 3600
 
@@ -63,9 +62,9 @@ class Overview:
 def build_overview(spec: Mapping[str, Any], records: Records) -> Overview:
     """Counts what the records hold of a report (:func:`dmcore.exhibits.report_spec`)."""
     tables = accuracy_tables(spec["tables"])
-    everything = [exhibit for kind in ("tables", "figures") for exhibit in spec[kind].values()]
+    everything = spec["tables"] | spec["figures"]
     total = _coverage("all", everything, records)
-    models, cells = _used(everything, records)
+    cells, models = used_by(everything, records)
     devices = []
     for device in sorted({*models["device"], *cells["device"]}):
         trained, certified = models[models["device"] == device], cells[cells["device"] == device]
@@ -73,7 +72,7 @@ def build_overview(spec: Mapping[str, Any], records: Records) -> Overview:
     made = pd.concat([models[["commit", "torch"]], cells[["commit", "torch"]]]).drop_duplicates()
     return Overview(
         schedule=spec["schedule"],
-        exhibits=[_coverage(name, [table], records) for name, table in tables.items()],
+        exhibits=[_coverage(name, {name: table}, records) for name, table in tables.items()],
         total=total,
         devices=devices,
         versions=sorted(made.itertuples(index=False, name=None)),
@@ -82,17 +81,16 @@ def build_overview(spec: Mapping[str, Any], records: Records) -> Overview:
     )
 
 
-def _coverage(name: str, exhibits: Iterable[Mapping[str, Any]], records: Records) -> Coverage:
-    exhibits = list(exhibits)
+def _coverage(name: str, exhibits: Mapping[str, Mapping[str, Any]], records: Records) -> Coverage:
     wanted = {
         (model, panel["certifier"], panel["norm"], panel["points"], eps)
-        for exhibit in exhibits
+        for exhibit in exhibits.values()
         for panel in exhibit["panels"]
         for row in panel["rows"]
         for model in row["models"]
         for eps in panel["eps_cert"]
     }
-    models, cells = _used(exhibits, records)
+    cells, models = used_by(exhibits, records)
     sources = models[["dataset", "variant"]].drop_duplicates().sort_values("dataset")
     return Coverage(
         name,
@@ -103,15 +101,6 @@ def _coverage(name: str, exhibits: Iterable[Mapping[str, Any]], records: Records
         _hours(models),
         tuple(f"{source.dataset} ({source.variant})" for source in sources.itertuples()),
     )
-
-
-def _used(exhibits: Iterable[Mapping[str, Any]], records: Records) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The models and cells of some exhibits that the records hold, each once."""
-    panels = [panel for exhibit in exhibits for panel in exhibit["panels"]]
-    models = {model for panel in panels for row in panel["rows"] for model in row["models"]}
-    found = [cells_of(panel, records.certified_accuracy) for panel in panels]
-    cells = pd.concat(found or [records.certified_accuracy.iloc[:0]])
-    return records.training[records.training["spec_hash"].isin(models)], cells[~cells.index.duplicated()]
 
 
 def _hours(lines: pd.DataFrame) -> float:
