@@ -1,27 +1,39 @@
-"""Backward substitution of linear bounds, from any node down to the input (CNN-Cert; §2.3)."""
+"""Backward substitution of linear bounds, from any node down to the input (CNN-Cert; §2.3).
+
+Linear forms are counted from a *reference*: a value ẑ of every node, carried forwards from the middle of the ball
+through the middle of each pair of lines. What is substituted is a form of the deviation z − ẑ, so biases and centres
+drop out, and a bound is the form's value at the reference, minus or plus what adds up on the way down:
+``|coefficient| · gap`` at each non-linear layer, with the gap half the distance of its two lines at the reference, and
+how far the form moves over the ball at the input.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 
 import torch
 from torch import Tensor
 
 from dmcore.domains.ball import Ball
 from dmcore.domains.box import Box
-from dmcore.domains.linear_relaxation.coefficients import Coefficients, Dense, OverBudgetError, identity
-from dmcore.domains.linear_relaxation.lines import Lines, Slope, pool_lines, relu_lines
+from dmcore.domains.linear_relaxation.coefficients import (
+    Coefficients,
+    Modulated,
+    OverBudgetError,
+    Patches,
+    identity,
+)
+from dmcore.domains.linear_relaxation.lines import Lines, Slope, lines_of_layer
 from dmcore.domains.linear_relaxation.reach import pivot, reach, symmetric
 from dmcore.domains.rules import RuleTable
-from dmcore.layers import Affine, Flatten, MaxPool, Nonlinear, ReLU, Sum
+from dmcore.layers import Affine, Flatten, Nonlinear, Sum
 from dmcore.nets.network import INPUT, Network, Node
 
 
 @dataclass
 class Form:
-    """``lower · z + …`` and ``upper · z + …`` bounding the same quantities; upper is None if nobody asks for it."""
+    """``lower · (z − ẑ)`` and ``upper · (z − ẑ)``, of the lower and the upper bounds; upper is None if not wanted."""
 
     lower: Coefficients
     upper: Coefficients | None
@@ -48,18 +60,15 @@ class Form:
 
 
 @dataclass
-class Constants:
-    """What the forms under way have left behind: constant terms of the lower and the upper bounds, (B, R) each."""
+class Radius:
+    """How far below and above their value at the reference the forms may get, as known so far: (B or 1, R) each."""
 
     lower: Tensor | float = 0.0
     upper: Tensor | float = 0.0
 
-    def add(self, form: Form, t: Tensor) -> None:
-        """Adds ``form · t``."""
-        low = form.lower.dot(t)
-        self.lower = self.lower + low
-        if form.upper is not None:
-            self.upper = self.upper + (low if form.shared else form.upper.dot(t))
+    def add(self, lower: Tensor, upper: Tensor) -> None:
+        """What one node adds to both."""
+        self.lower, self.upper = self.lower + lower, self.upper + upper
 
 
 @dataclass
@@ -70,6 +79,7 @@ class LinearRelaxation(RuleTable):
         slope: the lower line of an unstable ReLU (Figure 3).
         boxes: bounds of nodes. The inputs of non-linear layers must be there before anything behind them is bounded.
         stop: nodes at whose box the substitution ends; the input's ball always ends it.
+        sizes: how many rows of each node were found to fit the budget at once; kept from one batch to the next.
     """
 
     net: Network
@@ -77,15 +87,17 @@ class LinearRelaxation(RuleTable):
     slope: Slope = "relu"
     boxes: dict[int, Box] = field(default_factory=dict)
     stop: frozenset[int] = frozenset()
+    sizes: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.shapes = self.net.shapes(self.ball.x)
         self.lines: dict[int, Lines] = {}
+        self.references: dict[int, Tensor] = {}
 
     def bound_hidden(self) -> LinearRelaxation:
         """Bounds every non-linear layer's input, in order, each by full backward substitution."""
         for node in self.net.nodes():
-            if isinstance(node.layer, Nonlinear):
+            if _bends(node):
                 (parent,) = node.parents
                 if parent not in self.boxes:
                     self.boxes[parent] = self.box(parent)
@@ -96,7 +108,7 @@ class LinearRelaxation(RuleTable):
         shape = self.shapes[index]
         spatial = len(shape) == 3
         count = shape[1] if spatial else torch.Size(shape).numel()
-        parts, start, size = [], 0, count
+        parts, start, size = [], 0, self.sizes.get(index, count)
         while start < count:
             rows = slice(start, min(start + size, count))
             try:
@@ -104,7 +116,7 @@ class LinearRelaxation(RuleTable):
             except OverBudgetError:
                 if size == 1:
                     raise
-                size = -(-size // 2)
+                size = self.sizes[index] = -(-size // 2)
             else:
                 start = rows.stop
         lower, upper = (torch.cat(side, dim=2 if spatial else 1) for side in zip(*parts, strict=True))
@@ -126,101 +138,99 @@ class LinearRelaxation(RuleTable):
         Without ``upper`` only the lower ones are made, and the second value means nothing.
         """
         pending = {index: Form(start, start if upper else None)}
-        constants = Constants()
+        radius = Radius()
         while pending:
             at = max(pending)
             form = pending.pop(at)
             if at == INPUT or at in self.stop:
-                self._concretise(at, form, constants)
+                self._concretise(at, form, radius)
                 continue
             node = self.net.node(at)
-            for parent, passed in zip(node.parents, self.rule(node.layer)(self, node, form, constants), strict=True):
+            for parent, passed in zip(node.parents, self.rule(node.layer)(self, node, form, radius), strict=True):
                 pending[parent] = pending[parent] + passed if parent in pending else passed
+        value = start.dot(self.reference(index))
         batch = len(self.ball.x)
-        lower = torch.as_tensor(constants.lower)
-        upper_bound = torch.as_tensor(constants.upper) if upper else lower
-        return lower.expand(batch, -1), upper_bound.expand(batch, -1)
+        lower = (value - radius.lower).expand(batch, -1)
+        return lower, (value + radius.upper).expand(batch, -1) if upper else lower
 
-    def _concretise(self, at: int, form: Form, constants: Constants) -> None:
-        """The extremes of a form over the ball, or over the box of the node at which the substitution ends."""
+    def reference(self, index: int) -> Tensor:
+        """ẑ, the value of node ``index`` from which its deviations are counted: (B, *shape)."""
+        if index not in self.references:
+            if index in self.stop or index == INPUT:
+                value = pivot(self.boxes[index] if index in self.stop else self.ball)
+            else:
+                node = self.net.node(index)
+                inputs = [self.reference(p) for p in node.parents]
+                value = self.lines_of(node).middle(*inputs) if _bends(node) else node.layer(*inputs)
+            self.references[index] = value
+        return self.references[index]
+
+    def _concretise(self, at: int, form: Form, radius: Radius) -> None:
+        """How far a form moves over the ball, or over the box of the node at which the substitution ends."""
         region = self.ball if at == INPUT else self.boxes[at]
-        constants.add(form, pivot(region))
         low = reach(form.lower, region, upward=False)
-        constants.lower = constants.lower - low
-        if form.upper is not None:
-            same = form.shared and symmetric(region)
-            constants.upper = constants.upper + (low if same else reach(form.upper, region, upward=True))
+        if form.upper is None or (form.shared and symmetric(region)):
+            radius.add(low, low)
+        else:
+            radius.add(low, reach(form.upper, region, upward=True))
 
-    def lines_of(self, node: Node, make: Callable[[Tensor, Tensor, Slope], Lines]) -> Lines:
-        """The linear bounds of a non-linear layer over its input's box, made once by ``make(lower, upper, slope)``."""
+    def lines_of(self, node: Node) -> Lines:
+        """The linear bounds of a non-linear layer over its input's box, made once."""
         if node.index not in self.lines:
             box = self.boxes[node.parents[0]]
-            self.lines[node.index] = make(box.lower, box.upper, self.slope)
+            self.lines[node.index] = lines_of_layer(node.layer, box.lower, box.upper, self.slope)
         return self.lines[node.index]
 
 
+def _bends(node: Node) -> bool:
+    return isinstance(node.layer, Nonlinear)
+
+
 @LinearRelaxation.passes(Affine)
-def _affine(domain: LinearRelaxation, node: Node, form: Form, constants: Constants) -> list[Form]:
-    layer: Affine = node.layer
-    offset = layer.offset()
-    if offset is not None:
-        constants.add(form, offset.expand(1, *domain.shapes[node.index]))
+def _affine(domain: LinearRelaxation, node: Node, form: Form, radius: Radius) -> list[Form]:
     in_shape = domain.shapes[node.parents[0]]
-    return [form.map(lambda c: c.through(layer, in_shape))]
+    return [form.map(lambda c: c.through(node.layer, in_shape))]
 
 
 @LinearRelaxation.passes(Flatten)
-def _flatten(domain: LinearRelaxation, node: Node, form: Form, constants: Constants) -> list[Form]:
+def _flatten(domain: LinearRelaxation, node: Node, form: Form, radius: Radius) -> list[Form]:
     return [form.map(lambda c: c.dense().reshape(domain.shapes[node.parents[0]]))]
 
 
 @LinearRelaxation.passes(Sum)
-def _sum(domain: LinearRelaxation, node: Node, form: Form, constants: Constants) -> list[Form]:
+def _sum(domain: LinearRelaxation, node: Node, form: Form, radius: Radius) -> list[Form]:
     scaled = form if node.layer.scale == 1.0 else form.map(lambda c: c.times(node.layer.scale))
     return [scaled] * len(node.parents)
 
 
-@LinearRelaxation.passes(ReLU)
-def _relu(domain: LinearRelaxation, node: Node, form: Form, constants: Constants) -> list[Form]:
-    lines = domain.lines_of(node, relu_lines)
-    return [_relax(form, lines, constants, lambda c, slope: c.times(slope))]
+@LinearRelaxation.passes(Nonlinear)
+def _relax(domain: LinearRelaxation, node: Node, form: Form, radius: Radius) -> list[Form]:
+    """Puts the lines in the layer's place: a lower bound takes the lower line where its coefficient is ≥ 0.
 
+    With c the coefficients, m and d half the sum and half the difference of the upper and the lower slope, those below
+    are ``c m − |c| d`` for a lower bound and ``c m + |c| d`` for an upper one.
+    """
+    (parent,) = node.parents
+    lines = domain.lines_of(node)
+    gap = lines.gap(domain.reference(parent))
 
-@LinearRelaxation.passes(MaxPool)
-def _pool(domain: LinearRelaxation, node: Node, form: Form, constants: Constants) -> list[Form]:
-    pool, in_shape = node.layer, domain.shapes[node.parents[0]]
+    def through(c: Coefficients, slopes: Tensor) -> Coefficients:
+        if lines.pool is not None:
+            return c.through_pool(lines.pool, slopes, domain.shapes[parent])
+        return Modulated.product(c, slopes) if isinstance(c, Patches) and c.shared else c.times(slopes)
 
-    def over_windows(c: Coefficients, slope: Tensor) -> Dense:
-        dense = c.dense()
-        spread = Dense(dense.data[..., None]).times(slope).data
-        return Dense(pool.unwindows(spread.flatten(0, 1), in_shape).unflatten(0, spread.shape[:2]))
-
-    return [_relax(form, domain.lines_of(node, partial(pool_lines, pool)), constants, over_windows)]
-
-
-def _relax(
-    form: Form, lines: Lines, constants: Constants, times: Callable[[Coefficients, Tensor], Coefficients]
-) -> Form:
-    """Puts the lines in the layer's place: a lower bound takes the lower line where its coefficient is ≥ 0."""
-
-    def constant(c: Coefficients, intercept: Tensor | None, intercept_if_negative: Tensor | None) -> Tensor | float:
-        total: Tensor | float = 0.0
-        if intercept is not None:
-            total = total + c.positive().dot(intercept)
-        if intercept_if_negative is not None:
-            total = total + c.negative().dot(intercept_if_negative)
-        return total
-
-    def sloped(c: Coefficients, slope: Tensor, slope_if_negative: Tensor) -> Coefficients:
-        if lines.parallel:
-            return times(c, slope)
-        return times(c.positive(), slope) + times(c.negative(), slope_if_negative)
-
-    constants.lower = constants.lower + constant(form.lower, lines.lower_intercept, lines.upper_intercept)
-    lower = sloped(form.lower, lines.lower_slope, lines.upper_slope)
+    size = form.lower.abs()
+    below = above = size.dot(gap)
+    if form.upper is not None and not form.shared:
+        upper_size = form.upper.abs()
+        above = upper_size.dot(gap)
+    radius.add(below, above)
+    if lines.parallel:
+        return [form.map(lambda c: through(c, lines.slope))]
+    middle, half = through(form.lower, lines.slope), through(size, lines.half_slope)
     if form.upper is None:
-        return Form(lower, None)
-    constants.upper = constants.upper + constant(form.upper, lines.upper_intercept, lines.lower_intercept)
-    if form.shared and lines.parallel:
-        return Form(lower, lower)
-    return Form(lower, sloped(form.upper, lines.upper_slope, lines.lower_slope))
+        return [Form(middle - half, None)]
+    if form.shared:
+        return [Form(middle - half, middle + half)]
+    upper = through(form.upper, lines.slope) + through(upper_size, lines.half_slope)
+    return [Form(middle - half, upper)]
