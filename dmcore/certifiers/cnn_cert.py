@@ -18,8 +18,11 @@ class CnnCert(Certifier):
 
     slope: Slope
 
+    def __init__(self) -> None:
+        self.sizes: dict[int, int] = {}
+
     def lower(self, net: Network, ball: Ball, rows: Dense) -> Tensor:
-        relaxation = LinearRelaxation(net, ball, self.slope).bound_hidden()
+        relaxation = LinearRelaxation(net, ball, self.slope, signs_only=True, sizes=self.sizes).bound_hidden()
         return relaxation.substitute(net.output, rows, upper=False)[0]
 
 

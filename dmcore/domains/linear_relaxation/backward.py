@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -22,13 +24,19 @@ from dmcore.domains.linear_relaxation.coefficients import (
     Modulated,
     OverBudgetError,
     Patches,
+    entries,
     identity,
 )
 from dmcore.domains.linear_relaxation.lines import Lines, Slope, lines_of_layer
 from dmcore.domains.linear_relaxation.reach import pivot, reach, symmetric
 from dmcore.domains.rules import RuleTable
-from dmcore.layers import Affine, Flatten, Nonlinear, Sum
+from dmcore.layers import Affine, Flatten, Nonlinear, ReLU, Sum
 from dmcore.nets.network import INPUT, Network, Node
+
+T = TypeVar("T")
+
+CACHED = 2**20  # coefficients at once of dense forms on a CPU: what its caches hold
+FEW = 0.5  # up to this share of a node's values are worth picking out, rather than bounding all of them
 
 
 @dataclass
@@ -79,6 +87,7 @@ class LinearRelaxation(RuleTable):
         slope: the lower line of an unstable ReLU (Figure 3).
         boxes: bounds of nodes. The inputs of non-linear layers must be there before anything behind them is bounded.
         stop: nodes at whose box the substitution ends; the input's ball always ends it.
+        signs_only: leave :meth:`outer_box` where only signs matter and it tells them, which is faster.
         sizes: how many rows of each node were found to fit the budget at once; kept from one batch to the next.
     """
 
@@ -87,40 +96,120 @@ class LinearRelaxation(RuleTable):
     slope: Slope = "relu"
     boxes: dict[int, Box] = field(default_factory=dict)
     stop: frozenset[int] = frozenset()
+    signs_only: bool = False
     sizes: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.shapes = self.net.shapes(self.ball.x)
         self.lines: dict[int, Lines] = {}
         self.references: dict[int, Tensor] = {}
+        self.ranges: dict[int, Box] = {}
 
     def bound_hidden(self) -> LinearRelaxation:
-        """Bounds every non-linear layer's input, in order, each by full backward substitution."""
+        """Bounds every non-linear layer's input, in order, by full backward substitution.
+
+        With ``signs_only`` a value whose sign is all that matters, as to a ReLU, keeps its :meth:`outer_box` where that
+        tells it. The bounds of the outputs are the same.
+        """
         for node in self.net.nodes():
             if _bends(node):
                 (parent,) = node.parents
                 if parent not in self.boxes:
-                    self.boxes[parent] = self.box(parent)
+                    self.boxes[parent] = self.box(parent, self.outer_box(parent) if self.signs_only else None)
         return self
 
-    def box(self, index: int) -> Box:
-        """Bounds of every value of node ``index``."""
+    def outer_box(self, index: int) -> Box | None:
+        """A box around that of :meth:`box`, by one step of intervals from the layers below; None where it is of no use.
+
+        It is never inside the box of full substitution, whatever the slopes: with lines that bound σ on boxes that
+        the same substitution gave, the bound of a sum of forms is at least the sum of their bounds. (A ReLU turns the
+        coefficients a + b into a⁺ + b⁺ − δ times the lower line and a⁻ + b⁻ + δ times the upper one, δ ≥ 0, so what is
+        gained is δ times the lines' distance, whose own bound is that at an end of the box, ≥ 0.) So a sign that this
+        box tells is the one that the full substitution would find.
+        """
+        consumers = [node.layer for node in self.net.nodes() if index in node.parents and _bends(node)]
+        if not all(isinstance(layer, ReLU) for layer in consumers) or self._bends_before[index] == 0:
+            return None
+        return self._range(index)
+
+    @cached_property
+    def _bends_before(self) -> list[int]:
+        """For each node, how many non-linear layers come before it on the longest way from the input."""
+        count = [0]
+        for node in self.net.nodes():
+            count.append(max(count[p] for p in node.parents) + _bends(node))
+        return count
+
+    def _range(self, index: int) -> Box:
+        """A node's range by intervals, from those behind the last non-linear layers, or from the ball."""
+        from dmcore.domains.interval import Interval  # not at the top: all domains begin with this package's reach
+
+        if index not in self.ranges:
+            if index == INPUT:
+                self.ranges[index] = Box(self.ball.center, self.ball.radius)
+                return self.ranges[index]
+            node = self.net.node(index)
+            if _bends(node):
+                self.ranges[index] = self.lines_of(node).range(self.boxes[node.parents[0]])
+            else:
+                intervals = Interval()
+                inputs = [self._range(p) for p in node.parents]
+                self.ranges[index] = intervals.rule(node.layer)(intervals, node.layer, *inputs)
+        return self.ranges[index]
+
+    def box(self, index: int, outer: Box | None = None) -> Box:
+        """Bounds of every value of node ``index``; with ``outer``, only of those whose sign it leaves open."""
         shape = self.shapes[index]
+        if outer is not None:
+            undecided = ((outer.lower < 0) & (outer.upper > 0)).flatten(1)
+            most = int(undecided.sum(1).max()) if len(undecided) else 0
+            # A second convolution in full is one convolution of slopes: what is picked out must be few to be cheaper.
+            few = FEW / 5 if len(shape) == 3 and self._bends_before[index] == 1 else FEW
+            if most < few * undecided.shape[1]:
+                return self._refined(index, outer, undecided, most)
         spatial = len(shape) == 3
         count = shape[1] if spatial else torch.Size(shape).numel()
-        parts, start, size = [], 0, self.sizes.get(index, count)
+        parts = self._in_parts(index, count, lambda rows: self._part(index, rows))
+        lower, upper = (torch.cat(side, dim=2 if spatial else 1) for side in zip(*parts, strict=True))
+        return Box.between(lower.reshape(-1, *shape), upper.reshape(-1, *shape))
+
+    def _refined(self, index: int, outer: Box, undecided: Tensor, most: int) -> Box:
+        """``outer`` with the bounds of its undecided values put in; a sample has at most ``most`` of them."""
+        if most == 0:
+            return outer
+        shape = self.shapes[index]
+        # As many for each sample: those with fewer get some of the others, too, whose bounds hold as well.
+        chosen = undecided.int().argsort(dim=1, descending=True, stable=True)[:, :most]
+
+        def part(columns: slice) -> tuple[Tensor, Tensor]:
+            start = entries(chosen[:, columns], shape, self.ball.x)
+            return self.substitute(index, start)
+
+        parts = self._in_parts(index, most, part)
+        sides = (torch.cat(side, dim=1) for side in zip(*parts, strict=True))
+        wide = (outer.lower.flatten(1), outer.upper.flatten(1))
+        lower, upper = (w.scatter(1, chosen, own) for w, own in zip(wide, sides, strict=True))
+        return Box.between(lower.reshape(-1, *shape), upper.reshape(-1, *shape))
+
+    def _in_parts(self, index: int, count: int, work: Callable[[slice], T]) -> list[T]:
+        """``work`` on ``count`` rows of a node, as many at a time as the budget allows."""
+        if index not in self.sizes:
+            self.sizes[index] = count
+            if len(self.shapes[index]) != 3 and self.ball.x.device.type == "cpu":
+                widest = max(torch.Size(shape).numel() for shape in self.shapes)
+                self.sizes[index] = max(8, CACHED // (max(1, len(self.ball.x)) * widest))
+        parts, start, size = [], 0, min(count, self.sizes[index])
         while start < count:
             rows = slice(start, min(start + size, count))
             try:
-                parts.append(self._part(index, rows))
+                parts.append(work(rows))
             except OverBudgetError:
                 if size == 1:
                     raise
                 size = self.sizes[index] = -(-size // 2)
             else:
                 start = rows.stop
-        lower, upper = (torch.cat(side, dim=2 if spatial else 1) for side in zip(*parts, strict=True))
-        return Box.between(lower.reshape(-1, *shape), upper.reshape(-1, *shape))
+        return parts
 
     def _part(self, index: int, rows: slice) -> tuple[Tensor, Tensor]:
         """(lower, upper) of some rows of a (C, H, W) node, or of some entries of a flat one."""
@@ -219,18 +308,17 @@ def _relax(domain: LinearRelaxation, node: Node, form: Form, radius: Radius) -> 
             return c.through_pool(lines.pool, slopes, domain.shapes[parent])
         return Modulated.product(c, slopes) if isinstance(c, Patches) and c.shared else c.times(slopes)
 
+    if lines.parallel:
+        below = form.lower.abs_dot(gap)
+        radius.add(below, below if form.upper is None or form.shared else form.upper.abs_dot(gap))
+        return [form.map(lambda c: through(c, lines.slope))]
+
     size = form.lower.abs()
     below = above = size.dot(gap)
-    if form.upper is not None and not form.shared:
-        upper_size = form.upper.abs()
-        above = upper_size.dot(gap)
-    radius.add(below, above)
-    if lines.parallel:
-        return [form.map(lambda c: through(c, lines.slope))]
     middle, half = through(form.lower, lines.slope), through(size, lines.half_slope)
-    if form.upper is None:
-        return [Form(middle - half, None)]
-    if form.shared:
-        return [Form(middle - half, middle + half)]
-    upper = through(form.upper, lines.slope) + through(upper_size, lines.half_slope)
-    return [Form(middle - half, upper)]
+    if form.upper is None or form.shared:
+        radius.add(below, above)
+        return [Form(middle - half, None if form.upper is None else middle + half)]
+    size = form.upper.abs()
+    radius.add(below, size.dot(gap))
+    return [Form(middle - half, through(form.upper, lines.slope) + through(size, lines.half_slope))]

@@ -12,13 +12,14 @@ from torch import Tensor
 
 from dmcore.domains.linear_relaxation.budget import OverBudgetError
 from dmcore.domains.linear_relaxation.dense import Dense, Entries
+from dmcore.domains.linear_relaxation.maps import Maps
 from dmcore.domains.linear_relaxation.modulated import Modulated
 from dmcore.domains.linear_relaxation.patches import Patches
 from dmcore.nets.network import Shape
 
-__all__ = ["Coefficients", "Dense", "Modulated", "OverBudgetError", "Patches", "entries", "identity"]
+__all__ = ["Coefficients", "Dense", "Maps", "Modulated", "OverBudgetError", "Patches", "entries", "identity"]
 
-Coefficients = Dense | Patches | Modulated
+Coefficients = Dense | Patches | Modulated | Maps
 
 
 def identity(shape: Shape, like: Tensor, rows: slice = slice(None)) -> Coefficients:
@@ -27,7 +28,8 @@ def identity(shape: Shape, like: Tensor, rows: slice = slice(None)) -> Coefficie
     rows = slice(*rows.indices(count)[:2])
     if len(shape) == 3:
         return Patches.identity(shape, rows, like)
-    return Entries(torch.arange(rows.start, rows.stop, device=like.device)[None], shape, like)
+    whole = (rows.start, rows.stop) == (0, count)
+    return Entries(None if whole else torch.arange(rows.start, rows.stop, device=like.device)[None], shape, like)
 
 
 def entries(index: Tensor, shape: Shape, like: Tensor) -> Coefficients:

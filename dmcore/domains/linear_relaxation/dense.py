@@ -67,6 +67,10 @@ class Dense:
             return t.flatten(1) @ flat[0].T
         return (flat @ t.flatten(1)[:, :, None])[:, :, 0]
 
+    def abs_dot(self, t: Tensor) -> Tensor:
+        """|A| t with t ≥ 0 of shape (B or 1, *shape): (B, R)."""
+        return self.abs().dot(t)
+
     def through(self, layer: Affine, in_shape: Shape) -> Dense:
         """A W: the same linear forms over the affine layer's input."""
         b, r = self.data.shape[:2]
@@ -95,17 +99,17 @@ class Entries(Dense):
     """Values of a node themselves, of some of its entries: forms with a single coefficient, 1.
 
     Args:
-        index: (B or 1, R), counted through the flattened node.
+        index: (B or 1, R), counted through the flattened node; None for all of them.
         shape: the node's.
         like: a tensor of the dtype and device wanted.
     """
 
-    def __init__(self, index: Tensor, shape: Shape, like: Tensor) -> None:
+    def __init__(self, index: Tensor | None, shape: Shape, like: Tensor) -> None:
         object.__setattr__(self, "index", index)
         object.__setattr__(self, "shape", shape)
         object.__setattr__(self, "like", like)
 
-    index: Tensor
+    index: Tensor | None
     shape: Shape
     like: Tensor
 
@@ -113,11 +117,14 @@ class Entries(Dense):
     def data(self) -> Tensor:
         """The coefficients written out."""
         size = torch.Size(self.shape).numel()
-        check_budget(self.index.numel() * size)
-        return F.one_hot(self.index, size).to(self.like.dtype).unflatten(2, self.shape)
+        index = torch.arange(size, device=self.like.device)[None] if self.index is None else self.index
+        check_budget(index.numel() * size)
+        return F.one_hot(index, size).to(self.like.dtype).unflatten(2, self.shape)
 
     def dot(self, t: Tensor) -> Tensor:
         flat = t.flatten(1)
+        if self.index is None:
+            return flat
         batch = max(len(flat), len(self.index))
         return flat.expand(batch, -1).gather(1, self.index.expand(batch, -1))
 
@@ -126,6 +133,8 @@ class Entries(Dense):
 
     def through(self, layer: Affine, in_shape: Shape) -> Dense:
         if isinstance(layer, Linear) and len(self.shape) == 1:
+            if self.index is None:
+                return Dense(layer.weight[None])
             check_budget(self.index.numel() * in_shape[0])
             return Dense(layer.weight[self.index])
         return Dense(self.data).through(layer, in_shape)

@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from dmcore.domains.box import Box
 from dmcore.errors import UserError
 from dmcore.layers import MaxPool, ReLU
 
@@ -54,6 +55,15 @@ class Lines:
         low = 0.0 if self.lower_intercept is None else self.lower_intercept
         constant = (self.upper_intercept - low) / 2
         return constant if self.parallel else constant + self.half_slope * z
+
+    def range(self, box: Box) -> Box:
+        """What lies between the lines over the box they were made for (slopes are ≥ 0)."""
+        low = 0.0 if self.lower_intercept is None else self.lower_intercept
+        if self.pool is None:
+            return Box.between(self.lower_slope * box.lower + low, self.upper_slope * box.upper + self.upper_intercept)
+        lower, upper = (self.pool.windows(side, 0.0) for side in (box.lower, box.upper))
+        below, above = (self.lower_slope * lower).sum(-1), (self.upper_slope * upper).sum(-1)
+        return Box.between(below + low, above + self.upper_intercept)
 
 
 @singledispatch

@@ -7,15 +7,15 @@ slopes with a kernel that the two layers' filters make together, and no product 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from dmcore.domains.linear_relaxation.budget import check_budget
+from dmcore.domains.linear_relaxation.maps import Maps
 from dmcore.domains.linear_relaxation.patches import Patches
 from dmcore.layers import Affine, Conv
 from dmcore.nets.network import Shape
@@ -41,9 +41,7 @@ class Product:
         """The product over the affine layer's input."""
         if id(layer) not in self._grown:
             joint = isinstance(layer, Conv) and self._worthwhile(layer, in_shape)
-            self._grown[id(layer)] = (
-                self._joint(layer, in_shape) if joint else self.explicit.through(layer, in_shape)
-            )
+            self._grown[id(layer)] = self._joint(layer, in_shape) if joint else self.explicit.through(layer, in_shape)
         return self._grown[id(layer)]
 
     def _taps(self, layer: Conv) -> tuple[int, int]:
@@ -59,45 +57,39 @@ class Product:
             return False
         (my, mx), (sh, sw) = self._taps(layer), layer.stride
         gy, gx = base.kernel[0] + my - 1, base.kernel[1] + mx - 1
-        rows, columns = base.grid[0] + gy - 1, base.grid[1] + gx - 1
+        rows, columns = base.grid[0], base.grid[1] + gx - 1
         filters, (channels, (kh, kw)) = base.data.shape[2], (layer.weight.shape[1], layer.kernel)
         joint = rows * columns * filters * channels * gy * sh * gx * sw * base.shape[0] * my * mx
         single = base.positions * filters * base.data.shape[3] * kh * kw * max(channels, 8)
         return joint <= single
 
-    def _joint(self, layer: Conv, in_shape: Shape) -> Patches:
+    def _joint(self, layer: Conv, in_shape: Shape) -> Maps:
         # An entry u = S·g + r of a grown window gets filters[o, c, g − m] · slopes[c, p + g − m] · weight[c, r + S·m]
-        # from each tap m: a convolution of the slopes with one output channel for each (g, r, o, channel of weight).
+        # from each tap m: a convolution of the slopes with one output channel for each (g, channel of weight, r, o),
+        # here as matrix products, one for each g_y.
         base, weight = self.filters, layer.weight
         (my, mx), (sh, sw), (ky, kx) = self._taps(layer), layer.stride, base.kernel
         gy, gx = ky + my - 1, kx + mx - 1
         inner, channels = weight.shape[:2]
         filters = base.data[0, 0].unflatten(1, (inner, ky, kx))
-        count = len(filters)
         # by tap, in the order in which a convolution reads them: the last tap first
         shifted = F.pad(filters, (mx - 1, mx - 1, my - 1, my - 1)).unfold(2, my, 1).unfold(3, mx, 1)
         phases = F.pad(weight, (0, mx * sw - weight.shape[3], 0, my * sh - weight.shape[2]))
         phases = phases.reshape(inner, channels, my, sh, mx, sw).flip(2, 4)
-        kernel = torch.einsum("ocghyx,cdyrxs->ghodrscyx", shifted, phases)
-        out = kernel.shape[:6].numel()
-        rows, columns = base.grid[0] + gy - 1, base.grid[1] + gx - 1
-        check_budget(len(self.slopes) * out * rows * columns)
+        one = shifted.permute(2, 4, 5, 1, 3, 0).contiguous()  # (Gy, my, mx, inner, Gx, O)
+        two = phases.permute(2, 4, 0, 1, 3, 5).contiguous()  # (my, mx, inner, channels, Sy, Sx)
+        kernel = one[:, :, :, :, None, None, None] * two[..., None, None]
+        parts = kernel.shape[4:]
+        (rows, columns), batch = (base.grid[0], base.grid[1] + gx - 1), len(self.slopes)
+        check_budget(gy * batch * rows * columns * parts.numel())
         top, left = my - 1 + base.origin[0], mx - 1 + base.origin[1]
         height, width = self.slopes.shape[-2:]
-        bottom, right = rows + my - 1 - top - height, columns + mx - 1 - left - width
-        image = F.pad(self.slopes, (left, right, top, bottom))
-        packed = {"memory_format": torch.channels_last}
-        # .reshape: with a single tap the flattened kernel may come out in another memory format than it is asked in
-        maps = F.conv2d(image.contiguous(**packed), kernel.reshape(out, inner, my, mx).contiguous(**packed))
-        maps = maps.permute(0, 2, 3, 1).contiguous()  # (B, rows, columns, out); as channels come last already, no copy
-        batch, row, column, _ = maps.stride()
-        phase, block = sh * sw, count * channels * sh * sw
-        size = (len(maps), *base.grid, count, channels, gy, sh, gx, sw)
-        steps = (batch, row, column, channels * phase, phase, row + gx * block, sw, column + block, 1)
-        grown = base.before(layer, in_shape)
-        data = maps.as_strided(size, steps).reshape(len(maps), base.positions, count, channels, gy * sh, gx * sw)
-        data = data[..., : grown.kernel[0], : grown.kernel[1]].flatten(3)
-        return replace(grown, data=data)
+        bottom, right = rows + gy - 1 + my - 1 - top - height, columns + mx - 1 - left - width
+        seen = F.pad(self.slopes, (left, right, top, bottom)).unfold(2, my, 1).unfold(3, mx, 1)
+        seen = seen.permute(0, 2, 3, 4, 5, 1).flatten(3)  # (B, rows + Gy − 1, columns, my·mx·inner)
+        images = seen.unfold(1, rows, 1).permute(1, 0, 4, 2, 3).flatten(1, 3)  # (Gy, B·rows·columns, my·mx·inner)
+        maps = images @ kernel.flatten(4).flatten(1, 3)
+        return Maps(((1, maps.view(gy, batch, rows, columns, *parts)),), base.before(layer, in_shape))
 
 
 @dataclass(frozen=True, eq=False)

@@ -160,6 +160,10 @@ class Patches:
             return (seen @ self.data[0, 0].T).flatten(1)
         return (self.data @ seen[..., None]).flatten(1)
 
+    def abs_dot(self, t: Tensor) -> Tensor:
+        """|A| t with t ≥ 0 of shape (B or 1, C, H, W): (B, P·O)."""
+        return self.abs().dot(t)
+
     def through(self, layer: Affine, in_shape: Shape) -> Coefficients:
         """A W: the same linear forms over the affine layer's input."""
         if isinstance(layer, Diagonal):
@@ -193,8 +197,7 @@ class Patches:
         """Every patch through the transposed convolution: (N, C·kh·kw) to (N, C', kh', kw')."""
 
         def transposed(patches: Tensor) -> Tensor:
-            small = patches.reshape(-1, self.shape[0], *self.kernel)
-            return F.conv_transpose2d(small, layer.weight, None, layer.stride, 0, 0, layer.groups, layer.dilation)
+            return layer.transpose_padded(patches.reshape(-1, self.shape[0], *self.kernel))
 
         patches = self.data.flatten(0, 2)
         size = patches.shape[1]
