@@ -113,7 +113,8 @@ class _Reader:
     def start(self, value: Any) -> None:
         """Takes the input's name, type and shape."""
         kind = value.type.tensor_type
-        name = onnx_package().TensorProto.DataType.Name(kind.elem_type)
+        types = {number: name for name, number in onnx_package().TensorProto.DataType.items()}
+        name = types.get(kind.elem_type, "of no known type")
         if name not in DTYPES:
             raise UserError(f"{self.path}: the input '{value.name}' is {name}; only FLOAT and DOUBLE are known")
         dims = [d.dim_value for d in kind.shape.dim]  # 0 where symbolic
@@ -147,7 +148,7 @@ class _Reader:
         """A tensor's values."""
         try:
             return onnx_package().numpy_helper.to_array(tensor)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, KeyError) as error:  # KeyError: a type of number that does not exist
             raise UserError(f"{self.path}: the tensor '{tensor.name}' is damaged ({error})") from error
 
     def name(self, number: int) -> str:

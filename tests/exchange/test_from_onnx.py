@@ -118,6 +118,23 @@ def test_a_layer_that_another_name_reads_keeps_its_values(tmp_path):
     check(write_onnx(tmp_path / "net.onnx", nodes, (1, 3, 3), constants, axes=4), (1, 3, 3))
 
 
+def test_only_what_is_one_layer_is_merged(tmp_path):
+    nodes = [
+        node("Sub", "x v", "a"),
+        node("Sub", "a u", "b"),
+        node("Div", "b t", "c"),
+        node("Add", "c x", "sum"),
+        node("Relu", "c", "r"),
+        node("Add", "sum r", "more"),
+        node("Mul", "more minus", "y"),
+    ]
+    constants = {"v": numbers(0, 3), "u": numbers(1, 3), "t": abs(numbers(2, 3)), "minus": np.float32(-2)}
+    net = check(write_onnx(tmp_path / "net.onnx", nodes, (3,), constants), (3,))
+    # The two sums have another layer between them; a negative factor would swap the bounds of a Sum.
+    assert kinds(net) == [Normalize, Normalize, Sum, ReLU, Sum, Scale]
+    assert net.layers[1].mean.tolist() == constants["u"].tolist()
+
+
 @pytest.mark.parametrize("rule", ["SAME_UPPER", "SAME_LOWER", "VALID", "NOTSET"])
 def test_paddings_by_name(rule, tmp_path):
     pads = {"pads": [1, 0, 2, 3]} if rule == "NOTSET" else {}
@@ -147,6 +164,25 @@ def test_old_and_double_files(tmp_path):
     net = check(path, (3,), torch.float64)
     assert kinds(net) == [Linear]
     assert net.layers[0].weight.dtype == torch.float64
+
+
+def test_a_second_bias_is_a_layer_of_its_own(tmp_path):
+    nodes = [node("Gemm", "x w b", "g"), node("Add", "g c", "y")]
+    constants = {"w": numbers(0, 3, 4), "b": numbers(1, 4), "c": numbers(2, 4)}
+    net = check(write_onnx(tmp_path / "net.onnx", nodes, (3,), constants), (3,))
+    assert kinds(net) == [Linear, Normalize]
+    assert net.layers[0].bias.tolist() == constants["b"].tolist()
+
+
+def test_a_zero_in_a_shape_is_the_batch_unless_it_says_otherwise(tmp_path):
+    for attributes in ({}, {"allowzero": 0}, {"allowzero": 1}):
+        nodes = [node("Reshape", "x to", "f", **attributes), node("Gemm", "f w", "y")]
+        constants = {"to": np.array([0, 4]), "w": numbers(0, 4, 2)}
+        path = write_onnx(tmp_path / "net.onnx", nodes, (2, 2), constants, opset=14)
+        if attributes.get("allowzero"):
+            refused(path, "Reshape 'the_f' gives the shape (0, 4)")
+        else:
+            check(path, (2, 2))
 
 
 def test_what_does_not_reach_the_output_does_not_matter(tmp_path):
@@ -279,6 +315,9 @@ def test_files_that_are_none_are_refused(tmp_path, monkeypatch):
     model.graph.initializer[0].raw_data = b"short"
     onnx.save(model, path)
     refused(path, "is no valid ONNX file")
+    model.graph.initializer[0].data_type = 33
+    onnx.save(model, path)
+    refused(path, "the tensor 'b' is damaged")
     del model.graph.initializer[:]
     model.graph.input.append(helper.make_tensor_value_info("b", TensorProto.FLOAT, [3]))
     onnx.save(model, path)

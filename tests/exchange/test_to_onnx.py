@@ -52,10 +52,10 @@ def test_logits_of_a_pruned_ensemble_of_three(tmp_path):
     check(prune_relus(net, *relu_masks(net, (1, 6, 5), 0)), tmp_path / "net.onnx", (1, 6, 5))
 
 
-def test_padding_is_in_onnxs_order(tmp_path):
+def test_a_convolution_with_all_that_it_can_have(tmp_path):
     net = Network()
-    net.add(Conv(1, 2, (3, 2), stride=(2, 1), padding=(0, 1, 2, 3), dilation=(1, 2)))
-    model = check(net, tmp_path / "net.onnx", (1, 5, 4))
+    net.add(Conv(2, 4, (3, 2), stride=(2, 1), padding=(0, 1, 2, 3), dilation=(1, 2), groups=2, bias=False))
+    model = check(net, tmp_path / "net.onnx", (2, 5, 4))
     attributes = {a.name: list(a.ints) for a in model.graph.node[0].attribute}
     assert attributes["pads"] == [2, 0, 3, 1]  # top, left, bottom, right
     assert (attributes["strides"], attributes["dilations"]) == ([2, 1], [1, 2])
