@@ -74,15 +74,8 @@ def _parser() -> argparse.ArgumentParser:
 
     certify = command("certify", _certify, "Certify the shared test points at one or more ε.")
     certify.add_argument("--model", type=Path, required=True, help="weights from `train`")
-    certify.add_argument("--data", type=Path, required=True, help="prepared data file")
     certify.add_argument("--certifier", required=True, help="cnn-cert-relu, cnn-cert-ada, cnn-cert-zero or ibp")
-    certify.add_argument("--norm", default="linf", help="linf, l2, l1 or l0 (default: %(default)s)")
-    certify.add_argument("--points", type=int, default=200, help="how many test points (default: %(default)s)")
-    certify.add_argument("--points-seed", type=int, default=0, help="seed of their selection (default: %(default)s)")
-    certify.add_argument(
-        "--eps", nargs="+", required=True, help="radii in pixel scale, e.g. 0 0.1 8/255; l0 counts inputs"
-    )
-    certify.add_argument("--clip-input", action="store_true", help="cut the ball to [0, 1]")
+    _points(certify)
     certify.add_argument("--out", type=Path, required=True, help="folder for one JSON file an ε")
     _compute(certify)
 
@@ -111,6 +104,15 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--float64", action="store_true", help="compute in float64")
     compare.add_argument("--out", type=Path, help="record to write (JSON)")
     _compute(compare)
+
+    onnx = command("onnx", _onnx, "Write a trained model as an ONNX file, for other verifiers.")
+    onnx.add_argument("--model", type=Path, required=True, help="weights from `train`")
+    onnx.add_argument("--out", type=Path, required=True, help="ONNX file to write")
+    vnnlib = command("vnnlib", _vnnlib, "Write test points' properties as VNN-LIB, with the model as ONNX and a list.")
+    vnnlib.add_argument("--model", type=Path, required=True, help="weights from `train`")
+    _points(vnnlib)
+    vnnlib.add_argument("--timeout", type=_count, default=300, help="seconds for each instance (default: %(default)s)")
+    vnnlib.add_argument("--out", type=Path, required=True, help="folder for onnx/, vnnlib/ and instances.csv")
 
     collect = command("collect", _collect, "Gather a schedule's result files into its tidy records.")
     collect.add_argument("--results", type=Path, required=True, help="the results folder")
@@ -157,6 +159,17 @@ def _parser() -> argparse.ArgumentParser:
 
 def _spec(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument("--spec", type=_json_object, required=True, help=what)
+
+
+def _points(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, required=True, help="prepared data file")
+    parser.add_argument("--norm", default="linf", help="linf, l2, l1 or l0 (default: %(default)s)")
+    parser.add_argument("--points", type=int, default=200, help="how many test points (default: %(default)s)")
+    parser.add_argument("--points-seed", type=int, default=0, help="seed of their selection (default: %(default)s)")
+    parser.add_argument(
+        "--eps", nargs="+", required=True, help="radii in pixel scale, e.g. 0 0.1 8/255; l0 counts inputs"
+    )
+    parser.add_argument("--clip-input", action="store_true", help="cut the ball to [0, 1]")
 
 
 def _from_records(parser: argparse.ArgumentParser) -> None:
@@ -271,6 +284,20 @@ def _regularizers(args: argparse.Namespace) -> None:
     print(table(record), end="")
     if args.out is not None:
         write_json(args.out, record)
+
+
+def _onnx(args: argparse.Namespace) -> None:
+    from dmcore.jobs.exchange import onnx_job
+
+    onnx_job(args.model, args.out)
+
+
+def _vnnlib(args: argparse.Namespace) -> None:
+    from dmcore.jobs.exchange import vnnlib_job
+
+    settings = {name: getattr(args, name) for name in ("norm", "points", "points_seed", "clip_input", "timeout")}
+    written = vnnlib_job(args.model, args.data, eps_ids=args.eps, out=args.out, **settings)
+    print(f"{args.out}: {written} of {args.points} points at {len(args.eps)} ε; misclassified points are left out")
 
 
 def _collect(args: argparse.Namespace) -> None:
