@@ -56,15 +56,14 @@ def minima(
         point = Ball(x[i : i + 1], ball.eps, ball.norm, ball.clip_input)
         relaxations = Relaxations(net, point)
         model = Model(net, point, relaxations.boxes)
-        lower[i] = relaxations.lower(Dense(data[i : i + 1]))[0]
-        upper[i] = data[i] @ net(point.x)[0]
+        upper[i], found = data[i] @ net(point.x)[0], relaxations.lower(Dense(data[i : i + 1]))[0]
         for r, row in enumerate(data[i]):
-            bound, found, solved[i, r] = model.minimum(row, time_limit, node_limit)
-            if found is not None:
-                upper[i, r] = torch.minimum(upper[i, r], row @ net(found)[0])
-            # HiGHS's bound cannot be above a value that occurs: if it is, it is wrong by at least that much.
-            lower[i, r] = lower[i, r].clamp(min=min(bound, upper[i, r].item()))
-    return Minima(lower, upper, solved)
+            bound, at, solved[i, r] = model.minimum(row, time_limit, node_limit)
+            if at is not None:
+                upper[i, r] = torch.minimum(upper[i, r], row @ net(at)[0])
+            lower[i, r] = found[r].clamp(min=bound) - model.rounding[net.output][0] @ row.abs()
+    # No bound can be above a value that occurs: one that is, is wrong by at least that much.
+    return Minima(torch.minimum(lower, upper), upper, solved)
 
 
 def exact_margins(
@@ -93,8 +92,8 @@ def exact_margins(
         the bound is proved to be the minimum. At j = y +inf, +inf and True.
 
     Raises:
-        UserError: the norm ℓ2, ε < 0 or a fraction under ``l0``, a layer that cannot be modelled, labels out of range, a
-            point with too many undecided ReLUs and max-pools.
+        UserError: the norm ℓ2, ε < 0 or a fraction under ``l0``, a layer that cannot be modelled, labels out of range,
+            a point with too many undecided ReLUs and max-pools.
     """
     graph, ball = as_network(net), Ball(x, eps, norm, clip_input)
     check_radius(norm, eps)

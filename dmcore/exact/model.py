@@ -45,6 +45,9 @@ class Model(RuleTable):
         ball: of one point, in float64.
         boxes: of the inputs of all non-linear layers, by node.
 
+    Attributes:
+        rounding: by node, by how much float64 may have got its values and its bounds wrong.
+
     Raises:
         UserError: the norm ℓ2, or more than ``MOST_BINARIES`` binaries.
     """
@@ -106,7 +109,7 @@ class Model(RuleTable):
         constant = float(self.output.constant[0] @ row)
         found = self.program.minimum(self.columns, cost, time_limit, node_limit)
         point = None if found.point is None else self.inputs.input(found.point)
-        return found.bound + constant - float(self.rounding[-1][0] @ row.abs()), point, found.solved
+        return found.bound + constant, point, found.solved
 
 
 def unstable(lower: Tensor, upper: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ TOLERANCE = 1e-9
 """HiGHS's feasibility tolerances, and the gap at which it stops."""
 
 OPENING = 10 * TOLERANCE
-"""By how much rows and continuous columns are opened, so that no point that matters is within the tolerance of a limit."""
+"""By how much rows and continuous columns are opened: no point that matters is within the tolerance of a limit."""
 
 DROPPED = 1e-9
 """HiGHS drops coefficients up to this one; so they are dropped here, where their share can be added to the opening."""
