@@ -18,11 +18,9 @@ class Milp(Certifier):
     """The minimum itself, proved by HiGHS; where that takes too long, what was proved by then. Not for the norm ℓ2."""
 
     LABEL = "MILP"
-    TIME_LIMIT = 60.0
-    NODE_LIMIT = 20000
 
     def lower(self, net: Network, ball: Ball, rows: Dense) -> Tensor:
-        bound = minima(net, ball, rows, self.TIME_LIMIT, self.NODE_LIMIT).lower
+        bound = minima(net, ball, rows).lower
         rounded = bound.to(ball.x.dtype)
         below = torch.nextafter(rounded, torch.full_like(rounded, -torch.inf))
         return torch.where(rounded.double() > bound, below, rounded)

@@ -12,6 +12,7 @@ from dmcore.domains import Ball
 from dmcore.domains.linear_relaxation.margins import margin_rows
 from dmcore.errors import UserError
 from dmcore.exact import exact_margins
+from dmcore.exact.program import Minimum, Program
 from dmcore.nets import as_network
 
 RELAXATIONS = ["cnn-cert-relu", "cnn-cert-ada", "cnn-cert-zero", "ibp"]
@@ -71,6 +72,13 @@ def test_a_solve_that_is_stopped_is_sound():
     others = whole.lower.isfinite()
     assert (root.lower[others] > best[others] + 1e-3).any()  # the program's bound itself, not only the relaxations'
     assert (root.lower[others] < whole.lower[others] - 1e-3).any()
+
+
+def test_a_bound_of_the_solver_that_is_above_an_occurring_margin_is_not_believed(monkeypatch):
+    net, x, y = a_point("rows")
+    monkeypatch.setattr(Program, "minimum", lambda *_: Minimum(1e6, None, True))
+    found = exact_margins(net, x, y, 0.1)
+    torch.testing.assert_close(found.lower, margins_at(net, x, y).detach().scatter(1, y[:, None], torch.inf))
 
 
 def one_weight_net():
