@@ -110,7 +110,8 @@ def rows(case: Case, eps: float, time_limit: float) -> list[list[object]]:
     try:
         found = exact_margins(case.net, case.x, case.y, eps, time_limit=time_limit)
     except UserError as error:
-        return [[case.name, eps, "exact", str(error)]]
+        print(f"{case.name} at {eps}: {error}")
+        return [[case.name, eps, "exact", "refused"]]
     seconds = (time.process_time() - started) / len(case.x)
     lower, upper = found.lower.amin(1), found.upper.amin(1)
     known = upper - lower < SAME
