@@ -28,7 +28,7 @@ def margins_at(net, x, y):
 
 
 def test_registry_has_exactly_these():
-    assert registry.names() == sorted(CERTIFIERS)
+    assert set(registry.names()) == set(CERTIFIERS) | {"milp"}  # too slow for the tests here; has its own
 
 
 @pytest.mark.parametrize("clip", [False, True])
