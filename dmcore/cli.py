@@ -75,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     certify = command("certify", _certify, "Certify the shared test points at one or more ε.")
     certify.add_argument("--model", type=Path, required=True, help="weights from `train`")
     certify.add_argument("--data", type=Path, required=True, help="prepared data file")
-    certify.add_argument("--certifier", required=True, help="cnn-cert-relu, cnn-cert-ada, cnn-cert-zero or ibp")
+    certify.add_argument("--certifier", required=True, help="cnn-cert-relu, cnn-cert-ada, cnn-cert-zero, alpha or ibp")
     certify.add_argument("--norm", default="linf", help="linf, l2, l1 or l0 (default: %(default)s)")
     certify.add_argument("--points", type=int, default=200, help="how many test points (default: %(default)s)")
     certify.add_argument("--points-seed", type=int, default=0, help="seed of their selection (default: %(default)s)")
@@ -83,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
         "--eps", nargs="+", required=True, help="radii in pixel scale, e.g. 0 0.1 8/255; l0 counts inputs"
     )
     certify.add_argument("--clip-input", action="store_true", help="cut the ball to [0, 1]")
+    certify.add_argument("--intersect-ibp", action="store_true", help="let no linear bound leave the interval bounds")
     certify.add_argument("--out", type=Path, required=True, help="folder for one JSON file an ε")
     _compute(certify)
 
@@ -254,6 +255,7 @@ def _certify(args: argparse.Namespace) -> None:
         points_seed=args.points_seed,
         eps_ids=args.eps,
         clip_input=args.clip_input,
+        intersect_ibp=args.intersect_ibp,
         out=args.out,
         device=choose_device(args.device, args.threads),
     )
