@@ -240,7 +240,7 @@ def test_a_checkpoint_of_another_architecture_is_refused(tmp_path):
 def test_info(capsys, tmp_path):
     run("info")
     shown = capsys.readouterr().out
-    assert "certifiers: cnn-cert-ada, cnn-cert-relu, cnn-cert-zero, ibp" in shown
+    assert "certifiers: alpha, cnn-cert-ada, cnn-cert-relu, cnn-cert-zero, ibp" in shown
     assert "readers: cifar-binary, gtsrb-zip, idx, npz, parquet" in shown
     assert "regularizers: convex_outer, mmr, relu_stability, trades, weight_norm, worst_case" in shown
     assert "attacks: pgd" in shown
