@@ -74,8 +74,11 @@ def _parser() -> argparse.ArgumentParser:
 
     certify = command("certify", _certify, "Certify the shared test points at one or more ε.")
     certify.add_argument("--model", type=Path, required=True, help="weights from `train`")
-    certify.add_argument("--certifier", required=True, help="cnn-cert-relu, cnn-cert-ada, cnn-cert-zero or ibp")
+    certify.add_argument(
+        "--certifier", required=True, help="cnn-cert-relu, cnn-cert-ada, cnn-cert-zero, ibp, alpha or milp"
+    )
     _points(certify)
+    certify.add_argument("--intersect-ibp", action="store_true", help="let no linear bound leave the interval bounds")
     certify.add_argument("--out", type=Path, required=True, help="folder for one JSON file an ε")
     _compute(certify)
 
@@ -267,6 +270,7 @@ def _certify(args: argparse.Namespace) -> None:
         points_seed=args.points_seed,
         eps_ids=args.eps,
         clip_input=args.clip_input,
+        intersect_ibp=args.intersect_ibp,
         out=args.out,
         device=choose_device(args.device, args.threads),
     )

@@ -7,6 +7,7 @@ import torch
 from small_images import ROOT, digits, model, worst_case
 
 from dmcore import tensorfile
+from dmcore.certify import margin_bounds
 from dmcore.checkpoint import KIND, load_model, save_model
 from dmcore.cli import main
 from dmcore.data.prepared import KIND as IMAGES
@@ -79,6 +80,22 @@ def test_the_same_certification_twice_gives_the_same_file(data, tmp_path):
         records.append(json.loads((tmp_path / out / "0.01.json").read_text()))
         del records[-1]["seconds"]
     assert records[0] == records[1]
+
+
+@pytest.mark.parametrize("flags", [(), ("--clip-input",), ("--intersect-ibp",)])
+def test_the_options_of_a_certification_count_and_are_told(data, tmp_path, flags):
+    net, x = seeded_net(SPEC), digits().test
+    save_model(tmp_path / "m", net, SPEC)
+    arguments = ["--model", tmp_path / "m", "--data", data, "--certifier", "cnn-cert-relu", "--points", 5, *flags]
+    run("certify", *arguments, "--eps", "0.4", "--out", tmp_path, "--device", "cpu")
+    record = json.loads((tmp_path / "0.4.json").read_text())
+    clip, intersect = ("--clip-input" in flags, "--intersect-ibp" in flags)
+    assert (record["clip_input"], record["intersect_ibp"]) == (clip, intersect)
+    x, y = x.x[record["indices"]].float() / 255, x.y[record["indices"]]
+    expected = margin_bounds(net, x, y, 0.4, clip_input=clip, intersect_ibp=intersect).amin(1)
+    assert record["margins"] == pytest.approx(expected.tolist(), rel=1e-4)
+    if intersect:
+        assert (expected > margin_bounds(net, x, y, 0.4, clip_input=clip).amin(1)).all()
 
 
 def ranking(data, tmp_path, *more, spec=SPEC):
@@ -240,7 +257,7 @@ def test_a_checkpoint_of_another_architecture_is_refused(tmp_path):
 def test_info(capsys, tmp_path):
     run("info")
     shown = capsys.readouterr().out
-    assert "certifiers: cnn-cert-ada, cnn-cert-relu, cnn-cert-zero, ibp, milp" in shown
+    assert "certifiers: alpha, cnn-cert-ada, cnn-cert-relu, cnn-cert-zero, ibp, milp" in shown
     assert "readers: cifar-binary, gtsrb-zip, idx, npz, parquet" in shown
     assert "regularizers: convex_outer, mmr, relu_stability, trades, weight_norm, worst_case" in shown
     assert "attacks: pgd" in shown

@@ -27,6 +27,7 @@ def certify_job(
     points_seed: int,
     eps_ids: list[str],
     clip_input: bool,
+    intersect_ibp: bool,
     out: Path,
     device: torch.device,
 ) -> None:
@@ -42,7 +43,7 @@ def certify_job(
     made = provenance(device)
     for eps in progress(radii, len(radii), f"{spec.path} {certifier}"):
         started = time.perf_counter()
-        verdicts = certify_points(net, x, y, float(eps), norm, certifier, clip_input)
+        verdicts = certify_points(net, x, y, float(eps), norm, certifier, clip_input, intersect_ibp)
         certified = verdicts.certified.tolist()
         write_json(
             out / f"{eps.id}.json",
@@ -54,6 +55,7 @@ def certify_job(
                 "norm": norm,
                 "eps": eps.id,
                 "clip_input": clip_input,
+                "intersect_ibp": intersect_ibp,
                 "points": points,
                 "points_seed": points_seed,
                 "certified_accuracy": sum(certified) / points,

@@ -127,10 +127,12 @@ class LinearRelaxation(RuleTable):
         gained is δ times the lines' distance, whose own bound is that at an end of the box, ≥ 0.) So a sign that this
         box tells is the one that the full substitution would find.
         """
-        consumers = [node.layer for node in self.net.nodes() if index in node.parents and _bends(node)]
-        if not all(isinstance(layer, ReLU) for layer in consumers) or self._bends_before[index] == 0:
-            return None
-        return self._range(index)
+        return self._range(index) if self.only_signs_matter(index) else None
+
+    def only_signs_matter(self, index: int) -> bool:
+        """Whether ReLUs alone bend this node, and others come before it: first layers are bounded as fast in full."""
+        layers = [node.layer for node in self.net.nodes() if index in node.parents and _bends(node)]
+        return all(isinstance(layer, ReLU) for layer in layers) and self._bends_before[index] > 0
 
     @cached_property
     def _bends_before(self) -> list[int]:
