@@ -9,7 +9,10 @@ from dmcore.attacks.pixel_ball import PixelBall
 
 
 class L0Ball(PixelBall):
-    """At most ε inputs differ from x (PGD-0 of Croce & Hein 2019). The pixels are cut in any case."""
+    """At most ε inputs differ from x (PGD-0 of Croce & Hein 2019). The pixels' range is kept in any case."""
+
+    def __init__(self, x: Tensor, eps: float | Tensor, cut: bool = True) -> None:
+        super().__init__(x, eps)
 
     def draw(self, generator: torch.Generator) -> Tensor:
         """As many random inputs as may change, at 0 or 1, as worst cases are."""
@@ -25,7 +28,7 @@ class L0Ball(PixelBall):
     def project(self, at: Tensor) -> Tensor:
         """The changes that bring the point nearest: those of largest moved² − (moved − allowed)²."""
         moved, allowed, _ = self._moved(at)
-        chosen = self._largest(moved.square() - (moved - allowed).square())
+        chosen = self._largest(allowed * (2 * moved - allowed))
         return torch.where(chosen, at.clamp(self.low, self.high).flatten(1), self.x.flatten(1)).view_as(self.x)
 
     def _largest(self, values: Tensor) -> Tensor:
