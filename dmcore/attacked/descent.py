@@ -31,6 +31,8 @@ def descend(net: nn.Module, x: Tensor, y: Tensor, found: Found, seed: int, resta
     targets = _nearest_classes(net, x, y)
     for restart in range(restarts):
         for rank in (None, *range(targets.shape[1])):
+            if not len(found.standing):
+                return
             for points in found.standing.split(POINTS_AT_ONCE):
                 ball = BALLS[found.norm](x[points], found.eps, found.cut)
                 start = ball.draw(generator) if restart else ball.x

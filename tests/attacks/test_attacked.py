@@ -144,7 +144,7 @@ def test_an_input_outside_the_ball_is_no_find():
 @pytest.mark.parametrize(("gap", "broken"), [(0.0, False), (-1e-12, False), (-1e-6, True)])
 def test_a_margin_that_float64_cannot_tell_from_0_breaks_nothing(gap, broken):
     net = linear_net(2, 2)
-    net[1].weight.data, net[1].bias.data = torch.zeros(2, 2).double(), torch.tensor([1.0 + gap, 1.0]).double()
+    net[1].weight.data, net[1].bias.data = torch.zeros(2, 2).double(), torch.tensor([1 + gap, 1], dtype=torch.float64)
     assert attack_points(net, points((2,), 3), torch.zeros(3).long(), 0.1, steps=2).broken.tolist() == [broken] * 3
 
 
@@ -188,6 +188,14 @@ def test_two_changed_inputs_break_what_any_two_at_their_ends_break():
             assert found.broken[i] or not by_force
             broke += by_force
     assert 3 < broke < 27
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_where_every_point_is_broken_or_there_is_none_nothing_is_left_to_do(norm):
+    net, x = linear_net(6, 3), points((6,), 5)
+    wrong = net(x).argmin(1)
+    assert attack_points(net, x, wrong, 2, norm, restarts=2, steps=2).broken.all()
+    assert attack_points(net, x[:0], wrong[:0], 2, norm, restarts=2, steps=2).broken.shape == (0,)
 
 
 @pytest.mark.parametrize("norm", NORMS)
