@@ -29,7 +29,7 @@ def margins_at(net, x, y):
 
 def tolerance(make, certifier, usual=1e-4):
     """Room for rounding unties the equal maxima of overlapping windows, where ``zero`` then takes another line."""
-    return 5e-3 if make is pool_net and certifier == "cnn-cert-zero" else usual
+    return 2e-2 if make is pool_net and certifier == "cnn-cert-zero" else usual
 
 
 def test_registry_has_exactly_these():

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dmcore.domains.linear_relaxation.budget import check_budget
-from dmcore.domains.linear_relaxation.dense import Dense
+from dmcore.domains.linear_relaxation.dense import Dense, sized
 from dmcore.layers import Affine, Conv, Diagonal, MaxPool
 from dmcore.nets.network import Shape
 
@@ -165,7 +165,7 @@ class Patches:
         if self.shared:
             return self.abs().dot(t)
         # Channel by channel: a sum of sums errs less than one of all the numbers (:attr:`chain`).
-        products = self.data.abs() * self.windows(t)[:, :, None]
+        products = sized(self.data, self.windows(t)[:, :, None])
         return products.unflatten(3, (self.shape[0], -1)).sum(4).sum(3).flatten(1)
 
     @property
