@@ -127,7 +127,10 @@ class Patches:
         height, width = t.shape[-2:]
         bottom = (self.grid[0] - 1) * sh + kh - top - height
         right = (self.grid[1] - 1) * sw + kw - left - width
-        cut = F.pad(t, (left, right, top, bottom))  # negative amounts cut off
+        # Padded first and cut then, where amounts are negative: all windows may lie in the padding.
+        padded = F.pad(t, [max(amount, 0) for amount in (left, right, top, bottom)])
+        rows = slice(max(-top, 0), padded.shape[-2] + min(bottom, 0))
+        cut = padded[..., rows, max(-left, 0) : padded.shape[-1] + min(right, 0)]
         seen = cut.unfold(2, kh, sh).unfold(3, kw, sw)  # (B, C, rows, columns, kh, kw)
         return seen.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(1, 2)
 

@@ -1,0 +1,160 @@
+"""Random networks of all kinds of layers: no point of a ball beats a bound, and bounds are as tight as they must be."""
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from norm_balls import all_changes, farthest
+from soundness import descriptions
+from soundness.descriptions import RADII, cases, examples, seeded
+from soundness.networks import build, kinds
+from soundness.trials import ROUNDING, Effort, Trial, certifiers, run
+
+from dmcore.certify import margin_bounds
+from dmcore.registries import certifier
+
+EFFORT = Effort(random=100, extreme=100, attacks=32)
+EXACT = "milp" in certifier.names()
+
+
+@pytest.mark.parametrize("norm", RADII)
+def test_no_point_beats_a_bound(norm):
+    @examples(8)
+    @given(cases(norms=[norm]))
+    def holds(case):
+        assert run(case, EFFORT, certifiers()).violations == {}
+
+    holds()
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_no_point_beats_a_bound_of_a_large_case(seed):
+    """Hypothesis prefers small ones."""
+    assert run(seeded(seed), EFFORT, certifiers(), seed).violations == {}
+
+
+@pytest.mark.parametrize("norm", RADII)
+def test_exact_without_nonlinear_layers(norm):
+    """The bound is the margin at the worst input of the ball, which is named and tried. (ℓ1 and ℓ2 cut: no promise.)"""
+
+    @examples(20)
+    @given(cases(affine=True, norms=[norm]))
+    def exact(case):
+        trial = Trial(case if norm in ("linf", "l0") else replace(case, clip=False))
+        for name in certifiers():
+            torch.testing.assert_close(
+                *_over_size(trial, trial.bounds(name), _worst_margins(trial)), rtol=0, atol=ROUNDING
+            )
+
+    exact()
+
+
+def _worst_margins(trial):
+    worst = torch.full_like(trial.margin_size, torch.inf)
+    for i, x in enumerate(trial.x):
+        jacobian = torch.autograd.functional.jacobian(trial.net, x[None])[0, :, 0].flatten(1)
+        for j in range(len(jacobian)):
+            slope = jacobian[j] - jacobian[trial.y[i]]
+            if trial.case.clip and trial.case.norm == "linf":
+                low, high = ((x + s * trial.case.eps).clamp(0, 1).flatten() for s in (-1, 1))
+                point = torch.where(slope > 0, high, low)
+            else:
+                point = x.flatten() + farthest(slope, x.flatten(), trial.case.eps, trial.case.norm)
+            z = trial.net(point.reshape(1, *x.shape))[0]
+            if j != trial.y[i]:
+                worst[i, j] = z[trial.y[i]] - z[j]
+    return worst
+
+
+def _over_size(trial, *margins):
+    return [(m / trial.margin_size)[trial.others] for m in margins]
+
+
+@examples(20)
+@given(cases(tiny=True, affine=True, norms=["l0"]))
+def test_l0_without_nonlinear_layers_by_brute_force(case):
+    """Every choice of the changed inputs, and each of them 0 or 1."""
+    trial = Trial(replace(case, eps=min(case.eps, 3)), count=1)
+    x, most = trial.x[0], min(trial.case.eps, trial.x[0].numel())
+    points = torch.stack([p for k in range(most + 1) for p in all_changes(x, k)])
+    z = trial.net(points)
+    worst = (z[:, trial.y[0], None] - z).amin(0, keepdim=True)
+    for name in certifiers():
+        torch.testing.assert_close(*_over_size(trial, trial.bounds(name), worst), rtol=0, atol=ROUNDING)
+
+
+@pytest.mark.parametrize("norm", RADII)
+def test_never_looser_than_what_it_contains(norm):
+    """CNN-Cert-Zero is never below IBP, nor ``alpha`` below any CNN-Cert. (ℓ1 and ℓ2 cut: no promise.)"""
+
+    @examples(10)
+    @given(cases(norms=[norm]))
+    def ordered(case):
+        trial = Trial(case if norm in ("linf", "l0") else replace(case, clip=False))
+        names = certifiers()
+        bounds = dict(zip(names, _over_size(trial, *(trial.bounds(name) for name in names)), strict=True))
+        assert (bounds["cnn-cert-zero"] >= bounds["ibp"] - ROUNDING).all()
+        if "alpha" in bounds:
+            for name in ("cnn-cert-relu", "cnn-cert-ada", "cnn-cert-zero"):
+                assert (bounds["alpha"] >= bounds[name] - ROUNDING).all(), name
+
+    ordered()
+
+
+@examples(16)
+@given(cases(), st.sampled_from(certifiers()))
+def test_the_verdict_on_a_point_does_not_depend_on_the_others(case, name):
+    trial = Trial(case, count=4)
+    whole = trial.verdicts(name)
+    for size in (1, 3):
+        parts = [trial.verdicts(name, slice(start, start + size)) for start in range(0, 4, size)]
+        assert torch.equal(torch.cat([part.certified for part in parts]), whole.certified)
+        assert torch.equal(torch.cat([part.predicted for part in parts]), whole.predicted)
+
+
+@pytest.mark.skipif(not EXACT, reason="no exact certifier is registered")
+def test_what_is_certified_is_exactly_robust():
+    """The exact minimum is at least every bound, and at most what occurs."""
+
+    @examples(10)
+    @given(cases(tiny=True, norms=["linf"]))
+    def agrees(case):
+        trial = Trial(case)
+        exact = margin_bounds(trial.net, trial.x, trial.y, case.eps, case.norm, "milp", case.clip).amin(1)
+        for name in certifiers():
+            assert (trial.bounds(name).amin(1) <= exact + 1e-6 * trial.margin_size.amax(1)).all(), name
+        for i in range(len(trial.x)):
+            for _, points in trial.points(i, EFFORT, seed=0):
+                occurs = trial.margins(points, i)[:, trial.others[i]].min()
+                assert exact[i] <= occurs + 1e-6 * trial.margin_size[i].max()
+
+    agrees()
+
+
+def test_the_cases_cover_all_kinds_of_layers():
+    """Each in at least five of 300 networks."""
+    found = Counter(kind for seed in range(300) for kind in set(kinds(build(seeded(seed)))))
+    expected = {
+        "Conv, dilated", "Conv, grouped", "Conv, padded unevenly", "Conv, stride > kernel", "Flatten", "Linear",
+        "MaxPool after MaxPool", "MaxPool on the input", "MaxPool, padded", "MaxPool, stride ≠ kernel", "Normalize",
+        "ReLU after MaxPool", "ReLU on the input", "Scale", "Sum of a node with itself", "Sum, scaled",
+        "affine after affine", "no non-linear layer", "tied weights", "two or more non-linear layers",
+    }  # fmt: skip
+    assert {kind for kind in expected if found[kind] < 5} == set()
+
+
+def test_a_case_is_written_as_it_can_be_read():
+    case = seeded(3)
+    assert eval(repr(case), vars(descriptions)) == case
+
+
+def test_an_unsound_bound_is_seen(monkeypatch):
+    """A margin that is a billionth too high, at ε = 0, where nothing else than the margin itself is right."""
+    case = seeded(8)
+    assert run(case, EFFORT, ["ibp"]).violations == {}
+    honest = Trial.bounds
+    monkeypatch.setattr(Trial, "bounds", lambda trial, name: honest(trial, name) + 1e-9 * trial.margin_size)
+    assert set(run(replace(case, eps=0.0), EFFORT, ["ibp"]).violations) == {"ibp"}
