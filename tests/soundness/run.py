@@ -75,30 +75,13 @@ def _report(found: dict[str, Outcome], nets: Counter[str], seconds: float) -> No
     print(_table(rows, ["norm", "networks", "balls", "random", "extreme", "attacked"]))
 
     checked = sorted(total.slack, key=lambda what: ("hidden" in what, "intervals" in what, what))
-    rows = [
-        [
-            what,
-            *(
-                f"{len(o.violations.get(what, []))} ({o.slack[what]:.0e})" if what in o.slack else "-"
-                for o in found.values()
-            ),
-        ]
-        for what in checked
-        if "verdicts" not in what
-    ]
-    print(
-        "\nViolations of the margins' bounds and of every node's, and the smallest slack over the size of the numbers"
-    )
+    rows = [[what, *(_cell(outcome, what) for outcome in found.values())] for what in checked if "verdicts" not in what]
+    print("\nViolations of the bounds of margins and of nodes, and the smallest slack over the size of the numbers")
     print(_table(rows, ["bounds", *found]))
 
-    names = sorted({name for name, _ in total.verdicts})
     rows = [
-        [
-            name,
-            *(total.verdicts[name, kind] for kind in ("certified", "refused", "wrong")),
-            len(total.violations.get(f"{name}, verdicts", [])),
-        ]
-        for name in names
+        [name, *(total.verdicts[name, kind] for kind in ("certified", "refused", "wrong")), _beaten(total, name)]
+        for name in sorted({name for name, _ in total.verdicts})
     ]
     print("\nVerdicts of float32, the same points tried against them")
     print(_table(rows, ["certifier", "certified", "refused", "other class", "violations"]))
@@ -111,6 +94,16 @@ def _report(found: dict[str, Outcome], nets: Counter[str], seconds: float) -> No
     print(f"Attacks: {attacks:,} of {STEPS} steps. Bounds of hidden nodes: those of {', '.join(SLOPES)}.")
     violations = sum(map(len, total.violations.values()))
     print(f"{violations} violations in {seconds:.0f} s, torch {torch.__version__}, {platform.machine()}, one thread.")
+
+
+def _cell(outcome: Outcome, what: str) -> str:
+    if what not in outcome.slack:
+        return "-"
+    return f"{len(outcome.violations.get(what, []))} ({outcome.slack[what]:.0e})"
+
+
+def _beaten(outcome: Outcome, name: str) -> int:
+    return len(outcome.violations.get(f"{name}, verdicts", []))
 
 
 def _table(rows: list, headers: list[str]) -> str:
