@@ -136,6 +136,7 @@ RADII = {
 }
 SINGLES = ["relu", "relu", "relu", "scale", "normalise", "mask"]
 AFFINE = ["convolve", "convolve", "connect", "residual", "scale", "normalise"]
+BETWEEN = [["relu"], [], ["scale"], ["pool"], ["residual", "relu"]]
 KINDS = ["relu", "convolve", "relu", "convolve", "pool", "residual", "relu", "connect", "pool", "single"]
 
 
@@ -148,9 +149,15 @@ def describe(pick: Pick, affine: bool = False, norms: Sequence[str] = tuple(RADI
     """
     most = 2 if tiny else 4
     norm = pick(list(norms))
+    deep = pick([False, False, True]) and not tiny  # windows that grow over several convolutions
+    between = [kinds for kinds in BETWEEN if not (affine and {"relu", "pool"} & {*kinds})]
+    if deep:
+        stem = tuple(_block(pick, affine, only=kind) for _ in range(2) for kind in ["convolve", *pick(between)])
+    else:
+        stem = _blocks(pick, pick([1, 1, 1, 0]), affine=True)
     return Case(
-        shape=pick(SHAPES[:5] if tiny else SHAPES),
-        stem=_blocks(pick, pick([1, 1, 1, 0]), affine=True) + _blocks(pick, pick(range(most)), affine),
+        shape=pick(SHAPES[:5] if tiny else SHAPES[-4:] if deep else SHAPES),
+        stem=stem + _blocks(pick, pick(range(most)), affine),
         members=tuple(
             _blocks(pick, pick(range(most + 1)), affine) for _ in range(pick([1, 1, 1, 2] if tiny else [1, 1, 1, 2, 3]))
         ),
@@ -175,8 +182,8 @@ def _blocks(pick: Pick, count: int, affine: bool, inside: bool = False) -> tuple
     return tuple(_block(pick, affine, inside) for _ in range(count))
 
 
-def _block(pick: Pick, affine: bool, inside: bool) -> Block:
-    kind = pick([k for k in (AFFINE if affine else KINDS) if not (inside and k == "residual")])
+def _block(pick: Pick, affine: bool, inside: bool = False, only: str | None = None) -> Block:
+    kind = only or pick([k for k in (AFFINE if affine else KINDS) if not (inside and k == "residual")])
     side, pair = [0, 0, 1, 2], lambda choices: (pick(choices), pick(choices))
     if kind == "convolve":
         return Convolve(
