@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hypothesis import HealthCheck, settings
@@ -136,7 +136,7 @@ RADII = {
 }
 SINGLES = ["relu", "relu", "relu", "scale", "normalise", "mask"]
 AFFINE = ["convolve", "convolve", "connect", "residual", "scale", "normalise"]
-BETWEEN = [["relu"], [], ["scale"], ["pool"], ["residual", "relu"]]
+BETWEEN = [["relu"], [], ["scale"], ["pool"], ["residual"], ["residual", "relu"]]
 KINDS = ["relu", "convolve", "relu", "convolve", "pool", "residual", "relu", "connect", "pool", "single"]
 
 
@@ -201,8 +201,18 @@ def _block(pick: Pick, affine: bool, inside: bool = False, only: str | None = No
         return Pool(pair([2, 1, 3]), pair([1, 2, 3]), pair([0, 1]))
     if kind == "residual":
         branches = tuple(_blocks(pick, pick(range(4)), affine, inside=True) for _ in range(pick([2, 2, 3])))
+        if pick([False, False, True]):  # windows of one size in two places
+            branches = (branches[0], tuple(_mirrored(block) for block in branches[0]))
         return Residual(branches, pick([1.0, 0.5, 1.5]))
     return Single(pick(SINGLES) if kind == "single" else kind)
+
+
+def _mirrored(block: Block) -> Block:
+    """A convolution with its padding on the other side; another block itself."""
+    if not isinstance(block, Convolve):
+        return block
+    left, right, top, bottom = block.padding
+    return replace(block, padding=(int(not left), right, int(not top), bottom))
 
 
 @st.composite

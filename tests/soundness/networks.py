@@ -125,7 +125,7 @@ class Assembly:
         if same:
             tall, wide = ((k - 1) * d for k, d in zip(b.kernel, dilation, strict=True))
             left, top = (
-                math.ceil(n / 2) if early else n // 2 for n, early in zip((wide, tall), b.padding, strict=False)
+                math.ceil(n / 2) if early else n // 2 for n, early in zip((wide, tall), b.padding[::2], strict=True)
             )
             kernel, stride, padding = b.kernel, (1, 1), (left, wide - left, top, tall - top)
         else:
