@@ -1,5 +1,6 @@
 """Float32 never certifies what exact arithmetic, or float64, does not: margins at 0, cancellations, long sums."""
 
+import copy
 from dataclasses import replace
 from fractions import Fraction
 
@@ -88,6 +89,21 @@ def test_sums_against_exact_arithmetic(kind, size, norm):
             assert exact > 0 or not any(verdicts)
             found.append(all(verdicts))
         assert found[-1]  # not all is refused
+
+
+def test_a_margin_of_exactly_0_is_no_certificate():
+    """Each product occurs with both signs, in another order: what is left of the sum, in float64 too, is noise."""
+    noise = []
+    for seed in range(10):
+        weights, x = numbers("plain", 500, seed)
+        order = torch.randperm(500, generator=torch.Generator().manual_seed(seed))
+        net = two_logits(torch.cat([weights, -weights[order]]))
+        x = torch.cat([x, x[order]]).reshape(1, 1, 1000, 1)
+        for name in certifiers():
+            assert not certify_points(net, x, torch.tensor([0]), 0.0, certifier=name).certified
+        double = copy.deepcopy(net).double()
+        noise.append((double(x.double()) @ torch.tensor([1.0, -1.0]).double()).item())
+    assert max(noise) > 0
 
 
 def test_cancellations_between_two_layers():
