@@ -157,7 +157,7 @@ def describe(pick: Pick, affine: bool = False, norms: Sequence[str] = tuple(RADI
         stem = _blocks(pick, pick([1, 1, 1, 0]), affine=True)
     return Case(
         shape=pick(SHAPES[:5] if tiny else SHAPES[-4:] if deep else SHAPES),
-        stem=stem + _blocks(pick, pick(range(most)), affine),
+        stem=pick([(), (), (Single("normalise"),)]) + stem + _blocks(pick, pick(range(most)), affine),
         members=tuple(
             _blocks(pick, pick(range(most + 1)), affine) for _ in range(pick([1, 1, 1, 2] if tiny else [1, 1, 1, 2, 3]))
         ),
