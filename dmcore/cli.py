@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dmcore.arguments import count, json_object, positive, seconds
 from dmcore.errors import UserError
 
 if TYPE_CHECKING:
@@ -68,23 +69,43 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--record", type=Path, required=True, help="training record to write (JSON)")
     train.add_argument("--cuda-graphs", action="store_true", help="on a GPU, replay each step as a CUDA graph")
     train.add_argument(
-        "--save-every", type=_seconds, default=60.0, help="seconds between saved states (default: %(default)s)"
+        "--save-every", type=seconds, default=60.0, help="seconds between saved states (default: %(default)s)"
     )
     _compute(train)
 
     certify = command("certify", _certify, "Certify the shared test points at one or more ε.")
-    certify.add_argument("--model", type=Path, required=True, help="weights from `train`")
-    certify.add_argument("--data", type=Path, required=True, help="prepared data file")
-    certify.add_argument("--certifier", required=True, help="cnn-cert-relu, cnn-cert-ada, cnn-cert-zero or ibp")
-    certify.add_argument("--norm", default="linf", help="linf, l2, l1 or l0 (default: %(default)s)")
-    certify.add_argument("--points", type=int, default=200, help="how many test points (default: %(default)s)")
-    certify.add_argument("--points-seed", type=int, default=0, help="seed of their selection (default: %(default)s)")
-    certify.add_argument(
-        "--eps", nargs="+", required=True, help="radii in pixel scale, e.g. 0 0.1 8/255; l0 counts inputs"
+    radius = command(
+        "radius", _radius, "Bisect for the largest ε at which each of the shared test points is certified."
     )
-    certify.add_argument("--clip-input", action="store_true", help="cut the ball to [0, 1]")
-    certify.add_argument("--out", type=Path, required=True, help="folder for one JSON file an ε")
-    _compute(certify)
+    attack = command(
+        "attack", _attack, "Attack the shared test points at one or more ε, to bound robust accuracy above."
+    )
+    for sub in (certify, radius, attack):
+        sub.add_argument("--model", type=Path, required=True, help="weights from `train`")
+        _points(sub)
+        _compute(sub)
+    for sub in (certify, radius):
+        names = "cnn-cert-relu, cnn-cert-ada, cnn-cert-zero, ibp, alpha or milp"
+        sub.add_argument("--certifier", required=True, help=names)
+        sub.add_argument("--clip-input", action="store_true", help="cut the ball to [0, 1]")
+    for sub in (certify, attack):
+        _radii(sub)
+        sub.add_argument("--out", type=Path, required=True, help="folder for one JSON file an ε")
+    certify.add_argument("--intersect-ibp", action="store_true", help="let no linear bound leave the interval bounds")
+    radius.add_argument("--upper", type=positive, help="largest ε to try (default: [0, 1]'s diameter)")
+    radius.add_argument("--tolerance", type=positive, default=0.01, help="relative (default: %(default)s)")
+    radius.add_argument("--out", type=Path, required=True, help="record to write (JSON)")
+    attack.add_argument(
+        "--attack", default="pgd", help="pgd, or auto with doublemargin[attacks] (default: %(default)s)"
+    )
+    attack.add_argument("--seed", type=int, default=0, help="of its random numbers (default: %(default)s)")
+    attack.add_argument("--restarts", type=count, default=3, help="(default: %(default)s)")
+    attack.add_argument("--steps", type=count, default=50, help="gradient steps of a try (default: %(default)s)")
+    beside = command("bracket", _bracket, "Set certified and attacked accuracy side by side; fails if they contradict.")
+    beside.add_argument(
+        "files", type=Path, nargs="+", help="from `certify` and `attack` of one model, or their folders"
+    )
+    beside.add_argument("--out", type=Path, help="Markdown to write")
 
     compare = command("regularizers", _regularizers, "Rank regularisers at a trained model by Propositions 1 and 2.")
     compare.add_argument("--model", type=Path, required=True, help="weights from `train`")
@@ -96,21 +117,32 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--methods", nargs="+", required=True, help="methods of the config, e.g. ibp dm l1")
     compare.add_argument("--eps", help="ε of the regularisers, in pixel scale, e.g. 0.05 or 8/255")
     for name, kind, default, what in (
-        ("points", _count, 500, "how many training points"),
+        ("points", count, 500, "how many training points"),
         ("points-seed", int, 0, "seed of their selection"),
         ("seed", int, 0, "seed of attacks and projections"),
-        ("tolerance", _positive, 1e-3, "relative residual of the solver"),
-        ("max-steps", _count, 200, "most steps of the solver"),
-        ("points-at-once", _count, 100, "bounds the memory"),
+        ("tolerance", positive, 1e-3, "relative residual of the solver"),
+        ("max-steps", count, 200, "most steps of the solver"),
+        ("points-at-once", count, 100, "bounds the memory"),
     ):
         compare.add_argument(f"--{name}", type=kind, default=default, help=f"{what} (default: %(default)s)")
     compare.add_argument(
         "--curvature", choices=["gauss_newton", "hessian"], default="gauss_newton", help="H, the curvature"
     )
-    compare.add_argument("--damping", type=_positive, nargs="+", default=[0.01], help="γ in (H + γI)⁻¹, a table each")
+    compare.add_argument("--damping", type=positive, nargs="+", default=[0.01], help="γ in (H + γI)⁻¹, a table each")
     compare.add_argument("--float64", action="store_true", help="compute in float64")
     compare.add_argument("--out", type=Path, help="record to write (JSON)")
     _compute(compare)
+
+    onnx = command("onnx", _onnx, "Write a trained model as an ONNX file, for other verifiers.")
+    onnx.add_argument("--model", type=Path, required=True, help="weights from `train`")
+    onnx.add_argument("--out", type=Path, required=True, help="ONNX file to write")
+    vnnlib = command("vnnlib", _vnnlib, "Write test points' properties as VNN-LIB, with the model as ONNX and a list.")
+    vnnlib.add_argument("--model", type=Path, required=True, help="weights from `train`")
+    _points(vnnlib)
+    _radii(vnnlib)
+    vnnlib.add_argument("--clip-input", action="store_true", help="cut the ball to [0, 1]")
+    vnnlib.add_argument("--timeout", type=count, default=300, help="seconds for each instance (default: %(default)s)")
+    vnnlib.add_argument("--out", type=Path, required=True, help="folder for onnx/, vnnlib/ and instances.csv")
 
     collect = command("collect", _collect, "Gather a schedule's result files into its tidy records.")
     collect.add_argument("--results", type=Path, required=True, help="the results folder")
@@ -156,7 +188,19 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _spec(parser: argparse.ArgumentParser, what: str) -> None:
-    parser.add_argument("--spec", type=_json_object, required=True, help=what)
+    parser.add_argument("--spec", type=json_object, required=True, help=what)
+
+
+def _points(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, required=True, help="prepared data file")
+    parser.add_argument("--norm", default="linf", help="linf, l2, l1 or l0 (default: %(default)s)")
+    parser.add_argument("--points", type=int, default=200, help="how many test points (default: %(default)s)")
+    parser.add_argument("--points-seed", type=int, default=0, help="seed of their selection (default: %(default)s)")
+
+
+def _radii(parser: argparse.ArgumentParser) -> None:
+    what = "radii in pixel scale, e.g. 0 0.1 8/255; l0 counts inputs"
+    parser.add_argument("--eps", nargs="+", required=True, help=what)
 
 
 def _from_records(parser: argparse.ArgumentParser) -> None:
@@ -164,42 +208,6 @@ def _from_records(parser: argparse.ArgumentParser) -> None:
     source.add_argument("--records", type=Path, help="folder with tidy records, as `collect` writes them")
     source.add_argument("--results", type=Path, help="results folder, to read the result files themselves")
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
-
-
-def _json_object(text: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"not JSON ({error}); `dmcore spec` prints one") from error
-    if not isinstance(value, dict):
-        raise argparse.ArgumentTypeError("not a JSON object")
-    return value
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds ≥ 0")
-    return value
-
-
-def _positive(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number > 0")
-    return value
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number > 0")
-    return int(text)
 
 
 def _compute(parser: argparse.ArgumentParser) -> None:
@@ -254,9 +262,41 @@ def _certify(args: argparse.Namespace) -> None:
         points_seed=args.points_seed,
         eps_ids=args.eps,
         clip_input=args.clip_input,
+        intersect_ibp=args.intersect_ibp,
         out=args.out,
         device=choose_device(args.device, args.threads),
     )
+
+
+def _radius(args: argparse.Namespace) -> None:
+    from dmcore.device import choose_device
+    from dmcore.jobs.radius import radius_job
+
+    names = ("model", "data", "certifier", "norm", "points", "points_seed", "upper", "tolerance", "clip_input", "out")
+    given = {name: getattr(args, name) for name in names}
+    record = radius_job(**given, device=choose_device(args.device, args.threads))
+    mean, median, left_out = record["mean_radius"], record["median_radius"], record["left_out"]
+    told = "no radius" if mean is None else f"radius {mean:.4g} on average, median {median:.4g}"
+    print(f"{record['model']}: {told}; {left_out} of {args.points} points misclassified")
+
+
+def _attack(args: argparse.Namespace) -> None:
+    from dmcore.device import choose_device
+    from dmcore.jobs.attack import attack_job
+
+    names = ("model", "data", "attack", "norm", "points", "points_seed", "seed", "restarts", "steps", "out")
+    given = {name: getattr(args, name) for name in names}
+    attack_job(**given, eps_ids=args.eps, device=choose_device(args.device, args.threads))
+
+
+def _bracket(args: argparse.Namespace) -> None:
+    from dmcore.bracket import bracket, read_sides
+    from dmcore.files import write_text
+
+    shown = bracket(*read_sides(args.files))
+    print(shown, end="")
+    if args.out is not None:
+        write_text(args.out, shown)
 
 
 def _regularizers(args: argparse.Namespace) -> None:
@@ -271,6 +311,20 @@ def _regularizers(args: argparse.Namespace) -> None:
     print(table(record), end="")
     if args.out is not None:
         write_json(args.out, record)
+
+
+def _onnx(args: argparse.Namespace) -> None:
+    from dmcore.jobs.exchange import onnx_job
+
+    onnx_job(args.model, args.out)
+
+
+def _vnnlib(args: argparse.Namespace) -> None:
+    from dmcore.jobs.exchange import vnnlib_job
+
+    settings = {name: getattr(args, name) for name in ("norm", "points", "points_seed", "clip_input", "timeout")}
+    written = vnnlib_job(args.model, args.data, eps_ids=args.eps, out=args.out, **settings)
+    print(f"{args.out}: {written} of {args.points} points at {len(args.eps)} ε; misclassified points are left out")
 
 
 def _collect(args: argparse.Namespace) -> None:
@@ -331,7 +385,7 @@ def _report(args: argparse.Namespace) -> None:
     from dmcore.report.make import report_on
 
     if args.config.lstrip().startswith("{"):
-        config = _json_object(args.config)
+        config = json_object(args.config)
         check_config(config)
     else:
         config = load_config(Path(args.config))

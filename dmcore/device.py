@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 from collections.abc import Iterator
@@ -25,6 +26,8 @@ def choose_device(name: str, threads: int) -> torch.device:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with this
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # nothing here reads memory that was not written
+    keep_memory()
     torch.backends.cudnn.benchmark = False
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
@@ -34,6 +37,21 @@ def choose_device(name: str, threads: int) -> torch.device:
     if name == "auto" and not available:
         print("no GPU found: running on the CPU", file=sys.stderr)
     return torch.device("cuda" if available and name != "cpu" else "cpu")
+
+
+def keep_memory() -> None:
+    """Has the C library keep freed memory for the next tensor, rather than give it back to the system at once.
+
+    Tensors of some megabytes come and go with every step; fetching their pages anew can cost more than the arithmetic.
+    Does nothing where the C library is not glibc.
+    """
+    trim_threshold, mmap_threshold = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of <malloc.h>
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return
+    mallopt(mmap_threshold, 2**25)  # the largest that glibc takes
+    mallopt(trim_threshold, 2**31 - 1)
 
 
 @contextmanager

@@ -82,6 +82,7 @@ def _panel_spec(grid: Grid, panel: Mapping[str, Any], several: Mapping[str, bool
         "points": panel["points"],
         "points_seed": grid.config["certification"]["points_seed"],
         "clip_input": grid.config["certification"]["clip_input"],
+        "intersect_ibp": grid.config["certification"].get("intersect_ibp", False),
         "std": panel.get("std", False),
         "training_time": panel.get("training_time", True),
         "compare": panel.get("compare", []),

@@ -131,10 +131,14 @@ def _concretised(rows, low, high):
     return np.maximum(rows, 0) @ low + np.minimum(rows, 0) @ high
 
 
-def margins_linear(steps, x, y, eps, slope, clip=False, norm="linf"):
-    """Margins' lower bounds by full backward substitution, neuron by neuron."""
+def margins_linear(steps, x, y, eps, slope, clip=False, norm="linf", intersect=False):
+    """Margins' lower bounds by full backward substitution, neuron by neuron.
+
+    With ``intersect`` each is the better one of that and of the substitution back to the last non-linear layer's box.
+    """
     ball = (x, eps, clip, norm)
     before = {}  # index of a non-linear step → bounds of its input
+    lower = _better if intersect else _lower
     sizes = [len(x)]
     for step in steps:
         sizes.append(len(step[1]) if step[0] != "relu" else sizes[-1])
@@ -142,11 +146,27 @@ def margins_linear(steps, x, y, eps, slope, clip=False, norm="linf"):
         if step[0] != "affine":
             eye = np.eye(sizes[i])
             before[i] = (
-                np.array([_lower(steps[:i], row, ball, before, slope) for row in eye]),
-                np.array([-_lower(steps[:i], -row, ball, before, slope) for row in eye]),
+                np.array([lower(steps[:i], row, ball, before, slope) for row in eye]),
+                np.array([-lower(steps[:i], -row, ball, before, slope) for row in eye]),
             )
     classes = np.eye(sizes[-1])
-    return np.array([_lower(steps, classes[y] - row, ball, before, slope) for row in classes])
+    return np.array([lower(steps, classes[y] - row, ball, before, slope) for row in classes])
+
+
+def _better(steps, a, ball, before, slope):
+    """The larger one of the bound by substitution and of the interval bound from the last non-linear layer's box."""
+    constant, form, i = 0.0, a, len(steps)
+    while i and steps[i - 1][0] == "affine":
+        i -= 1
+        constant, form = constant + form @ steps[i][2], form @ steps[i][1]
+    if i == 0:
+        return constant + lowest(form, *ball)
+    low, high = before[i - 1]
+    if steps[i - 1][0] == "relu":
+        low, high = np.maximum(low, 0), np.maximum(high, 0)
+    else:
+        low, high = (np.array([v[w].max() for w in steps[i - 1][1]]) for v in (low, high))
+    return max(_lower(steps, a, ball, before, slope), constant + _concretised(form, low, high))
 
 
 def _lower(steps, a, ball, before, slope):

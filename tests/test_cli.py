@@ -7,10 +7,13 @@ import torch
 from small_images import ROOT, digits, model, worst_case
 
 from dmcore import tensorfile
+from dmcore.attacked import attack_points
+from dmcore.certify import margin_bounds
 from dmcore.checkpoint import KIND, load_model, save_model
 from dmcore.cli import main
 from dmcore.data.prepared import KIND as IMAGES
 from dmcore.errors import UserError
+from dmcore.radius import certified_radius
 from dmcore.registries import regularizer
 from dmcore.regularizers import Batch
 from dmcore.training.step import seeded_net
@@ -79,6 +82,22 @@ def test_the_same_certification_twice_gives_the_same_file(data, tmp_path):
         records.append(json.loads((tmp_path / out / "0.01.json").read_text()))
         del records[-1]["seconds"]
     assert records[0] == records[1]
+
+
+@pytest.mark.parametrize("flags", [(), ("--clip-input",), ("--intersect-ibp",)])
+def test_the_options_of_a_certification_count_and_are_told(data, tmp_path, flags):
+    net, x = seeded_net(SPEC), digits().test
+    save_model(tmp_path / "m", net, SPEC)
+    arguments = ["--model", tmp_path / "m", "--data", data, "--certifier", "cnn-cert-relu", "--points", 5, *flags]
+    run("certify", *arguments, "--eps", "0.4", "--out", tmp_path, "--device", "cpu")
+    record = json.loads((tmp_path / "0.4.json").read_text())
+    clip, intersect = ("--clip-input" in flags, "--intersect-ibp" in flags)
+    assert (record["clip_input"], record["intersect_ibp"]) == (clip, intersect)
+    x, y = x.x[record["indices"]].float() / 255, x.y[record["indices"]]
+    expected = margin_bounds(net, x, y, 0.4, clip_input=clip, intersect_ibp=intersect).amin(1)
+    assert record["margins"] == pytest.approx(expected.tolist(), rel=1e-4)
+    if intersect:
+        assert (expected > margin_bounds(net, x, y, 0.4, clip_input=clip).amin(1)).all()
 
 
 def ranking(data, tmp_path, *more, spec=SPEC):
@@ -240,7 +259,7 @@ def test_a_checkpoint_of_another_architecture_is_refused(tmp_path):
 def test_info(capsys, tmp_path):
     run("info")
     shown = capsys.readouterr().out
-    assert "certifiers: cnn-cert-ada, cnn-cert-relu, cnn-cert-zero, ibp" in shown
+    assert "certifiers: alpha, cnn-cert-ada, cnn-cert-relu, cnn-cert-zero, ibp, milp" in shown
     assert "readers: cifar-binary, gtsrb-zip, idx, npz, parquet" in shown
     assert "regularizers: convex_outer, mmr, relu_stability, trades, weight_norm, worst_case" in shown
     assert "attacks: pgd" in shown
@@ -249,3 +268,42 @@ def test_info(capsys, tmp_path):
     save_model(tmp_path / "m", seeded_net(SPEC), SPEC)
     run("info", tmp_path / "m")
     assert "test/mnist/small/method/0.1/seed0" in capsys.readouterr().out
+
+
+def test_radius_attack_and_bracket(data, tmp_path, capsys):
+    net, images = seeded_net(SPEC), digits().train
+    optimizer = torch.optim.Adam(net.parameters(), 1e-3)
+    for _ in range(15):  # so that some points are right
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(net(images.x[:200].float() / 255), images.y[:200]).backward()
+        optimizer.step()
+    save_model(tmp_path / "m", net, SPEC)
+    where = ["--model", tmp_path / "m", "--data", data, "--points", 20, "--device", "cpu"]
+    run("radius", *where, "--certifier", "ibp", "--tolerance", 0.1, "--out", tmp_path / "r.json")
+    made = json.loads((tmp_path / "r.json").read_text())
+    x, y = digits().test.x[made["indices"]].float() / 255, digits().test.y[made["indices"]]
+    found = certified_radius(net, x, y, certifier="ibp", tolerance=0.1)
+    right = net(x).argmax(1) == y
+    assert 3 < right.sum() < 20
+    assert [r is None for r in made["radii"]] == (~right).tolist()
+    kept = found.radius[right]
+    assert [r for r in made["radii"] if r is not None] == pytest.approx(kept.tolist(), rel=1e-6)
+    assert made["mean_radius"] == pytest.approx(kept.mean().item())
+    assert made["median_radius"] == pytest.approx(kept.median().item(), rel=0.1)
+    assert made["left_out"] == (~right).sum().item()
+    assert f"{made['left_out']} of 20 points misclassified" in capsys.readouterr().out
+
+    eps = f"{kept.median().item() / 2:.8f}", "0.5"
+    run("certify", *where, "--certifier", "ibp", "--eps", *eps, "--out", tmp_path / "c")
+    run("attack", *where, "--eps", *eps, "--steps", 3, "--restarts", 1, "--out", tmp_path / "a")
+    proofs, attacks = ([json.loads(p.read_text()) for p in sorted((tmp_path / d).iterdir())] for d in "ca")
+    broken = attack_points(net, x, y, 0.5, steps=3, restarts=1).broken
+    assert attacks[1]["broken"] == broken.tolist()
+    assert attacks[1]["robust_accuracy_upper_bound"] == 1 - broken.sum().item() / 20
+    assert (attacks[1]["attack"], attacks[1]["steps"], attacks[1]["library"]) == ("pgd", 3, None)
+    shared = ("model", "spec_hash", "model_sha256", "norm", "eps", "points", "points_seed", "indices", "labels", "data")
+    for proof, attack in zip(proofs, attacks, strict=True):
+        assert {key: proof[key] for key in shared} == {key: attack[key] for key in shared}
+    assert sum(proofs[0]["certified"]) > 0
+    run("bracket", tmp_path / "c", tmp_path / "a")
+    assert f"| 0.5 | 0.0% | 0.0% | {attacks[1]['robust_accuracy_upper_bound']:.1%} |" in capsys.readouterr().out

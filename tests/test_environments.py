@@ -24,6 +24,7 @@ MODULES = {
     "matplotlib-base": "matplotlib",
     "pillow": "PIL",
     "pyyaml": "yaml",
+    "adversarial-robustness-toolbox": "art",
 }  # conda's name → the module's
 NOT_IMPORTED = {
     "data": {"tqdm"},  # pooch's bar on a terminal
@@ -68,7 +69,8 @@ def third_party(command):
 
 def test_every_stage_has_an_environment():
     assert {name: commands(name) for name in ENVIRONMENTS} == {
-        "certify": ["certify"],
+        "attack": ["attack"],
+        "certify": ["certify", "radius"],
         "data": ["data"],
         "tables": [
             "collect",

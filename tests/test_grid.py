@@ -120,3 +120,16 @@ def test_methods_factors_shorten_their_schedule_alone():
     assert (mmr.steps, mmr.warmup, mmr.ramp, mmr.lr_drops) == (2400, 80, 400, (600, 1000))
     assert (dm.steps, dm.warmup) == (60000, 2000)
     assert model_spec(CONFIG, "short", "mnist", "small", "mmr", "0.1", 0).training.steps == 240
+
+
+def test_a_config_may_say_that_bounds_are_intersected_and_need_not():
+    assert "intersect_ibp" not in CONFIG["certification"]
+    config = copy.deepcopy(CONFIG)
+    config["certification"]["intersect_ibp"] = True
+    check_config(config)
+    for given, intersected in ((CONFIG, False), (config, True)):
+        panels = exhibit_spec(Grid(given, "demo"), "tables", "table2")["panels"]
+        assert {panel["intersect_ibp"] for panel in panels} == {intersected}
+    config["certification"]["intersect_ibp"] = 1
+    with pytest.raises(UserError, match=r"certification\.intersect_ibp: 1 is not of type 'boolean'"):
+        check_config(config)

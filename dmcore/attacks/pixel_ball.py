@@ -1,11 +1,13 @@
 """The points an attack may use, ``{x' ∈ [0, 1]ⁿ : ‖x' − x‖ₚ ≤ ε}``: how to draw, to climb and to come back.
 
 The projections are onto the intersection of the ball and the pixels' range, not onto one after the other: only then do
-projected gradients lead to the worst case where pixels are at 0 or 1.
+projected gradients lead to the worst case where pixels are at 0 or 1. Without the cut it is the ball itself, of which
+certificates speak that do not clip the input.
 """
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 
 import torch
@@ -18,14 +20,16 @@ class PixelBall(ABC):
     Attributes:
         x: (B, *in_shape), the centre.
         eps: radius ε ≥ 0 in pixel scale, a number or a 0-dim tensor.
+        low, high: the pixels' range, (0, 1); infinite where ``cut`` is False.
     """
 
-    def __init__(self, x: Tensor, eps: float | Tensor) -> None:
+    def __init__(self, x: Tensor, eps: float | Tensor, cut: bool = True) -> None:
         self.x, self.eps = x, eps
+        self.low, self.high = (0.0, 1.0) if cut else (-math.inf, math.inf)
 
     @abstractmethod
     def draw(self, generator: torch.Generator) -> Tensor:
-        """A uniform draw from the ball, its pixels then cut to [0, 1]."""
+        """A uniform draw from the ball, its pixels then cut to their range."""
 
     @abstractmethod
     def direction(self, gradient: Tensor, at: Tensor) -> Tensor:
@@ -41,20 +45,20 @@ class PixelBall(ABC):
     def _moved(self, at: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """How far each pixel has moved, how far it may at most (both ≥ 0) and its sign: each (B, n)."""
         moved = (at - self.x).flatten(1)
-        allowed = (at.clamp(0, 1) - self.x).flatten(1).abs()
+        allowed = (at.clamp(self.low, self.high) - self.x).flatten(1).abs()
         return moved.abs(), allowed, moved.sign()
 
     def _point(self, delta: Tensor) -> Tensor:
         """x + δ for δ (B, n); the clamp only takes rounding away."""
-        return (self.x + delta.view_as(self.x)).clamp(0, 1)
+        return (self.x + delta.view_as(self.x)).clamp(self.low, self.high)
 
 
 class LinfBall(PixelBall):
     """‖x' − x‖∞ ≤ ε: a box."""
 
-    def __init__(self, x: Tensor, eps: float | Tensor) -> None:
-        super().__init__(x, eps)
-        self.lower, self.upper = (x - eps).clamp(min=0), (x + eps).clamp(max=1)
+    def __init__(self, x: Tensor, eps: float | Tensor, cut: bool = True) -> None:
+        super().__init__(x, eps, cut)
+        self.lower, self.upper = (x - eps).clamp(min=self.low), (x + eps).clamp(max=self.high)
 
     def draw(self, generator: torch.Generator) -> Tensor:
         return self.project(self.x + self.eps * (2 * self._uniform(generator, self.x.shape) - 1))
@@ -107,7 +111,7 @@ class L1Ball(PixelBall):
 
     def direction(self, gradient: Tensor, at: Tensor) -> Tensor:
         """The whole step in the pixel of the largest slope, among those that can still move that way."""
-        room = torch.where(gradient > 0, at < 1, at > 0)
+        room = torch.where(gradient > 0, at < self.high, at > self.low)
         slope = (gradient * room).flatten(1)
         steepest = slope.abs().argmax(1, keepdim=True)
         return torch.zeros_like(slope).scatter(1, steepest, slope.gather(1, steepest).sign()).view_as(gradient)

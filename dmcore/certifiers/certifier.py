@@ -7,16 +7,31 @@ from abc import ABC, abstractmethod
 from torch import Tensor
 
 from dmcore.domains import Ball
+from dmcore.domains.linear_relaxation import Intersected, LinearRelaxation
 from dmcore.domains.linear_relaxation.coefficients import Dense
+from dmcore.domains.linear_relaxation.lines import Slope
 from dmcore.nets.network import Network
 
 
 class Certifier(ABC):
-    """A sound lower bound of linear forms of the logits over a ball."""
+    """A sound lower bound of linear forms of the logits over a ball.
+
+    Args:
+        intersect_ibp: let no bound of a linear relaxation leave the interval bounds.
+    """
 
     LABEL = ""
     """The name in tables."""
 
+    def __init__(self, intersect_ibp: bool = False) -> None:
+        self.intersect_ibp = intersect_ibp
+        self._sizes: dict[int, int] = {}  # kept from batch to batch
+
     @abstractmethod
     def lower(self, net: Network, ball: Ball, rows: Dense) -> Tensor:
         """Lower bounds (B, R) over ``ball`` of the linear forms ``rows`` of the logits."""
+
+    def relaxation(self, net: Network, ball: Ball, slope: Slope) -> LinearRelaxation:
+        """CNN-Cert's linear relaxation with all hidden layers bounded, as the option ``intersect_ibp`` says."""
+        kind = Intersected if self.intersect_ibp else LinearRelaxation
+        return kind(net, ball, slope, signs_only=True, sizes=self._sizes).bound_hidden()

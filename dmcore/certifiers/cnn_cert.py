@@ -6,7 +6,6 @@ from torch import Tensor
 
 from dmcore.certifiers.certifier import Certifier
 from dmcore.domains import Ball
-from dmcore.domains.linear_relaxation import LinearRelaxation
 from dmcore.domains.linear_relaxation.coefficients import Dense
 from dmcore.domains.linear_relaxation.lines import Slope
 from dmcore.nets.network import Network
@@ -19,8 +18,7 @@ class CnnCert(Certifier):
     slope: Slope
 
     def lower(self, net: Network, ball: Ball, rows: Dense) -> Tensor:
-        relaxation = LinearRelaxation(net, ball, self.slope).bound_hidden()
-        return relaxation.substitute(net.output, rows, upper=False)[0]
+        return self.relaxation(net, ball, self.slope).substitute(net.output, rows, upper=False)[0]
 
 
 @certifier("cnn-cert-relu")

@@ -20,9 +20,10 @@ WILDCARDS = {
     "eps_train": ("the ε it is trained at, 8/255 as `8_255`; `none` for a method that has no ε", "0.3"),
     "seed": ("the random seed", "0"),
     "certifier": ("the certifier", "cnn-cert-relu"),
-    "norm": ("the norm, as a panel of the report names it", "linf"),
-    "points": ("how many test points, as in that panel", "200"),
-    "eps": ("the ε of the certificate, one of that panel, written as in `{eps_train}`", "0.1"),
+    "norm": ("the norm; of `certify`, as a panel of the report names it", "linf"),
+    "points": ("how many test points; of `certify`, as in that panel", "200"),
+    "eps": ("the ε, written as in `{eps_train}`; of `certify`, one of that panel", "0.1"),
+    "attack": ("`pgd`, or `auto` for those of the adversarial-robustness-toolbox", "pgd"),
     "table": ("a table's name in the report that the schedule fills", "table2"),
     "figure": ("a figure's name in that report", "figure1"),
 }

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import time
 from pathlib import Path
 
 import torch
 
 from dmcore.certify import certify_points
-from dmcore.checkpoint import load_model
-from dmcore.data import load_images, test_points
 from dmcore.eps import Eps
 from dmcore.files import write_json
+from dmcore.jobs.subject import load_subject, numbers
 from dmcore.norms import check_radius
 from dmcore.progress import progress
-from dmcore.provenance import provenance
 
 
 def certify_job(
@@ -27,6 +24,7 @@ def certify_job(
     points_seed: int,
     eps_ids: list[str],
     clip_input: bool,
+    intersect_ibp: bool,
     out: Path,
     device: torch.device,
 ) -> None:
@@ -34,36 +32,29 @@ def certify_job(
     radii = [Eps.parse(e) for e in eps_ids]  # a bad one is refused before any work
     for eps in radii:
         check_radius(norm, float(eps))
-    net, spec, weights = load_model(model, device)
-    images = load_images(data)
-    indices = test_points(len(images.test), points, points_seed)
-    x = images.test.x[indices].to(device).float().div(255)
-    y = images.test.y[indices].to(device)
-    made = provenance(device)
-    for eps in progress(radii, len(radii), f"{spec.path} {certifier}"):
+    subject = load_subject(model, data, points, points_seed, device)
+    for eps in progress(radii, len(radii), f"{subject.path} {certifier}"):
         started = time.perf_counter()
-        verdicts = certify_points(net, x, y, float(eps), norm, certifier, clip_input)
+        verdicts = certify_points(
+            subject.net, subject.x, subject.y, float(eps), norm, certifier, clip_input, intersect_ibp
+        )
         certified = verdicts.certified.tolist()
         write_json(
             out / f"{eps.id}.json",
             {
-                "model": spec.path,
-                "spec_hash": spec.hash,
-                "model_sha256": weights,
+                **subject.model,
                 "certifier": certifier,
                 "norm": norm,
                 "eps": eps.id,
                 "clip_input": clip_input,
+                "intersect_ibp": intersect_ibp,
                 "points": points,
                 "points_seed": points_seed,
                 "certified_accuracy": sum(certified) / points,
                 "seconds": round(time.perf_counter() - started, 3),
-                "data": images.info,
-                "provenance": made,
-                "indices": indices,
-                "labels": y.tolist(),
+                **subject.points,
                 "predicted": verdicts.predicted.tolist(),
-                "margins": [float(f"{m:.7g}") if math.isfinite(m) else None for m in verdicts.margin.tolist()],
+                "margins": numbers(verdicts.margin),
                 "certified": certified,
                 "rechecked": int(verdicts.rechecked.sum()),
             },

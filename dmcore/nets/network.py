@@ -38,10 +38,12 @@ class Network(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList()
         self.parents: list[tuple[int, ...]] = []
+        self._shapes: dict[tuple, list[Shape]] = {}
 
     def add(self, layer: nn.Module, parents: Sequence[int] | None = None) -> int:
         """Appends a layer fed by ``parents`` (by default the last node) and returns its node."""
         self.layers.append(layer)
+        self._shapes.clear()
         self.parents.append(tuple(parents) if parents is not None else (len(self.parents),))
         return len(self.parents)
 
@@ -77,12 +79,16 @@ class Network(nn.Module):
         Raises:
             UserError: x has a shape or dtype that the network does not take.
         """
+        like = (tuple(x.shape[1:]), x.dtype, x.device)
+        if like in self._shapes:
+            return self._shapes[like]
         try:
             values = self.walk(lambda layer, *inputs: layer(*inputs), x[:1])
         except RuntimeError as error:
             reason = " ".join(str(error).split())[:200]
             raise UserError(f"input {tuple(x.shape)} {x.dtype} does not fit the network: {reason}") from error
-        return [tuple(v.shape[1:]) for v in values]
+        self._shapes[like] = [tuple(v.shape[1:]) for v in values]
+        return self._shapes[like]
 
 
 def as_network(net: nn.Module) -> Network:

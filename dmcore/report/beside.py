@@ -135,7 +135,7 @@ class Beside:
                 "points": panel["points"], "eps_cert": eps,
             }  # fmt: skip
             paper = self.reported.get(tuple(place[key] for key in _REPORTED_KEY))
-            certified = {**panel, **place, "clip_input": str(panel["clip_input"])}
+            certified = {**panel, **place, **{key: str(panel[key]) for key in ("clip_input", "intersect_ibp")}}
             certification = tuple(certified[key] for key in CELL)
             keys = [(model, *certification) for model in row["models"]]
             ours = [self.certified[key] for key in keys if key in self.certified]

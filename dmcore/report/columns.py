@@ -1,8 +1,10 @@
 """What the tidy records hold: files, columns, and what makes a line of them unique. Needs no pandas."""
 
 MODEL = ["schedule", "dataset", "arch", "method", "eps_train", "seed"]
-CELL = ["certifier", "norm", "points", "points_seed", "clip_input", "eps_cert"]
+CELL = ["certifier", "norm", "points", "points_seed", "clip_input", "intersect_ibp", "eps_cert"]
 ORIGIN = ["variant", "data_sha256", "device", "threads", "commit", "torch", "spec_hash", "model_sha256"]
+ADDED = {"intersect_ibp": "False"}
+"""Columns of a cell that older records lack, and what holds for these."""
 UNDISTURBED, DISTURBED, UNKNOWN = "undisturbed", "disturbed", "unknown"
 """Whether a training's process had a processor for itself, so that its seconds can be compared with another's."""
 SELECTION = ["dataset", "data_sha256", "points_seed", "points"]

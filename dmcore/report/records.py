@@ -19,7 +19,19 @@ import pandas as pd
 from dmcore.eps import Eps
 from dmcore.errors import UserError
 from dmcore.files import read_json, write_bytes
-from dmcore.report.columns import CELL, COLUMNS, DISTURBED, FILES, KEYS, MODEL, NUMBERS, SELECTION, UNDISTURBED, UNKNOWN
+from dmcore.report.columns import (
+    ADDED,
+    CELL,
+    COLUMNS,
+    DISTURBED,
+    FILES,
+    KEYS,
+    MODEL,
+    NUMBERS,
+    SELECTION,
+    UNDISTURBED,
+    UNKNOWN,
+)
 from dmcore.report.statistics import std_of_hundreds, wilson_interval
 
 OWN_SHARE = 0.95
@@ -124,8 +136,9 @@ def _read_csv(path: Path, columns: list[str]) -> pd.DataFrame:
         content = path.read_bytes()
         text = gzip.decompress(content) if path.suffix == ".gz" else content
         frame = pd.read_csv(io.BytesIO(text), dtype=str, keep_default_na=False)
-        if list(frame.columns) == columns:
-            return _typed(frame)
+        frame = frame.assign(**{c: v for c, v in ADDED.items() if c in columns and c not in frame.columns})
+        if set(frame.columns) == set(columns):
+            return _typed(frame[columns])
     except (OSError, EOFError, ValueError) as error:
         raise UserError(f"{path} is damaged ({error}); restore it from git, or remove it and collect again") from error
     raise UserError(f"{path} has other columns than this version writes; remove it and collect again")
@@ -154,7 +167,8 @@ def _timing(record: dict[str, Any]) -> str:
 
 
 def _cell(record: dict[str, Any]) -> dict[str, Any]:
-    return {key: record["eps" if key == "eps_cert" else key] for key in CELL}
+    known = ADDED | record
+    return {key: known["eps" if key == "eps_cert" else key] for key in CELL}
 
 
 def _accuracy(record: dict[str, Any]) -> dict[str, Any]:

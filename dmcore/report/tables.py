@@ -138,7 +138,9 @@ def cells_of(panel: Mapping[str, Any], frame: pd.DataFrame) -> pd.DataFrame:
     cells = frame[frame["spec_hash"].isin(models) & frame["eps_cert"].isin(panel["eps_cert"])]
     for key in ("certifier", "norm", "points", "points_seed"):
         cells = cells[cells[key] == panel[key]]
-    return cells[cells["clip_input"] == str(panel["clip_input"])]
+    for key in ("clip_input", "intersect_ibp"):
+        cells = cells[cells[key] == str(panel[key])]
+    return cells
 
 
 def data_mark(cells: pd.DataFrame) -> str:
@@ -220,6 +222,8 @@ def _notes(exhibit: Mapping[str, Any], panels: list[Panel], used: pd.DataFrame) 
     cut = " and ".join(
         f"{'' if clipped == 'True' else 'not '}cut to [0, 1]" for clipped in sorted(used["clip_input"].unique())
     )
+    if (used["intersect_ibp"] == "True").any():
+        cut += ", no linear bound outside the interval bounds"
     data = ", ".join(
         f"{d} ({v})" for d, v in used[["dataset", "variant"]].drop_duplicates().sort_values("dataset").values
     )

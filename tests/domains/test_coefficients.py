@@ -76,9 +76,17 @@ def test_sums_of_patches_stay_patches_where_they_fit():
     wide = one.through(conv, (2, 5, 5))
     assert isinstance(wide + wide, Patches)
     torch.testing.assert_close((wide + wide).dot(x), 2 * wide.dot(x))
-    mixed = one + wide
-    assert isinstance(mixed, Dense)
-    torch.testing.assert_close(mixed.dot(x), one.dot(x) + wide.dot(x))
+    for mixed, sign in ((one + wide, 1), (one - wide, -1)):  # the smaller window inside the larger one
+        assert isinstance(mixed, Patches)
+        assert mixed.kernel == (3, 3)
+        torch.testing.assert_close(mixed.dot(x), one.dot(x) + sign * wide.dot(x))
+    up = one.through(Conv(2, 2, (1, 3), padding=(2, 0, 0, 0)).double(), (2, 5, 5))  # neither holds the other
+    down = one.through(Conv(2, 2, (3, 1), padding=(0, 0, 0, 2)).double(), (2, 5, 5))
+    assert (up + down).kernel == (3, 3)
+    torch.testing.assert_close((up + down).dot(x), up.dot(x) + down.dot(x))
+    whole = one.through(Conv(2, 2, (7, 7), padding=(3, 3, 3, 3)).double(), (2, 5, 5))  # outgrows the node
+    assert isinstance(whole + one, Dense)
+    torch.testing.assert_close((whole + one).dot(x), whole.dot(x) + one.dot(x))
 
 
 def test_a_diagonal_layer_leaves_patches_as_small_as_they_are():

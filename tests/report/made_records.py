@@ -50,7 +50,7 @@ def made_records(spec, verdicts_of, seconds_of=lambda place, seed: 100.0, **orig
                         lines["training"].setdefault(spec_hash, model | about | made)
                     for eps in panel["eps_cert"]:
                         cell = {key: panel[key] for key in ("certifier", "norm", "points", "points_seed")}
-                        cell |= {"clip_input": str(panel["clip_input"]), "eps_cert": eps}
+                        cell |= {key: str(panel[key]) for key in ("clip_input", "intersect_ibp")} | {"eps_cert": eps}
                         verdicts = verdicts_of({"table": table["name"]} | model | cell, seed)
                         if verdicts is None:
                             continue

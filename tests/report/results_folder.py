@@ -35,8 +35,8 @@ def write_model(folder, place, method, eps_train, seed, seconds, counts, points,
         for eps, count in by_eps.items():
             record = {
                 "certifier": certifier, "norm": "linf", "eps": eps, "points": points, "points_seed": 0,
-                "clip_input": False, "seconds": 1.5, "certified": [i < count for i in range(points)],
-                "indices": list(range(points)),
+                "clip_input": False, "intersect_ibp": False, "seconds": 1.5,
+                "certified": [i < count for i in range(points)], "indices": list(range(points)),
             }  # fmt: skip
             write_json(folder / model / f"certify/{certifier}/linf/n{points}/{eps}.json", common | record)
 
@@ -63,6 +63,7 @@ EXHIBIT = {
             "points": 200,
             "points_seed": 0,
             "clip_input": False,
+            "intersect_ibp": False,
             "std": False,
             "training_time": True,
             "compare": ["dm", "ibp"],

@@ -185,8 +185,8 @@ def test_an_illegible_cell_is_a_gap():
     row = gaps[["method", "eps_train", "eps_cert"]].iloc[0]
     panel["rows"] = [{"method": row["method"], "eps": row["eps_train"], "label": "X", "baseline": False, "models": []}]
     empty = read_records(REPORTED.parent)
-    (curve,) = curves.curves(panel | {"points_seed": 0, "clip_input": False, "std": False}, empty,
-                             curves.papers_cells(panel, reported))  # fmt: skip
+    panel |= {"points_seed": 0, "clip_input": False, "intersect_ibp": False, "std": False}
+    (curve,) = curves.curves(panel, empty, curves.papers_cells(panel, reported))
     assert math.isnan(curve.papers[panel["eps_cert"].index(row["eps_cert"])])
     assert not all(map(math.isnan, curve.papers))
 

@@ -9,7 +9,7 @@ from results_folder import COUNTS, spec_hash, write_results
 
 from dmcore.errors import UserError
 from dmcore.files import write_json
-from dmcore.report.records import collect, merge, read_records, write_records
+from dmcore.report.records import Records, collect, merge, read_records, write_records
 
 CELL = "demo/mnist/small/dm/0.3/seed0/certify/cnn-cert-relu/linf/n200/0.3.json"
 
@@ -170,5 +170,45 @@ def test_records_made_before_a_change_of_the_config_are_not_shown(results):
     records = collect(results, "demo")
     other = replace(records, certified_accuracy=records.certified_accuracy.assign(spec_hash="older"))
     assert {v.share for row in build_table(EXHIBIT, other).panels[0].rows for v in row.values} == {None}
-    clipped = replace(records, certified_accuracy=records.certified_accuracy.assign(clip_input="True"))
-    assert {v.share for row in build_table(EXHIBIT, clipped).panels[0].rows for v in row.values} == {None}
+    for option in ("clip_input", "intersect_ibp"):
+        otherwise = replace(records, certified_accuracy=records.certified_accuracy.assign(**{option: "True"}))
+        assert {v.share for row in build_table(EXHIBIT, otherwise).panels[0].rows for v in row.values} == {None}
+
+
+def test_what_was_made_before_an_option_was_there_counts_as_made_without_it(results):
+    """Result files without the key, and records without the column, read as those of today do."""
+    records = collect(results, "demo")
+    for path in results.glob("**/certify/**/*.json"):
+        cell = json.loads(path.read_text())
+        assert cell.pop("intersect_ibp") is False
+        write_json(path, cell)
+    assert same(collect(results, "demo"), records)
+    older = {name: getattr(records, name) for name in records.__dataclass_fields__}
+    for name in ("certified_accuracy", "verdicts"):
+        older[name] = older[name].drop(columns="intersect_ibp")
+    write_records(Records(**older), results)
+    assert b"intersect_ibp" not in (results / "certified_accuracy.csv").read_bytes()
+    assert same(read_records(results), records)
+
+
+def test_cells_with_and_without_intersection_are_two(results):
+    plain = collect(results, "demo")
+    change(results / CELL, intersect_ibp=True)
+    both = merge(plain, collect(results, "demo"))
+    assert len(both.certified_accuracy) == len(plain.certified_accuracy) + 1
+
+
+def test_a_table_says_that_bounds_were_intersected(results):
+    from results_folder import EXHIBIT
+
+    from dmcore.report.tables import build_table
+
+    words = "not cut to [0, 1], no linear bound outside the interval bounds"
+    records = collect(results, "demo")
+    assert words not in build_table(EXHIBIT, records).notes[0]
+    for path in results.glob("**/certify/**/*.json"):
+        change(path, intersect_ibp=True)
+    panels = [panel | {"intersect_ibp": True} for panel in EXHIBIT["panels"]]
+    table = build_table(EXHIBIT | {"panels": panels}, collect(results, "demo"))
+    assert words in table.notes[0]
+    assert table.panels[0].rows[0].values[0].share == 197 / 200  # of two seeds: 198 and 196

@@ -101,6 +101,7 @@ class Case:
     Attributes:
         stem: what the members share.
         members: the networks whose logits are averaged, or the one.
+        intersect: the certifiers' option ``intersect_ibp``.
         classes: K; the last layer is fully connected, unless ``bare`` and what comes before it has 2 to 6 values.
     """
 
@@ -113,6 +114,7 @@ class Case:
     norm: str
     eps: float
     clip: bool
+    intersect: bool
 
 
 SHAPES = [
@@ -175,6 +177,7 @@ def describe(pick: Pick, affine: bool = False, norms: Sequence[str] = tuple(RADI
         norm=norm,
         eps=pick(RADII[norm]),
         clip=pick([False, True]),
+        intersect=pick([False, False, True]),
     )
 
 

@@ -14,6 +14,7 @@ from soundness.networks import build, kinds
 from soundness.trials import EXACT, FEASIBILITY, ROUNDING, Effort, Trial, certifiers, run, slow_certifiers
 
 from dmcore.domains.linear_relaxation import LinearRelaxation
+from dmcore.domains.linear_relaxation.margins import margin_rows
 
 EFFORT = Effort(random=100, extreme=100, attacks=32)
 
@@ -119,10 +120,28 @@ def test_zero_is_never_below_ibp(norm):
     @given(cases(norms=[norm]))
     def ordered(case):
         trial = Trial(case if norm in ("linf", "l0") else replace(case, clip=False))  # ℓ1 and ℓ2 cut: no promise
+        trial.case = replace(trial.case, intersect=False)
         zero, ibp = _over_size(trial, trial.bounds("cnn-cert-zero"), trial.bounds("ibp"))
         assert (zero >= ibp - ROUNDING).all()
 
     ordered()
+
+
+@pytest.mark.parametrize("slope", ["relu", "ada", "zero"])
+def test_bounding_signs_alone_changes_no_margin(slope):
+    """A certifier leaves hidden boxes wide where they tell all signs; full boxes give the same margins."""
+
+    @examples(10)
+    @given(cases())
+    def unchanged(case):
+        trial = Trial(replace(case, intersect=False))
+        full = LinearRelaxation(trial.net, trial.ball, slope).bound_hidden()
+        rows = margin_rows(trial.y, trial.margin_size.shape[1], trial.x)
+        margins, _ = full.substitute(trial.net.output, rows, upper=False)
+        certified = trial.bounds(f"cnn-cert-{slope}")
+        torch.testing.assert_close(*_over_size(trial, certified, margins), rtol=0, atol=ROUNDING)
+
+    unchanged()
 
 
 @pytest.mark.parametrize("norm", RADII)

@@ -10,7 +10,7 @@ import copy
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 from norm_balls import attacked_points, cut, extreme_points, random_points
@@ -21,12 +21,19 @@ from torch import Tensor
 from dmcore.certify import Verdicts, certify_points, margin_bounds
 from dmcore.domains import Ball, Interval, Magnitude
 from dmcore.domains.linear_relaxation import LinearRelaxation
+from dmcore.domains.linear_relaxation.intersected import Intersected
 from dmcore.registries import certifier
 
 ROUNDING = 1e-12
 EXACT, FEASIBILITY = "milp", 1e-6  # a solver's own tolerance takes the place of rounding
 SLOW = ("alpha", EXACT)  # those that optimise for each point, tried on fewer and smaller networks
-SLOPES = ("relu", "ada", "zero")
+RELAXATIONS = {
+    "hidden, relu": partial(LinearRelaxation, slope="relu"),
+    "hidden, ada": partial(LinearRelaxation, slope="ada"),
+    "hidden, zero": partial(LinearRelaxation, slope="zero"),
+    "hidden, signs only": partial(LinearRelaxation, slope="ada", signs_only=True),
+    "hidden, intersected": partial(Intersected, slope="relu"),
+}
 STEPS = 8
 
 Bounds = dict[tuple[str, int], tuple[Tensor, Tensor]]
@@ -121,21 +128,22 @@ class Trial:
     def bounds(self, name: str) -> Tensor:
         """A certifier's bounds of the margins, (count, K)."""
         case = self.case
-        return margin_bounds(self.net, self.x, self.y, case.eps, case.norm, name, case.clip)
+        return margin_bounds(self.net, self.x, self.y, case.eps, case.norm, name, case.clip, case.intersect)
 
     def verdicts(self, name: str, which: slice = slice(None)) -> Verdicts:
         """A certifier's verdicts in float32, on the same network and some of the inputs."""
         case, single = self.case, copy.deepcopy(self.net).float()
-        return certify_points(single, self.x[which].float(), self.y[which], case.eps, case.norm, name, case.clip)
+        x, y = self.x[which].float(), self.y[which]
+        return certify_points(single, x, y, case.eps, case.norm, name, case.clip, case.intersect)
 
     def node_bounds(self) -> Bounds:
         """Intervals of all nodes, and what linear relaxations bound on the way; each (count, *shape)."""
         found: Bounds = {}
         for node, box in enumerate(Interval().states(self.net, self.ball)):
             found["intervals", node] = (box.lower, box.upper)
-        for slope in SLOPES:
-            for node, box in LinearRelaxation(self.net, self.ball, slope).bound_hidden().boxes.items():
-                found[f"hidden, {slope}", node] = (box.lower, box.upper)
+        for name, relaxation in RELAXATIONS.items():
+            for node, box in relaxation(self.net, self.ball).bound_hidden().boxes.items():
+                found[name, node] = (box.lower, box.upper)
         full = len(self.x)
         return {at: tuple(side.expand(full, *side.shape[1:]) for side in sides) for at, sides in found.items()}
 
@@ -233,7 +241,7 @@ def _check_verdicts(name: str, trial: Trial, bound: Tensor, verdicts: Verdicts, 
 
 def _count_unstable(boxes: Bounds, outcome: Outcome) -> None:
     for (what, _), (lower, upper) in boxes.items():
-        if what == f"hidden, {SLOPES[0]}":
+        if what == "hidden, relu":
             outcome.inputs["all"] += lower.numel()
             outcome.inputs["unstable"] += int(((lower < 0) & (upper > 0)).sum())
 

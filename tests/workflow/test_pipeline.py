@@ -41,6 +41,19 @@ def test_a_second_run_does_nothing(pipeline):
     assert "Nothing to be done" in pipeline.run("demo")
 
 
+def test_attacks_and_radii_are_made_where_they_are_asked_for(pipeline):
+    model = "results/demo/mnist/small/dm/0.1/seed0"
+    targets = [f"{model}/attack/pgd/l2/n4/0.3.json", f"{model}/radius/ibp/l2/n4.json"]
+    assert pipeline.planned(*targets) == {"attack": 1, "radius": 1}
+    pipeline.run(*targets)
+    attack, radii = (pipeline.result(target.removeprefix("results/demo/mnist/small/")) for target in targets)
+    cell = pipeline.result("dm/0.1/seed0/certify/ibp/linf/n4/0.json")
+    assert cell["indices"] == attack["indices"] == radii["indices"]
+    assert cell["model_sha256"] == attack["model_sha256"] == radii["model_sha256"]
+    assert (attack["norm"], attack["eps"], radii["norm"], len(radii["radii"])) == ("l2", "0.3", "l2", 4)
+    assert pipeline.planned("demo") == {}
+
+
 def test_one_methods_setting_reruns_its_cells_only(pipeline):
     config = tiny_config()
     config["methods"]["dm"]["regularizers"][0]["weight"] = 0.4

@@ -32,9 +32,10 @@ for suite in suites(GRIDS.values()):
             points=suite.points,
             seed=config["certification"]["points_seed"],
             clip="--clip-input" if config["certification"]["clip_input"] else "",
+            intersect="--intersect-ibp" if config["certification"].get("intersect_ibp") else "",
             folder=lambda w, output: Path(output[0]).parent,
             code=code_hash("dmcore.jobs.certify"),
         shell:
             "python -m dmcore certify --model {input.model:q} --data {input.data:q} --certifier {wildcards.certifier}"
             " --norm {params.norm} --points {params.points} --points-seed {params.seed} --eps {params.eps}"
-            " {params.clip} --out {params.folder:q} --threads {threads} > {log:q} 2>&1"
+            " {params.clip} {params.intersect} --out {params.folder:q} --threads {threads} > {log:q} 2>&1"

@@ -36,6 +36,8 @@ GRIDS = {schedule: Grid(config, schedule) for schedule in config["schedules"]}
 RUN = "{schedule}/{dataset}/{arch}/{method}/{eps_train}/seed{seed}"
 MODEL = f"results/{RUN}"
 CELL = f"{MODEL}/certify/{{certifier}}/{{norm}}/n{{points}}/{{eps}}.json"
+ATTACKED = f"{MODEL}/attack/{{attack}}/{{norm}}/n{{points}}/{{eps}}.json"
+RADII = f"{MODEL}/radius/{{certifier}}/{{norm}}/n{{points}}.json"
 DATA = "data/{dataset}.safetensors"
 DATA_PLACES = config.get("data_places", [])
 
@@ -48,6 +50,7 @@ wildcard_constraints:
     eps_train=ID_PATTERN,
     seed=r"\d+",
     certifier="|".join(certifier.names()),
+    attack="pgd|auto",
     norm=r"l[a-z0-9]+",
     points=r"\d+",
     eps=ID_PATTERN,

@@ -4,9 +4,11 @@
 - :mod:`lines`: the linear bounds of one ReLU or max-pool (Figure 3)
 - :mod:`reach`: how far such forms move over a ball of any norm (also the forward domains' first step)
 - :mod:`backward`: the substitution itself
+- :mod:`intersected`: the same, no bound of which leaves the interval ones
 """
 
 from dmcore.domains.linear_relaxation.backward import LinearRelaxation
 from dmcore.domains.linear_relaxation.coefficients import OverBudgetError
+from dmcore.domains.linear_relaxation.intersected import Intersected
 
-__all__ = ["LinearRelaxation", "OverBudgetError"]
+__all__ = ["Intersected", "LinearRelaxation", "OverBudgetError"]

@@ -1,27 +1,47 @@
-"""Backward substitution of linear bounds, from any node down to the input (CNN-Cert; §2.3)."""
+"""Backward substitution of linear bounds, from any node down to the input (CNN-Cert; §2.3).
+
+Linear forms are counted from a *reference*: a value ẑ of every node, carried forwards from the middle of the ball
+through the middle of each pair of lines. What is substituted is a form of the deviation z − ẑ, so biases and centres
+drop out, and a bound is the form's value at the reference, minus or plus what adds up on the way down:
+``|coefficient| · gap`` at each non-linear layer, with the gap half the distance of its two lines at the reference, and
+how far the form moves over the ball at the input.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from dmcore.domains.ball import Ball
 from dmcore.domains.box import Box
-from dmcore.domains.linear_relaxation.coefficients import Coefficients, Dense, OverBudgetError, identity
-from dmcore.domains.linear_relaxation.lines import Lines, Slope, pool_lines, relu_lines
+from dmcore.domains.linear_relaxation.coefficients import (
+    Coefficients,
+    Modulated,
+    OverBudgetError,
+    Patches,
+    entries,
+    identity,
+)
+from dmcore.domains.linear_relaxation.lines import Lines, Slope, lines_of_layer
 from dmcore.domains.linear_relaxation.reach import pivot, reach, symmetric
 from dmcore.domains.rules import RuleTable
-from dmcore.layers import Affine, Flatten, MaxPool, Nonlinear, ReLU, Sum
+from dmcore.layers import Affine, Flatten, Nonlinear, ReLU, Sum
 from dmcore.nets.network import INPUT, Network, Node
+
+T = TypeVar("T")
+
+CACHED = 2**20  # coefficients at once of dense forms on a CPU: what its caches hold
+FEW = 0.5  # up to this share of a node's values are worth picking out, rather than bounding all of them
 
 
 @dataclass
 class Form:
-    """``lower · z + …`` and ``upper · z + …`` bounding the same quantities; upper is None if nobody asks for it."""
+    """``lower · (z − ẑ)`` and ``upper · (z − ẑ)``, of the lower and the upper bounds; upper is None if not wanted."""
 
     lower: Coefficients
     upper: Coefficients | None
@@ -48,18 +68,15 @@ class Form:
 
 
 @dataclass
-class Constants:
-    """What the forms under way have left behind: constant terms of the lower and the upper bounds, (B, R) each."""
+class Radius:
+    """How far below and above their value at the reference the forms may get, as known so far: (B or 1, R) each."""
 
     lower: Tensor | float = 0.0
     upper: Tensor | float = 0.0
 
-    def add(self, form: Form, t: Tensor) -> None:
-        """Adds ``form · t``."""
-        low = form.lower.dot(t)
-        self.lower = self.lower + low
-        if form.upper is not None:
-            self.upper = self.upper + (low if form.shared else form.upper.dot(t))
+    def add(self, lower: Tensor, upper: Tensor) -> None:
+        """What one node adds to both."""
+        self.lower, self.upper = self.lower + lower, self.upper + upper
 
 
 @dataclass
@@ -70,6 +87,8 @@ class LinearRelaxation(RuleTable):
         slope: the lower line of an unstable ReLU (Figure 3).
         boxes: bounds of nodes. The inputs of non-linear layers must be there before anything behind them is bounded.
         stop: nodes at whose box the substitution ends; the input's ball always ends it.
+        signs_only: leave :meth:`outer_box` where only signs matter and it tells them, which is faster.
+        sizes: how many rows of each node were found to fit the budget at once; kept from one batch to the next.
     """
 
     net: Network
@@ -77,38 +96,122 @@ class LinearRelaxation(RuleTable):
     slope: Slope = "relu"
     boxes: dict[int, Box] = field(default_factory=dict)
     stop: frozenset[int] = frozenset()
+    signs_only: bool = False
+    sizes: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.shapes = self.net.shapes(self.ball.x)
         self.lines: dict[int, Lines] = {}
+        self.references: dict[int, Tensor] = {}
+        self.ranges: dict[int, Box] = {}
 
     def bound_hidden(self) -> LinearRelaxation:
-        """Bounds every non-linear layer's input, in order, each by full backward substitution."""
+        """Bounds every non-linear layer's input, in order, by full backward substitution.
+
+        With ``signs_only`` a value whose sign is all that matters, as to a ReLU, keeps its :meth:`outer_box` where that
+        tells it. The bounds of the outputs are the same.
+        """
         for node in self.net.nodes():
-            if isinstance(node.layer, Nonlinear):
+            if _bends(node):
                 (parent,) = node.parents
                 if parent not in self.boxes:
-                    self.boxes[parent] = self.box(parent)
+                    self.boxes[parent] = self.box(parent, self.outer_box(parent) if self.signs_only else None)
         return self
 
-    def box(self, index: int) -> Box:
-        """Bounds of every value of node ``index``."""
+    def outer_box(self, index: int) -> Box | None:
+        """A box around that of :meth:`box`, by one step of intervals from the layers below; None where it is of no use.
+
+        It is never inside the box of full substitution, whatever the slopes: with lines that bound σ on boxes that
+        the same substitution gave, the bound of a sum of forms is at least the sum of their bounds. (A ReLU turns the
+        coefficients a + b into a⁺ + b⁺ − δ times the lower line and a⁻ + b⁻ + δ times the upper one, δ ≥ 0, so what is
+        gained is δ times the lines' distance, whose own bound is that at an end of the box, ≥ 0.) So a sign that this
+        box tells is the one that the full substitution would find.
+        """
+        return self._range(index) if self.only_signs_matter(index) else None
+
+    def only_signs_matter(self, index: int) -> bool:
+        """Whether ReLUs alone bend this node, and others come before it: first layers are bounded as fast in full."""
+        layers = [node.layer for node in self.net.nodes() if index in node.parents and _bends(node)]
+        return all(isinstance(layer, ReLU) for layer in layers) and self._bends_before[index] > 0
+
+    @cached_property
+    def _bends_before(self) -> list[int]:
+        """For each node, how many non-linear layers come before it on the longest way from the input."""
+        count = [0]
+        for node in self.net.nodes():
+            count.append(max(count[p] for p in node.parents) + _bends(node))
+        return count
+
+    def _range(self, index: int) -> Box:
+        """A node's range by intervals, from those behind the last non-linear layers, or from the ball."""
+        from dmcore.domains.interval import Interval  # not at the top: all domains begin with this package's reach
+
+        if index not in self.ranges:
+            if index == INPUT:
+                self.ranges[index] = Box(self.ball.center, self.ball.radius)
+                return self.ranges[index]
+            node = self.net.node(index)
+            if _bends(node):
+                self.ranges[index] = self.lines_of(node).range(self.boxes[node.parents[0]])
+            else:
+                intervals = Interval()
+                inputs = [self._range(p) for p in node.parents]
+                self.ranges[index] = intervals.rule(node.layer)(intervals, node.layer, *inputs)
+        return self.ranges[index]
+
+    def box(self, index: int, outer: Box | None = None) -> Box:
+        """Bounds of every value of node ``index``; with ``outer``, only of those whose sign it leaves open."""
         shape = self.shapes[index]
+        if outer is not None:
+            undecided = ((outer.lower < 0) & (outer.upper > 0)).flatten(1)
+            most = int(undecided.sum(1).max()) if len(undecided) else 0
+            # A second convolution in full is one convolution of slopes: what is picked out must be few to be cheaper.
+            few = FEW / 5 if len(shape) == 3 and self._bends_before[index] == 1 else FEW
+            if most < few * undecided.shape[1]:
+                return self._refined(index, outer, undecided, most)
         spatial = len(shape) == 3
         count = shape[1] if spatial else torch.Size(shape).numel()
-        parts, start, size = [], 0, count
+        parts = self._in_parts(index, count, lambda rows: self._part(index, rows))
+        lower, upper = (torch.cat(side, dim=2 if spatial else 1) for side in zip(*parts, strict=True))
+        return Box.between(lower.reshape(-1, *shape), upper.reshape(-1, *shape))
+
+    def _refined(self, index: int, outer: Box, undecided: Tensor, most: int) -> Box:
+        """``outer`` with the bounds of its undecided values put in; a sample has at most ``most`` of them."""
+        if most == 0:
+            return outer
+        shape = self.shapes[index]
+        # As many for each sample: those with fewer get some of the others, too, whose bounds hold as well.
+        chosen = undecided.int().argsort(dim=1, descending=True, stable=True)[:, :most]
+
+        def part(columns: slice) -> tuple[Tensor, Tensor]:
+            start = entries(chosen[:, columns], shape, self.ball.x)
+            return self.substitute(index, start)
+
+        parts = self._in_parts(index, most, part)
+        sides = (torch.cat(side, dim=1) for side in zip(*parts, strict=True))
+        wide = (outer.lower.flatten(1), outer.upper.flatten(1))
+        lower, upper = (w.scatter(1, chosen, own) for w, own in zip(wide, sides, strict=True))
+        return Box.between(lower.reshape(-1, *shape), upper.reshape(-1, *shape))
+
+    def _in_parts(self, index: int, count: int, work: Callable[[slice], T]) -> list[T]:
+        """``work`` on ``count`` rows of a node, as many at a time as the budget allows."""
+        if index not in self.sizes:
+            self.sizes[index] = count
+            if len(self.shapes[index]) != 3 and self.ball.x.device.type == "cpu":
+                widest = max(torch.Size(shape).numel() for shape in self.shapes)
+                self.sizes[index] = max(8, CACHED // (max(1, len(self.ball.x)) * widest))
+        parts, start, size = [], 0, min(count, self.sizes[index])
         while start < count:
             rows = slice(start, min(start + size, count))
             try:
-                parts.append(self._part(index, rows))
+                parts.append(work(rows))
             except OverBudgetError:
                 if size == 1:
                     raise
-                size = -(-size // 2)
+                size = self.sizes[index] = -(-size // 2)
             else:
                 start = rows.stop
-        lower, upper = (torch.cat(side, dim=2 if spatial else 1) for side in zip(*parts, strict=True))
-        return Box.between(lower.reshape(-1, *shape), upper.reshape(-1, *shape))
+        return parts
 
     def _part(self, index: int, rows: slice) -> tuple[Tensor, Tensor]:
         """(lower, upper) of some rows of a (C, H, W) node, or of some entries of a flat one."""
@@ -126,101 +229,98 @@ class LinearRelaxation(RuleTable):
         Without ``upper`` only the lower ones are made, and the second value means nothing.
         """
         pending = {index: Form(start, start if upper else None)}
-        constants = Constants()
+        radius = Radius()
         while pending:
             at = max(pending)
             form = pending.pop(at)
             if at == INPUT or at in self.stop:
-                self._concretise(at, form, constants)
+                self._concretise(at, form, radius)
                 continue
             node = self.net.node(at)
-            for parent, passed in zip(node.parents, self.rule(node.layer)(self, node, form, constants), strict=True):
+            for parent, passed in zip(node.parents, self.rule(node.layer)(self, node, form, radius), strict=True):
                 pending[parent] = pending[parent] + passed if parent in pending else passed
+        value = start.dot(self.reference(index))
         batch = len(self.ball.x)
-        lower = torch.as_tensor(constants.lower)
-        upper_bound = torch.as_tensor(constants.upper) if upper else lower
-        return lower.expand(batch, -1), upper_bound.expand(batch, -1)
+        lower = (value - radius.lower).expand(batch, -1)
+        return lower, (value + radius.upper).expand(batch, -1) if upper else lower
 
-    def _concretise(self, at: int, form: Form, constants: Constants) -> None:
-        """The extremes of a form over the ball, or over the box of the node at which the substitution ends."""
+    def reference(self, index: int) -> Tensor:
+        """ẑ, the value of node ``index`` from which its deviations are counted: (B, *shape)."""
+        if index not in self.references:
+            if index in self.stop or index == INPUT:
+                value = pivot(self.boxes[index] if index in self.stop else self.ball)
+            else:
+                node = self.net.node(index)
+                inputs = [self.reference(p) for p in node.parents]
+                value = self.lines_of(node).middle(*inputs) if _bends(node) else node.layer(*inputs)
+            self.references[index] = value
+        return self.references[index]
+
+    def _concretise(self, at: int, form: Form, radius: Radius) -> None:
+        """How far a form moves over the ball, or over the box of the node at which the substitution ends."""
         region = self.ball if at == INPUT else self.boxes[at]
-        constants.add(form, pivot(region))
         low = reach(form.lower, region, upward=False)
-        constants.lower = constants.lower - low
-        if form.upper is not None:
-            same = form.shared and symmetric(region)
-            constants.upper = constants.upper + (low if same else reach(form.upper, region, upward=True))
+        if form.upper is None or (form.shared and symmetric(region)):
+            radius.add(low, low)
+        else:
+            radius.add(low, reach(form.upper, region, upward=True))
 
-    def lines_of(self, node: Node, make: Callable[[Tensor, Tensor, Slope], Lines]) -> Lines:
-        """The linear bounds of a non-linear layer over its input's box, made once by ``make(lower, upper, slope)``."""
+    def lines_of(self, node: Node) -> Lines:
+        """The linear bounds of a non-linear layer over its input's box, made once."""
         if node.index not in self.lines:
             box = self.boxes[node.parents[0]]
-            self.lines[node.index] = make(box.lower, box.upper, self.slope)
+            self.lines[node.index] = lines_of_layer(node.layer, box.lower, box.upper, self.slope)
         return self.lines[node.index]
 
 
+def _bends(node: Node) -> bool:
+    return isinstance(node.layer, Nonlinear)
+
+
 @LinearRelaxation.passes(Affine)
-def _affine(domain: LinearRelaxation, node: Node, form: Form, constants: Constants) -> list[Form]:
-    layer: Affine = node.layer
-    offset = layer.offset()
-    if offset is not None:
-        constants.add(form, offset.expand(1, *domain.shapes[node.index]))
+def _affine(domain: LinearRelaxation, node: Node, form: Form, radius: Radius) -> list[Form]:
     in_shape = domain.shapes[node.parents[0]]
-    return [form.map(lambda c: c.through(layer, in_shape))]
+    return [form.map(lambda c: c.through(node.layer, in_shape))]
 
 
 @LinearRelaxation.passes(Flatten)
-def _flatten(domain: LinearRelaxation, node: Node, form: Form, constants: Constants) -> list[Form]:
+def _flatten(domain: LinearRelaxation, node: Node, form: Form, radius: Radius) -> list[Form]:
     return [form.map(lambda c: c.dense().reshape(domain.shapes[node.parents[0]]))]
 
 
 @LinearRelaxation.passes(Sum)
-def _sum(domain: LinearRelaxation, node: Node, form: Form, constants: Constants) -> list[Form]:
+def _sum(domain: LinearRelaxation, node: Node, form: Form, radius: Radius) -> list[Form]:
     scaled = form if node.layer.scale == 1.0 else form.map(lambda c: c.times(node.layer.scale))
     return [scaled] * len(node.parents)
 
 
-@LinearRelaxation.passes(ReLU)
-def _relu(domain: LinearRelaxation, node: Node, form: Form, constants: Constants) -> list[Form]:
-    lines = domain.lines_of(node, relu_lines)
-    return [_relax(form, lines, constants, lambda c, slope: c.times(slope))]
+@LinearRelaxation.passes(Nonlinear)
+def _relax(domain: LinearRelaxation, node: Node, form: Form, radius: Radius) -> list[Form]:
+    """Puts the lines in the layer's place: a lower bound takes the lower line where its coefficient is ≥ 0.
 
+    With c the coefficients, m and d half the sum and half the difference of the upper and the lower slope, those below
+    are ``c m − |c| d`` for a lower bound and ``c m + |c| d`` for an upper one.
+    """
+    (parent,) = node.parents
+    lines = domain.lines_of(node)
+    gap = lines.gap(domain.reference(parent))
 
-@LinearRelaxation.passes(MaxPool)
-def _pool(domain: LinearRelaxation, node: Node, form: Form, constants: Constants) -> list[Form]:
-    pool, in_shape = node.layer, domain.shapes[node.parents[0]]
+    def through(c: Coefficients, slopes: Tensor) -> Coefficients:
+        if lines.pool is not None:
+            return c.through_pool(lines.pool, slopes, domain.shapes[parent])
+        return Modulated.product(c, slopes) if isinstance(c, Patches) and c.shared else c.times(slopes)
 
-    def over_windows(c: Coefficients, slope: Tensor) -> Dense:
-        dense = c.dense()
-        spread = Dense(dense.data[..., None]).times(slope).data
-        return Dense(pool.unwindows(spread.flatten(0, 1), in_shape).unflatten(0, spread.shape[:2]))
+    if lines.parallel:
+        below = form.lower.abs_dot(gap)
+        radius.add(below, below if form.upper is None or form.shared else form.upper.abs_dot(gap))
+        return [form.map(lambda c: through(c, lines.slope))]
 
-    return [_relax(form, domain.lines_of(node, partial(pool_lines, pool)), constants, over_windows)]
-
-
-def _relax(
-    form: Form, lines: Lines, constants: Constants, times: Callable[[Coefficients, Tensor], Coefficients]
-) -> Form:
-    """Puts the lines in the layer's place: a lower bound takes the lower line where its coefficient is ≥ 0."""
-
-    def constant(c: Coefficients, intercept: Tensor | None, intercept_if_negative: Tensor | None) -> Tensor | float:
-        total: Tensor | float = 0.0
-        if intercept is not None:
-            total = total + c.positive().dot(intercept)
-        if intercept_if_negative is not None:
-            total = total + c.negative().dot(intercept_if_negative)
-        return total
-
-    def sloped(c: Coefficients, slope: Tensor, slope_if_negative: Tensor) -> Coefficients:
-        if lines.parallel:
-            return times(c, slope)
-        return times(c.positive(), slope) + times(c.negative(), slope_if_negative)
-
-    constants.lower = constants.lower + constant(form.lower, lines.lower_intercept, lines.upper_intercept)
-    lower = sloped(form.lower, lines.lower_slope, lines.upper_slope)
-    if form.upper is None:
-        return Form(lower, None)
-    constants.upper = constants.upper + constant(form.upper, lines.upper_intercept, lines.lower_intercept)
-    if form.shared and lines.parallel:
-        return Form(lower, lower)
-    return Form(lower, sloped(form.upper, lines.upper_slope, lines.lower_slope))
+    size = form.lower.abs()
+    below = above = size.dot(gap)
+    middle, half = through(form.lower, lines.slope), through(size, lines.half_slope)
+    if form.upper is None or form.shared:
+        radius.add(below, above)
+        return [Form(middle - half, None if form.upper is None else middle + half)]
+    size = form.upper.abs()
+    radius.add(below, size.dot(gap))
+    return [Form(middle - half, through(form.upper, lines.slope) + through(size, lines.half_slope))]

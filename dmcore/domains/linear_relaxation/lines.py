@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property, singledispatch
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from dmcore.layers import MaxPool
+from dmcore.domains.box import Box
+from dmcore.errors import UserError
+from dmcore.layers import MaxPool, ReLU
 
 Slope = Literal["relu", "ada", "zero"]
 
@@ -24,11 +27,59 @@ class Lines:
     upper_slope: Tensor
     lower_intercept: Tensor | None  # None: 0
     upper_intercept: Tensor
+    pool: MaxPool | None = None  # whose windows are z, if the lines are a max-pool's; they are parallel then
 
     @property
     def parallel(self) -> bool:
         """Whether both bounds share their slope, so that one set of coefficients serves both."""
         return self.lower_slope is self.upper_slope
+
+    @cached_property
+    def slope(self) -> Tensor:
+        """Half the sum of the two slopes."""
+        return self.lower_slope if self.parallel else (self.upper_slope + self.lower_slope) / 2
+
+    @cached_property
+    def half_slope(self) -> Tensor:
+        """Half of what the upper line's slope is above the lower one's; may be negative."""
+        return (self.upper_slope - self.lower_slope) / 2
+
+    def middle(self, z: Tensor) -> Tensor:
+        """Half-way between the lines at z, a value of the layer's input."""
+        rise = self.slope * z if self.pool is None else (self.slope * self.pool.windows(z, 0.0)).sum(-1)
+        low = 0.0 if self.lower_intercept is None else self.lower_intercept
+        return rise + (self.upper_intercept + low) / 2
+
+    def gap(self, z: Tensor) -> Tensor:
+        """Half the distance of the lines at z; may be negative where z is outside the box."""
+        low = 0.0 if self.lower_intercept is None else self.lower_intercept
+        constant = (self.upper_intercept - low) / 2
+        return constant if self.parallel else constant + self.half_slope * z
+
+    def range(self, box: Box) -> Box:
+        """What lies between the lines over the box they were made for (slopes are ≥ 0)."""
+        low = 0.0 if self.lower_intercept is None else self.lower_intercept
+        if self.pool is None:
+            return Box.between(self.lower_slope * box.lower + low, self.upper_slope * box.upper + self.upper_intercept)
+        lower, upper = (self.pool.windows(side, 0.0) for side in (box.lower, box.upper))
+        below, above = (self.lower_slope * lower).sum(-1), (self.upper_slope * upper).sum(-1)
+        return Box.between(below + low, above + self.upper_intercept)
+
+
+@singledispatch
+def lines_of_layer(layer: nn.Module, lower: Tensor, upper: Tensor, slope: Slope) -> Lines:
+    """The lines of a non-linear layer whose input is in [lower, upper]; a layer of a new kind registers its own."""
+    raise UserError(f"linear relaxations have no lines for the layer {type(layer).__name__}")
+
+
+@lines_of_layer.register
+def _(layer: ReLU, lower: Tensor, upper: Tensor, slope: Slope) -> Lines:
+    return relu_lines(lower, upper, slope)
+
+
+@lines_of_layer.register
+def _(layer: MaxPool, lower: Tensor, upper: Tensor, slope: Slope) -> Lines:
+    return pool_lines(layer, lower, upper, slope)
 
 
 def relu_lines(lower: Tensor, upper: Tensor, slope: Slope) -> Lines:
@@ -63,7 +114,7 @@ def pool_lines(pool: MaxPool, lower: Tensor, upper: Tensor, slope: Slope) -> Lin
     decided = decides.any(-1)
     exact = decides.to(upper.dtype)
     if slope == "zero":
-        return Lines(exact, exact, floor[..., 0].where(~decided, 0.0), top[..., 0].where(~decided, 0.0))
+        return Lines(exact, exact, floor[..., 0].where(~decided, 0.0), top[..., 0].where(~decided, 0.0), pool)
 
     low, high = low.where(matters, floor), high.where(matters, floor + 1)  # harmless; their slope will be 0
     inverse = matters / (high - low)
@@ -74,4 +125,5 @@ def pool_lines(pool: MaxPool, lower: Tensor, upper: Tensor, slope: Slope) -> Lin
     total = slopes.sum(-1)
     eta = low.amin(-1).where(total < 1, top[..., 0])
     upper_intercept = gamma[..., 0] - (slopes * low).sum(-1)
-    return Lines(slopes, slopes, (eta * (1 - total)).where(~decided, 0.0), upper_intercept.where(~decided, 0.0))
+    lower_intercept = (eta * (1 - total)).where(~decided, 0.0)
+    return Lines(slopes, slopes, lower_intercept, upper_intercept.where(~decided, 0.0), pool)

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from dmcore.domains.ball import Ball
-from dmcore.domains.linear_relaxation.backward import Coefficients, Constants, Form, LinearRelaxation
-from dmcore.domains.linear_relaxation.coefficients import Dense
+from dmcore.domains.linear_relaxation.backward import Form, LinearRelaxation, Radius
+from dmcore.domains.linear_relaxation.coefficients import Coefficients, Dense
 from dmcore.errors import UserError, nearest
-from dmcore.layers import Affine, MaxPool, ReLU
+from dmcore.layers import MaxPool, ReLU
 from dmcore.nets.network import INPUT, Network, Node
 
 DUAL = {"linf": 1.0, "l2": 2.0, "l1": torch.inf}
@@ -40,30 +40,28 @@ class LocalMap(LinearRelaxation):
         """‖∇z‖_q (B, R) of linear forms ``rows`` of the logits."""
         return -self.substitute(self.net.output, rows, upper=False)[0]
 
-    def _concretise(self, at: int, form: Form, constants: Constants) -> None:
-        norm = _norms(form.lower, self.ball.x, self.order)
-        constants.lower, constants.upper = -norm, norm
+    def _concretise(self, at: int, form: Form, radius: Radius) -> None:
+        norm = _norms(form.lower, self.order)
+        radius.add(norm, norm)
+
+    def reference(self, index: int) -> Tensor:
+        """0: only how far the values move is asked for, not from where."""
+        return torch.zeros_like(self.values[index])
 
 
-def _norms(c: Coefficients, x: Tensor, order: float) -> Tensor:
+def _norms(c: Coefficients, order: float) -> Tensor:
     """‖row‖ of each form over the input, (B, R), in the order of :meth:`Coefficients.dot`."""
     if isinstance(c, Dense):
         return torch.linalg.vector_norm(c.data.flatten(2), order, -1)
-    inside = c if c.masked else c.times(torch.ones_like(x[:1]))  # the padding's coefficients do not count
-    return torch.linalg.vector_norm(inside.data, order, -1).flatten(1)
-
-
-@LocalMap.passes(Affine)
-def _affine(domain: LocalMap, node: Node, form: Form, constants: Constants) -> list[Form]:
-    return [form.map(lambda c: c.through(node.layer, domain.shapes[node.parents[0]]))]
+    return torch.linalg.vector_norm(c.mask().data, order, -1).flatten(1)  # the padding's coefficients do not count
 
 
 @LocalMap.passes(ReLU)
-def _relu(domain: LocalMap, node: Node, form: Form, constants: Constants) -> list[Form]:
+def _relu(domain: LocalMap, node: Node, form: Form, radius: Radius) -> list[Form]:
     z = domain.values[node.parents[0]]
     return [form.map(lambda c: c.times((z > 0).to(z.dtype)))]
 
 
 @LocalMap.passes(MaxPool)
-def _pool(domain: LocalMap, node: Node, form: Form, constants: Constants) -> list[Form]:
+def _pool(domain: LocalMap, node: Node, form: Form, radius: Radius) -> list[Form]:
     raise UserError("LocalMap has no rule for the layer MaxPool: the linear regions of a max-pool are not defined here")

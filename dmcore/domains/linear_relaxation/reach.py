@@ -40,7 +40,7 @@ def reach(forms: Coefficients, region: Region, upward: bool) -> Tensor:
     reach.
     """
     if _is_box(region):
-        return forms.abs().dot(region.radius)
+        return forms.abs_dot(region.radius)
     fall, rise = region.room if upward else reversed(region.room)
     if region.norm == "l0":
         return _largest_gains(forms, fall, rise, region.eps)

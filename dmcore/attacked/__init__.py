@@ -1,0 +1,81 @@
+"""Attacks on a trained network's points: an upper bound of the robust accuracy, to stand beside the certified one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from dmcore.attacked.descent import descend
+from dmcore.attacked.found import Found
+from dmcore.attacked.library import library_attacks
+from dmcore.domains import Ball
+from dmcore.errors import UserError, nearest
+from dmcore.norms import check_radius
+
+__all__ = ["ATTACKS", "Attacked", "attack_points"]
+
+ATTACKS: dict[str, Callable[..., None]] = {"pgd": descend, "auto": library_attacks}
+"""Searches that offer what they find to a :class:`Found`."""
+
+
+@dataclass(frozen=True)
+class Attacked:
+    """What an attack found for each point.
+
+    Attributes:
+        predicted: (B,), the class of the clean input, in float64.
+        margin: (B,), the smallest z_y − z_j that was seen in the ball, in float64.
+        broken: (B,) bool, misclassified somewhere in the ball, the clean input included.
+        inputs: (B, *in_shape) float64, where that margin is: in the ball to exactness, whatever the rounding.
+    """
+
+    predicted: Tensor
+    margin: Tensor
+    broken: Tensor
+    inputs: Tensor
+
+
+def attack_points(
+    net: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    eps: float,
+    norm: str = "linf",
+    attack: str = "pgd",
+    clip_input: bool = True,
+    seed: int = 0,
+    restarts: int = 3,
+    steps: int = 50,
+) -> Attacked:
+    """Searches the ε-ball around each point for an input that the network gets wrong.
+
+    A point that is not broken may be robust or not; the share of these bounds the robust accuracy from above.
+    Points that are broken already are not searched further. Same seed and device, same result.
+
+    Args:
+        net: maps (B, *in_shape) to logits (B, K); left as it is.
+        x: inputs (B, *in_shape), pixels in [0, 1]; searched in x's dtype, checked in float64.
+        y: labels (B,).
+        eps: radius ε ≥ 0 in pixel scale; under ``l0`` how many inputs change, each to a value in [0, 1].
+        norm: the ball's norm: ``linf``, ``l2``, ``l1`` or ``l0``.
+        attack: ``pgd``, or ``auto`` for those of the adversarial-robustness-toolbox (not ``l0``).
+        clip_input: stay in [0, 1]. The ball of certificates that do not clip is larger, so that the bound holds
+            beside either kind.
+        seed: of all random numbers.
+        restarts: tries from different starts.
+        steps: gradient steps of a try.
+
+    Raises:
+        UserError: an unknown attack or norm, an ε that is none, ART not installed or without attacks of this norm.
+    """
+    if attack not in ATTACKS:
+        raise UserError(f"unknown attack '{attack}': {nearest(attack, ATTACKS)}")
+    if restarts < 1 or steps < 1:
+        raise UserError(f"restarts and steps must be ≥ 1, got {restarts} and {steps}")
+    Ball(x[:0], eps, norm)  # refuses a bad ε, norm or dtype before any work
+    check_radius(norm, eps)
+    found = Found(net, x, y, eps, norm, clip_input)
+    ATTACKS[attack](net, x.detach(), y.long(), found, seed, restarts, steps)
+    return Attacked(found.predicted, found.margin, found.broken, found.inputs)

@@ -1,0 +1,140 @@
+"""Linear forms ``A z`` with every coefficient."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dmcore.domains.linear_relaxation.budget import check_budget
+from dmcore.layers import Affine, Linear, MaxPool
+from dmcore.nets.network import Shape
+
+if TYPE_CHECKING:
+    from dmcore.domains.linear_relaxation.coefficients import Coefficients
+
+
+@dataclass(frozen=True, eq=False)
+class Dense:
+    """All coefficients: ``data`` of shape (B or 1, R, *shape), R linear forms a sample."""
+
+    data: Tensor
+
+    def abs(self) -> Dense:
+        """|A|."""
+        return Dense(self.data.abs())
+
+    def positive(self) -> Dense:
+        """max(A, 0)."""
+        return Dense(self.data.clamp(min=0))
+
+    def negative(self) -> Dense:
+        """min(A, 0)."""
+        return Dense(self.data.clamp(max=0))
+
+    def square(self) -> Dense:
+        """A² of each coefficient."""
+        return Dense(self.data.square())
+
+    def largest(self) -> Tensor:
+        """max|A| of each form: (B or 1, R)."""
+        return self.data.flatten(2).abs().amax(2)
+
+    def beside(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """The coefficients (B or 1, R, F), and next to them what they multiply in t (B, *shape): (B, 1, F)."""
+        return self.data.flatten(2), t.flatten(1)[:, None]
+
+    def __add__(self, other: Coefficients) -> Dense:
+        return Dense(self.data + other.dense().data)
+
+    def __sub__(self, other: Coefficients) -> Dense:
+        return Dense(self.data - other.dense().data)
+
+    def times(self, t: Tensor | float) -> Dense:
+        """A · diag(t) with t of shape (B, *shape), or a plain number."""
+        if not isinstance(t, Tensor):
+            return Dense(self.data * t)
+        check_budget(max(len(t), len(self.data)) * self.data[0].numel())
+        return Dense(self.data * t[:, None])
+
+    def dot(self, t: Tensor) -> Tensor:
+        """A t with t of shape (B or 1, *shape): (B, R)."""
+        flat = self.data.flatten(2)
+        if len(flat) == 1:
+            return t.flatten(1) @ flat[0].T
+        return (flat @ t.flatten(1)[:, :, None])[:, :, 0]
+
+    def abs_dot(self, t: Tensor) -> Tensor:
+        """|A| t with t ≥ 0 of shape (B or 1, *shape): (B, R)."""
+        return self.abs().dot(t)
+
+    def through(self, layer: Affine, in_shape: Shape) -> Dense:
+        """A W: the same linear forms over the affine layer's input."""
+        b, r = self.data.shape[:2]
+        check_budget(b * r * torch.Size(in_shape).numel())
+        return Dense(layer.transpose(self.data.flatten(0, 1), in_shape).unflatten(0, (b, r)))
+
+    def through_pool(self, pool: MaxPool, slopes: Tensor, in_shape: Shape) -> Dense:
+        """The forms over a max-pool's input, the pool in a line with ``slopes`` (B, C, H, W, k·k) of its windows."""
+        spread = Dense(self.data[..., None]).times(slopes).data
+        return Dense(pool.unwindows(spread.flatten(0, 1), in_shape).unflatten(0, spread.shape[:2]))
+
+    def reshape(self, shape: Shape) -> Dense:
+        """The same forms over a node of another shape (what a flatten undoes)."""
+        return Dense(self.data.reshape(*self.data.shape[:2], *shape))
+
+    def dense(self) -> Dense:
+        """Itself."""
+        return self
+
+    def rows(self, values: Tensor) -> Tensor:
+        """Values of each form (B, R), which are in the node's own order already."""
+        return values
+
+
+class Entries(Dense):
+    """Values of a node themselves, of some of its entries: forms with a single coefficient, 1.
+
+    Args:
+        index: (B or 1, R), counted through the flattened node; None for all of them.
+        shape: the node's.
+        like: a tensor of the dtype and device wanted.
+    """
+
+    def __init__(self, index: Tensor | None, shape: Shape, like: Tensor) -> None:
+        object.__setattr__(self, "index", index)
+        object.__setattr__(self, "shape", shape)
+        object.__setattr__(self, "like", like)
+
+    index: Tensor | None
+    shape: Shape
+    like: Tensor
+
+    @property
+    def data(self) -> Tensor:
+        """The coefficients written out."""
+        size = torch.Size(self.shape).numel()
+        index = torch.arange(size, device=self.like.device)[None] if self.index is None else self.index
+        check_budget(index.numel() * size)
+        return F.one_hot(index, size).to(self.like.dtype).unflatten(2, self.shape)
+
+    def dot(self, t: Tensor) -> Tensor:
+        flat = t.flatten(1)
+        if self.index is None:
+            return flat
+        batch = max(len(flat), len(self.index))
+        return flat.expand(batch, -1).gather(1, self.index.expand(batch, -1))
+
+    def abs(self) -> Dense:
+        return self
+
+    def through(self, layer: Affine, in_shape: Shape) -> Dense:
+        if isinstance(layer, Linear) and len(self.shape) == 1:
+            if self.index is None:
+                return Dense(layer.weight[None])
+            check_budget(self.index.numel() * in_shape[0])
+            return Dense(layer.weight[self.index])
+        return Dense(self.data).through(layer, in_shape)

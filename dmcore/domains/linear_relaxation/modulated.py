@@ -1,0 +1,137 @@
+"""A convolution's filters times a map of slopes, not yet written out for each neuron.
+
+The first two steps back from a convolution are its own filters, the same at all positions, and the slopes of the layer
+below, which differ from place to place. When a convolution follows, both steps are one convolution of the map of
+slopes with a kernel that the two layers' filters make together, and no product of filter and slopes is ever stored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from dmcore.domains.linear_relaxation.budget import check_budget
+from dmcore.domains.linear_relaxation.maps import Maps
+from dmcore.domains.linear_relaxation.padding import padded
+from dmcore.domains.linear_relaxation.patches import Patches
+from dmcore.layers import Affine, Conv
+from dmcore.nets.network import Shape
+
+if TYPE_CHECKING:
+    from dmcore.domains.linear_relaxation.coefficients import Coefficients
+
+
+@dataclass(frozen=True, eq=False)
+class Product:
+    """``filters · diag(slopes)``: shared patches and a map (B, C, H, W). What it becomes is worked out once."""
+
+    filters: Patches
+    slopes: Tensor
+    _grown: dict[int, Coefficients] = field(default_factory=dict)
+
+    @cached_property
+    def explicit(self) -> Patches:
+        """The product written out."""
+        return self.filters.times(self.slopes)
+
+    def through(self, layer: Affine, in_shape: Shape) -> Coefficients:
+        """The product over the affine layer's input."""
+        if id(layer) not in self._grown:
+            joint = isinstance(layer, Conv) and self._worthwhile(layer, in_shape)
+            self._grown[id(layer)] = self._joint(layer, in_shape) if joint else self.explicit.through(layer, in_shape)
+        return self._grown[id(layer)]
+
+    def _taps(self, layer: Conv) -> tuple[int, int]:
+        """How many of the layer's outputs reach one of its inputs, on each axis."""
+        (kh, kw), (sh, sw) = layer.kernel, layer.stride
+        return -(-kh // sh), -(-kw // sw)
+
+    def _worthwhile(self, layer: Conv, in_shape: Shape) -> bool:
+        """Whether one convolution of the slopes takes less arithmetic than a transposed one of each patch."""
+        base = self.filters
+        grown = base.before(layer, in_shape)
+        if grown is None or base.stride != (1, 1) or layer.dilation != (1, 1) or layer.groups != 1:
+            return False
+        (my, mx), (sh, sw) = self._taps(layer), layer.stride
+        gy, gx = base.kernel[0] + my - 1, base.kernel[1] + mx - 1
+        rows, columns = base.grid[0], base.grid[1] + gx - 1
+        filters, (channels, (kh, kw)) = base.data.shape[2], (layer.weight.shape[1], layer.kernel)
+        joint = rows * columns * filters * channels * gy * sh * gx * sw * base.shape[0] * my * mx
+        single = base.positions * filters * base.data.shape[3] * kh * kw * max(channels, 8)
+        return joint <= single
+
+    def _joint(self, layer: Conv, in_shape: Shape) -> Maps:
+        # An entry u = S·g + r of a grown window gets filters[o, c, g − m] · slopes[c, p + g − m] · weight[c, r + S·m]
+        # from each tap m: a convolution of the slopes with one output channel for each (g, channel of weight, r, o),
+        # here as matrix products, one for each g_y.
+        base, weight = self.filters, layer.weight
+        (my, mx), (sh, sw), (ky, kx) = self._taps(layer), layer.stride, base.kernel
+        gy, gx = ky + my - 1, kx + mx - 1
+        inner, channels = weight.shape[:2]
+        filters = base.data[0, 0].unflatten(1, (inner, ky, kx))
+        # by tap, in the order in which a convolution reads them: the last tap first
+        shifted = F.pad(filters, (mx - 1, mx - 1, my - 1, my - 1)).unfold(2, my, 1).unfold(3, mx, 1)
+        phases = F.pad(weight, (0, mx * sw - weight.shape[3], 0, my * sh - weight.shape[2]))
+        phases = phases.reshape(inner, channels, my, sh, mx, sw).flip(2, 4)
+        one = shifted.permute(2, 4, 5, 1, 3, 0).contiguous()  # (Gy, my, mx, inner, Gx, O)
+        two = phases.permute(2, 4, 0, 1, 3, 5).contiguous()  # (my, mx, inner, channels, Sy, Sx)
+        kernel = one[:, :, :, :, None, None, None] * two[..., None, None]
+        parts = kernel.shape[4:]
+        (rows, columns), batch = (base.grid[0], base.grid[1] + gx - 1), len(self.slopes)
+        check_budget(gy * batch * rows * columns * parts.numel())
+        top, left = my - 1 + base.origin[0], mx - 1 + base.origin[1]
+        height, width = self.slopes.shape[-2:]
+        bottom, right = rows + gy - 1 + my - 1 - top - height, columns + mx - 1 - left - width
+        seen = padded(self.slopes, left, right, top, bottom).unfold(2, my, 1).unfold(3, mx, 1)
+        seen = seen.permute(0, 2, 3, 4, 5, 1).flatten(3)  # (B, rows + Gy − 1, columns, my·mx·inner)
+        images = seen.unfold(1, rows, 1).permute(1, 0, 4, 2, 3).flatten(1, 3)  # (Gy, B·rows·columns, my·mx·inner)
+        maps = images @ kernel.flatten(4).flatten(1, 3)
+        return Maps(((1, maps.view(gy, batch, rows, columns, *parts)),), base.before(layer, in_shape))
+
+
+@dataclass(frozen=True, eq=False)
+class Modulated:
+    """A sum of products, written out only when something other than a convolution needs it."""
+
+    terms: tuple[tuple[int, Product], ...]
+
+    @classmethod
+    def product(cls, filters: Patches, slopes: Tensor) -> Modulated:
+        """``filters · diag(slopes)``."""
+        return cls(((1, Product(filters, slopes)),))
+
+    @cached_property
+    def explicit(self) -> Patches:
+        """The sum written out."""
+        return self._sum([(sign, product.explicit) for sign, product in self.terms])
+
+    @staticmethod
+    def _sum(terms: list[tuple[int, Coefficients]]) -> Coefficients:
+        sign, total = terms[0]
+        total = total if sign == 1 else total.times(-1.0)
+        for sign, term in terms[1:]:
+            total = total + term if sign == 1 else total - term
+        return total
+
+    def through(self, layer: Affine, in_shape: Shape) -> Coefficients:
+        """A W: the same linear forms over the affine layer's input."""
+        return self._sum([(sign, product.through(layer, in_shape)) for sign, product in self.terms])
+
+    def __add__(self, other: Coefficients) -> Coefficients:
+        if isinstance(other, Modulated):
+            return Modulated(self.terms + other.terms)
+        return self.explicit + other
+
+    def __sub__(self, other: Coefficients) -> Coefficients:
+        if isinstance(other, Modulated):
+            return Modulated(self.terms + tuple((-sign, product) for sign, product in other.terms))
+        return self.explicit - other
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self.explicit, name)

@@ -1,0 +1,181 @@
+"""A mixed-integer linear program, filled column by column and row by row, and its minimum as HiGHS finds it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import highspy
+import numpy as np
+
+TOLERANCE = 1e-9
+"""HiGHS's feasibility tolerances, and the gap at which it stops."""
+
+OPENING = 10 * TOLERANCE
+"""By how much rows and continuous columns are opened: no point that matters is within the tolerance of a limit."""
+
+DROPPED = 1e-9
+"""HiGHS drops coefficients up to this one; so they are dropped here, where their share can be added to the opening."""
+
+KINDS = {True: highspy.HighsVarType.kInteger, False: highspy.HighsVarType.kContinuous}
+STOPPED = (highspy.HighsModelStatus.kTimeLimit, highspy.HighsModelStatus.kSolutionLimit)  # the latter: of the nodes
+
+Vector = np.ndarray
+NOTHING = (np.zeros(0, int), np.zeros(0, int), np.zeros(0))  # entries of no rows
+
+
+@dataclass(frozen=True)
+class Minimum:
+    """What HiGHS says of one objective.
+
+    Attributes:
+        bound: a lower bound of the minimum, the allowance for rounding taken off; −inf if there is none.
+        point: the values of all columns at the best point found, or None.
+        solved: the bound is the minimum, up to tolerances.
+    """
+
+    bound: float
+    point: Vector | None
+    solved: bool
+
+
+@dataclass
+class Program:
+    """Columns within limits, some of them integers, and rows ``lower ≤ A v ≤ upper``.
+
+    Meant for columns and rows whose values are of the order of 1, as the tolerances are absolute.
+    """
+
+    lower: list[Vector] = field(default_factory=list)
+    upper: list[Vector] = field(default_factory=list)
+    integer: list[Vector] = field(default_factory=list)
+    row_lower: list[Vector] = field(default_factory=list)
+    row_upper: list[Vector] = field(default_factory=list)
+    entries: list[tuple[Vector, Vector, Vector]] = field(default_factory=list)
+    columns: int = 0
+    rows: int = 0
+
+    def add_columns(self, lower: Vector, upper: Vector) -> Vector:
+        """Continuous columns, a little opened; returns their indices."""
+        return self._add(lower - OPENING, upper + OPENING, integer=False)
+
+    def add_binaries(self, count: int) -> Vector:
+        """Columns that are 0 or 1; returns their indices."""
+        return self._add(np.zeros(count), np.ones(count), integer=True)
+
+    def _add(self, lower: Vector, upper: Vector, integer: bool) -> Vector:
+        count = len(lower)
+        self.lower.append(lower)
+        self.upper.append(upper)
+        self.integer.append(np.full(count, integer))
+        self.columns += count
+        return np.arange(self.columns - count, self.columns)
+
+    def add_rows(
+        self,
+        lower: Vector | float,
+        upper: Vector | float,
+        *terms: tuple[Vector, Vector],
+        opening: Vector | float = OPENING,
+    ) -> None:
+        """Rows ``lower − opening ≤ Σ terms ≤ upper + opening``, all of whose columns are within [−1, 1].
+
+        Args:
+            terms: pairs (columns, coefficients): with coefficients (rows,) the i-th row has the i-th column, with
+                coefficients (rows, columns) every row has all of them.
+            opening: of each row, to which the coefficients that are dropped are added.
+        """
+        count = len(terms[0][1])
+        opening = np.broadcast_to(opening, count).copy()
+        for columns, coefficients in terms:
+            kept = np.abs(coefficients) > DROPPED
+            lost = np.where(kept, 0.0, np.abs(coefficients))
+            if coefficients.ndim == 1:
+                (row,) = np.nonzero(kept)
+                at = row
+            else:
+                row, at = np.nonzero(kept)
+                lost = lost.sum(1)
+            opening += 2 * lost  # twice: columns are opened, too
+            self.entries.append((row + self.rows, columns[at], coefficients[kept]))
+        self.row_lower.append(np.broadcast_to(lower, count) - opening)
+        self.row_upper.append(np.broadcast_to(upper, count) + opening)
+        self.rows += count
+
+    def choose(self, columns: Vector, least: int, most: int) -> None:
+        """One row over binaries alone, exact: between ``least`` and ``most`` of them are 1."""
+        self.add_rows(least, most, (columns, np.ones((1, len(columns)))), opening=0.0)
+
+    def minimum(self, columns: Vector, cost: Vector, time_limit: float, node_limit: int) -> Minimum:
+        """The minimum of ``Σ cost · columns``, as far as it is found within the limits: seconds, and nodes of the tree.
+
+        The bound is HiGHS's, less what its tolerances can have added (docs/exact.md).
+        """
+        scale = float(np.abs(cost).max(initial=0.0))
+        if scale == 0:
+            return Minimum(0.0, None, True)
+        solver = _silent(time_limit, node_limit)
+        solver.passModel(self._model(columns, cost / scale))
+        solver.run()
+        status, info = solver.getModelStatus(), solver.getInfo()
+        solved = status == highspy.HighsModelStatus.kOptimal
+        whole = any(part.any() for part in self.integer)
+        if whole and status in (highspy.HighsModelStatus.kOptimal, *STOPPED):
+            bound = info.mip_dual_bound
+        else:  # of a linear program only the minimum itself is a bound
+            bound = info.objective_function_value if solved else -np.inf
+        found = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
+        point = np.array(solver.getSolution().col_value) if found else None
+        return Minimum(scale * (bound - self._allowance()), point, solved)
+
+    def _model(self, columns: Vector, cost: Vector) -> highspy.HighsLp:
+        row, column, value = (np.concatenate(part) for part in zip(NOTHING, *self.entries, strict=True))
+        order = np.argsort(row, kind="stable")
+        lp = highspy.HighsLp()
+        lp.num_col_, lp.num_row_ = self.columns, self.rows
+        costs = np.zeros(self.columns)
+        costs[columns] = cost
+        lp.col_cost_ = costs
+        lp.col_lower_, lp.col_upper_ = np.concatenate(self.lower), np.concatenate(self.upper)
+        lp.row_lower_, lp.row_upper_ = (
+            np.concatenate([NOTHING[2], *limits]) for limits in (self.row_lower, self.row_upper)
+        )
+        lp.integrality_ = [KINDS[bool(whole)] for whole in np.concatenate(self.integer)]
+        lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+        lp.a_matrix_.start_ = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=self.rows))])
+        lp.a_matrix_.index_, lp.a_matrix_.value_ = column[order], value[order]
+        return lp
+
+    def _allowance(self) -> float:
+        """What HiGHS's bound may be too high by, for costs of at most 1: its tolerance on every column and row.
+
+        A simplex basis is optimal to HiGHS if no reduced cost has the wrong sign by more than the tolerance; the true
+        minimum can be lower by that times the width of the column or the range of the row. A node is given up if it
+        cannot improve on the best point by more than the tolerance.
+        """
+        width = np.concatenate(self.upper) - np.concatenate(self.lower)
+        reach = sum(float(np.abs(value) @ width[column]) for _, column, value in self.entries)
+        return TOLERANCE * (2 + float(width.sum()) + reach)
+
+
+def _silent(time_limit: float, node_limit: int) -> highspy.Highs:
+    """HiGHS on one thread, without a word, with the same result each time (unless the time runs out)."""
+    solver = highspy.Highs()
+    options = {
+        "output_flag": False,
+        "threads": 1,
+        "parallel": "off",
+        "random_seed": 0,
+        "time_limit": time_limit,
+        "mip_max_nodes": node_limit,
+        "presolve": "off",  # what is solved is what was written; on these programs it is no slower
+        "mip_allow_restart": False,
+        "mip_detect_symmetry": False,
+        "mip_rel_gap": 0.0,
+        "mip_abs_gap": TOLERANCE,
+        "mip_feasibility_tolerance": TOLERANCE,
+        "primal_feasibility_tolerance": TOLERANCE,
+        "dual_feasibility_tolerance": TOLERANCE,
+    }
+    for name, value in options.items():
+        solver.setOptionValue(name, value)
+    return solver

@@ -1,0 +1,57 @@
+# What stands beside the certificates, made only where it is asked for by name.
+
+
+rule attack:
+    """The points of a model that an attack breaks at one ε: robust accuracy, bounded from above."""
+    input:
+        model=f"{MODEL}/model.safetensors",
+        data=DATA,
+    output:
+        ATTACKED,
+    log:
+        f"logs/attack/{RUN}/{{attack}}_{{norm}}_n{{points}}_{{eps}}.log",
+    benchmark:
+        f"logs/benchmarks/attack/{RUN}/{{attack}}_{{norm}}_n{{points}}_{{eps}}.tsv"
+    conda:
+        "../../envs/attack.yaml"
+    threads: 1
+    resources:
+        gpu=1,
+        mem_mb=4000,
+        runtime=240,
+    params:
+        seed=config["certification"]["points_seed"],
+        folder=lambda w, output: Path(output[0]).parent,
+        code=code_hash("dmcore.jobs.attack"),
+    shell:
+        "python -m dmcore attack --model {input.model:q} --data {input.data:q} --attack {wildcards.attack}"
+        " --norm {wildcards.norm} --points {wildcards.points} --points-seed {params.seed} --eps {wildcards.eps}"
+        " --out {params.folder:q} --threads {threads} > {log:q} 2>&1"
+
+
+rule radius:
+    """The certified radius of each of a model's test points, by bisection."""
+    input:
+        model=f"{MODEL}/model.safetensors",
+        data=DATA,
+    output:
+        RADII,
+    log:
+        f"logs/radius/{RUN}/{{certifier}}_{{norm}}_n{{points}}.log",
+    benchmark:
+        f"logs/benchmarks/radius/{RUN}/{{certifier}}_{{norm}}_n{{points}}.tsv"
+    conda:
+        "../../envs/certify.yaml"
+    threads: 1
+    resources:
+        gpu=1,
+        mem_mb=4000,
+        runtime=480,
+    params:
+        seed=config["certification"]["points_seed"],
+        clip="--clip-input" if config["certification"]["clip_input"] else "",
+        code=code_hash("dmcore.jobs.radius"),
+    shell:
+        "python -m dmcore radius --model {input.model:q} --data {input.data:q} --certifier {wildcards.certifier}"
+        " --norm {wildcards.norm} --points {wildcards.points} --points-seed {params.seed} {params.clip}"
+        " --out {output:q} --threads {threads} > {log:q} 2>&1"
