@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from norm_balls import all_changes, farthest
 from soundness import descriptions
-from soundness.descriptions import RADII, Convolve, Residual, cases, examples, seeded
+from soundness.descriptions import RADII, Convolve, Residual, Single, cases, examples, seeded
 from soundness.networks import build, kinds
 from soundness.trials import EXACT, FEASIBILITY, ROUNDING, Effort, Trial, certifiers, run, slow_certifiers
 
@@ -50,16 +50,22 @@ def test_exact_without_nonlinear_layers(norm):
         _assert_exact(seeded(seed, affine=True, norms=[norm]))
 
 
-def test_exact_where_windows_of_one_size_lie_in_two_places():
-    """Two even kernels, padded before and after, over the same values."""
+@pytest.mark.parametrize("norm", RADII)
+def test_windows_of_one_size_in_two_places(norm):
+    """Even kernels padded before and after, over the same values: exactly, and below a ReLU and other convolutions."""
     early, late = (
         Convolve(2, (2, 2), (1, 1), padding, (1, 1), groups=1, bias=True) for padding in ((0, 0, 0, 0), (1, 0, 1, 0))
     )
-    case = replace(
-        seeded(0), shape=(2, 8, 7), stem=(early, Residual(((early,), (late,)), 1.0)), members=((),), bare=False
-    )
-    for norm, radii in RADII.items():
-        _assert_exact(replace(case, norm=norm, eps=radii[0], clip=False))
+    stem = (early, Residual(((early,), (late,)), 1.0))
+    case = replace(seeded(0), shape=(2, 8, 7), stem=stem, members=((),), bare=False, clip=False)
+    case = replace(case, norm=norm, eps=RADII[norm][0], intersect=False)
+    _assert_exact(case)
+    relu = Single("relu")
+    for above in ((relu,), (relu, early, relu), (relu, Residual(((early,), (late,)), 0.5), relu, early, relu)):
+        for below in (stem, stem[1:]):
+            for shape in ((1, 2, 2), (1, 5, 5), (2, 8, 7)):
+                case = replace(case, shape=shape, stem=below + above)
+                assert run(case, EFFORT, certifiers()).violations == {}
 
 
 def _assert_exact(case):

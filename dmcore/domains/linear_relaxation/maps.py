@@ -111,14 +111,18 @@ class Maps:
         return Maps(((1, self.data.square()),), self.patches)
 
     def __add__(self, other: Coefficients) -> Coefficients:
-        if isinstance(other, Maps):
-            return Maps(self.terms + other.terms, self.patches)
-        return self.explicit + other
+        if not isinstance(other, Maps):
+            return self.explicit + other
+        if not self.patches.same_windows(other.patches):
+            return self.explicit + other.explicit
+        return Maps(self.terms + other.terms, self.patches)
 
     def __sub__(self, other: Coefficients) -> Coefficients:
-        if isinstance(other, Maps):
-            return Maps(self.terms + tuple((-sign, term) for sign, term in other.terms), self.patches)
-        return self.explicit - other
+        if not isinstance(other, Maps):
+            return self.explicit - other
+        if not self.patches.same_windows(other.patches):
+            return self.explicit - other.explicit
+        return Maps(self.terms + tuple((-sign, term) for sign, term in other.terms), self.patches)
 
     def times(self, t: Tensor | float) -> Maps:
         """A · diag(t) with t of shape (B, C, H, W), or a plain number."""

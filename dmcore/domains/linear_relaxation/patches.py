@@ -70,6 +70,11 @@ class Patches:
         """Whether all samples and positions have the same coefficients, as those of a convolution's own filters."""
         return self.data.shape[:2] == (1, 1) and self.chosen is None
 
+    def same_windows(self, other: Patches) -> bool:
+        """Whether the coefficients of both stand for the same entries."""
+        mine, theirs = ((p.shape, p.grid, p.kernel, p.stride, p.origin) for p in (self, other))
+        return mine == theirs and self.chosen is other.chosen
+
     def windows(self, t: Tensor) -> Tensor:
         """t of shape (B, C, H, W) as seen by each neuron, zero outside: (B, P, C·kh·kw)."""
         (kh, kw), (sh, sw), (top, left) = self.kernel, self.stride, self.origin
