@@ -1,5 +1,6 @@
 # make demo    set up and run the demo on MNIST        make test   set up and run all tests
 # make tables  set up without PyTorch and make all tables and figures from the records in results/
+# make soundness    tries a million attacked points, and others, against every bound; OPTIONS="--points 10000 --seed 1"
 # make lint    only the style checks                   make clean  remove what was made, but not the environment and downloads
 
 PYTHON ?= python3
@@ -7,7 +8,7 @@ VENV ?= .venv
 BIN := $(abspath $(VENV))/bin
 export PATH := $(BIN):$(PATH)
 
-.PHONY: demo tables test lint clean
+.PHONY: demo tables test soundness lint clean
 
 demo: $(VENV)/.installed
 	snakemake --cores all demo
@@ -21,6 +22,9 @@ tables: $(VENV)-tables/.installed
 
 test: lint
 	pytest
+
+soundness: $(VENV)/.installed-test
+	cd tests && python -m soundness.run $(OPTIONS)
 
 lint: $(VENV)/.installed-test
 	ruff check .

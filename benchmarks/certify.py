@@ -1,9 +1,9 @@
 """How fast points are certified: points a second by network, certifier and norm, and what memory that takes.
 
 Times are also given in units of a plain PyTorch training step of the small CNN on a batch of 100, measured in turns
-with them, so that a busy machine slows both. Multiply-adds are those counted in convolutions and matrix products. Every line
-has a process of its own, whose largest memory it shows. `4x16` is a network of 4 convolutions of 16 3×3 filters and a
-fully connected layer, to see how cost grows with depth and width.
+with them, so that a busy machine slows both. Multiply-adds are those counted in convolutions and matrix products. Every
+line has a process of its own, whose largest memory it shows. `4x16` is a network of 4 convolutions of 16 3×3 filters
+and a fully connected layer, to see how cost grows with depth and width.
 
     python benchmarks/certify.py                                            the paper's networks, untrained, on 1×28×28
     python benchmarks/certify.py --nets results/short/mnist/small/dm/0.3/seed0/model.safetensors --eps 0.1 0.3

@@ -1,6 +1,7 @@
-"""Points of a ball in each norm, for trying out what bounds must hold for; by loops and from the definitions alone."""
+"""Points of a ball in each norm, for trying out what bounds must hold for; from the definitions alone."""
 
 import itertools
+import math
 
 import torch
 
@@ -17,20 +18,19 @@ def length(delta, norm):
 
 
 def farthest(slope, x, eps, norm):
-    """δ for one x and one linear form ``slope`` (both flat): where over the ball the form is largest."""
+    """δ for one x and each linear form in ``slope`` (x flat; a form a row): where over the ball the form is largest."""
     if norm == "linf":
         return eps * slope.sign()
     if norm == "l2":
-        return eps * slope / slope.norm() if slope.norm() > 0 else torch.zeros_like(slope)
-    delta = torch.zeros_like(slope)
+        steepness = slope.norm(dim=-1, keepdim=True)
+        return eps * slope / steepness.where(steepness > 0, 1)
     if norm == "l1":
-        i = slope.abs().argmax()
-        delta[i] = eps * slope[i].sign()
-        return delta
+        first = slope.abs().argmax(-1, keepdim=True)
+        return torch.zeros_like(slope).scatter(-1, first, eps * slope.gather(-1, first).sign())
     gains = torch.maximum(slope * (1 - x), -slope * x)
-    for i in gains.argsort(descending=True)[: int(eps)]:
-        delta[i] = (1 - x[i]) if slope[i] > 0 else -x[i]
-    return delta
+    first = gains.topk(min(int(eps), len(x)), dim=-1).indices
+    change = torch.where(slope > 0, 1 - x, -x)
+    return torch.zeros_like(slope).scatter(-1, first, change.gather(-1, first))
 
 
 def random_points(x, eps, norm, count, seed):
@@ -50,6 +50,33 @@ def random_points(x, eps, norm, count, seed):
     return (flat + delta).reshape(-1, *x.shape)
 
 
+def extreme_points(x, eps, norm, count, seed):
+    """Points of the ball around one x that are no mixture of others: all of them if there are no more than ``count``.
+
+    Else, and always on the sphere of ℓ2, so many at random.
+    """
+    flat, generator = x.flatten(), torch.Generator().manual_seed(seed)
+    size = len(flat)
+    if norm == "l0":
+        k = min(int(eps), size)
+        if math.comb(size, k) * 2**k <= count:
+            return torch.stack(list(all_changes(x, k)))
+        places = torch.rand(count, size, generator=generator).argsort(1)[:, :k]
+        values = torch.randint(2, (count, k), generator=generator).to(x)
+        return flat.expand(count, -1).scatter(1, places, values).reshape(-1, *x.shape)
+    if norm == "l2":
+        delta = torch.randn(count, size, generator=generator, dtype=x.dtype)
+        delta /= delta.norm(dim=1, keepdim=True)
+    elif norm == "l1":
+        delta = torch.cat([torch.eye(size), -torch.eye(size)]).to(x)
+        delta = delta[torch.randperm(2 * size, generator=generator)[:count]]
+    elif 2**size <= count:
+        delta = 2 * (torch.arange(2**size)[:, None] >> torch.arange(size) & 1).to(x) - 1
+    else:
+        delta = 2 * torch.randint(2, (count, size), generator=generator).to(x) - 1
+    return (flat + eps * delta).reshape(-1, *x.shape)
+
+
 def attacked_points(value, x, eps, norm, count, seed, steps=8):
     """Points found by steepest ascent on ``value`` (points → (points, targets)) in the norm's own geometry."""
     found = []
@@ -59,11 +86,16 @@ def attacked_points(value, x, eps, norm, count, seed, steps=8):
         z = value(at)
         target = torch.arange(count) % z.shape[1]
         (gradient,) = torch.autograd.grad(z.gather(1, target[:, None]).sum(), at)
-        best = [farthest(g.flatten(), x.flatten(), eps, norm).reshape(x.shape) + x for g in gradient]
+        best = farthest(gradient.flatten(1), x.flatten(), eps, norm).reshape(at.shape) + x
         share = 2 / (step + 2)  # Frank–Wolfe: a mixture stays in the ball, but for ℓ0
-        at = torch.stack(best) if norm == "l0" else at.detach() + share * (torch.stack(best) - at.detach())
+        at = best if norm == "l0" else at.detach() + share * (best - at.detach())
         found.append(at)
     return torch.cat(found)
+
+
+def cut(points, x):
+    """The points brought into [0, 1], but for what x itself has outside: they stay in the ball."""
+    return torch.minimum(torch.maximum(points, x.clamp(max=0)), x.clamp(min=1))
 
 
 def all_changes(x, k):

@@ -113,6 +113,8 @@ class Alpha(Certifier):
     @torch.enable_grad()
     def _optimise(self, slopes: Slopes, steps: int, step: Callable[[Slopes], None]) -> None:
         """Adam on slopes within [0, 1]. ``step`` bounds with them and calls :func:`ascend` on what is to grow."""
+        if not slopes:  # a network without a ReLU
+            return
         free = {index: slope.clone().requires_grad_() for index, slope in slopes.items()}
         adam = torch.optim.Adam(free.values(), self.RATE, self.BETAS, maximize=True)
         for _ in range(steps):

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dmcore.errors import UserError
+
 Padding = tuple[int, int, int, int]  # left, right, top, bottom: the order of F.pad
 
 
@@ -192,6 +194,8 @@ class Normalize(Diagonal):
 
     def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
+        if not all(s > 0 for s in std):  # radii are divided by it
+            raise UserError(f"std must be > 0 in every channel, got {list(std)}")
         self.register_buffer("mean", torch.tensor(mean)[:, None, None])
         self.register_buffer("std", torch.tensor(std)[:, None, None])
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from dmcore.errors import UserError
+
 
 class Flatten(nn.Module):
     """(N, C, H, W) to (N, C·H·W)."""
@@ -17,6 +19,8 @@ class Sum(nn.Module):
 
     def __init__(self, scale: float = 1.0) -> None:
         super().__init__()
+        if not scale > 0:  # the domains scale radii by it
+            raise UserError(f"the scale of a sum must be > 0, got {scale}")
         self.scale = scale
 
     def forward(self, *branches: Tensor) -> Tensor:

@@ -207,6 +207,14 @@ def test_exact_where_nothing_is_relaxed(norm):
             torch.testing.assert_close(found[i, k], form @ worst + (bias[y[i]] - bias[j]).detach())
 
 
+def test_a_net_without_a_relu():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(1, 1, 2), nn.MaxPool2d(2, 1), nn.Flatten(), nn.Linear(1, 3)).double()
+    x, y = points((1, 3, 3), 2), torch.tensor([0, 1])
+    variants = [margin_bounds(net, x, y, 0.1, certifier=f"cnn-cert-{slope}") for slope in Alpha.VARIANTS]
+    torch.testing.assert_close(margin_bounds(net, x, y, 0.1, certifier="alpha"), torch.stack(variants).amax(0))
+
+
 @pytest.mark.usefixtures("short")
 def test_at_eps_0_the_margins_themselves(any_net):
     make, in_shape = any_net

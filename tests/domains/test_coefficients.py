@@ -14,6 +14,10 @@ GEOMETRIES = {
     "stride > kernel": [Conv(2, 3, (2, 1), (3, 2), (1, 0, 0, 1)), Conv(3, 4, (2, 2))],
     "grouped, dilated": [Conv(2, 4, (2, 2), groups=2, padding=(1, 1, 1, 1)), Conv(4, 2, (2, 2), dilation=(2, 2))],
     "window outgrows the image": [Conv(2, 3, (5, 5), padding=(2, 2, 2, 2)), Conv(3, 2, (5, 5), padding=(2, 2, 2, 2))],
+    "windows in the padding alone": [
+        Conv(2, 3, (1, 2), (7, 7), (0, 9, 3, 0)),
+        Conv(3, 2, (1, 1), padding=(0, 0, 2, 0)),
+    ],
     "normalised": [Normalize([0.5, 0.1], [0.2, 2.0]), Conv(2, 3, (3, 3), padding=(1, 1, 1, 1))],
     "masked": [
         Scale(torch.linspace(-1, 2, 84).reshape(SHAPE)),

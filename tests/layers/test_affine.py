@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from dmcore.layers import Conv, Linear, Normalize, Scale
+from dmcore.errors import UserError
+from dmcore.layers import Conv, Linear, Normalize, Scale, Sum
 from dmcore.layers.affine import same_padding
 from dmcore.nets import as_network
 
@@ -76,3 +77,12 @@ def test_an_l1_row_is_a_filter():
     assert Linear(7, 4).weight_rows().shape == (4, 7)
     assert Normalize([0.0], [1.0]).weight_rows() is None
     assert Scale(torch.ones(3)).weight_rows() is None
+
+
+def test_factors_that_would_turn_radii_around_are_refused():
+    for std in ([0.5, 0.0], [-0.5, 1.0], [float("nan"), 1.0]):
+        with pytest.raises(UserError, match="std must be > 0 in every channel"):
+            Normalize([0.0, 0.0], std)
+    for scale in (0.0, -1.0, float("nan")):
+        with pytest.raises(UserError, match="scale of a sum must be > 0"):
+            Sum(scale)

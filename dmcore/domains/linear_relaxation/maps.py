@@ -7,9 +7,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from dmcore.domains.linear_relaxation.padding import padded
 from dmcore.domains.linear_relaxation.patches import Pair, Patches
 from dmcore.layers import Affine, Diagonal
 from dmcore.nets.network import Shape
@@ -73,7 +73,7 @@ class Maps:
         (sh, sw), (top, left) = self._phase, self.patches.origin
         groups, rows, columns = self._shape[0], self._shape[2], self._shape[3]
         height, width = (rows + groups - 1) * sh, columns * sw
-        cut = F.pad(t, (left, width - left - t.shape[3], top, height - top - t.shape[2]))
+        cut = padded(t, left, width - left - t.shape[3], top, height - top - t.shape[2])
         phases = cut.unflatten(3, (-1, sw)).unflatten(2, (-1, sh)).permute(0, 2, 4, 1, 3, 5)
         return phases.unfold(1, rows, 1).permute(1, 0, 6, 2, 3, 4, 5)
 
@@ -117,14 +117,18 @@ class Maps:
         return Maps(((1, self.data.square()),), self.patches)
 
     def __add__(self, other: Coefficients) -> Coefficients:
-        if isinstance(other, Maps):
-            return Maps(self.terms + other.terms, self.patches)
-        return self.explicit + other
+        if not isinstance(other, Maps):
+            return self.explicit + other
+        if not self.patches.same_windows(other.patches):
+            return self.explicit + other.explicit
+        return Maps(self.terms + other.terms, self.patches)
 
     def __sub__(self, other: Coefficients) -> Coefficients:
-        if isinstance(other, Maps):
-            return Maps(self.terms + tuple((-sign, term) for sign, term in other.terms), self.patches)
-        return self.explicit - other
+        if not isinstance(other, Maps):
+            return self.explicit - other
+        if not self.patches.same_windows(other.patches):
+            return self.explicit - other.explicit
+        return Maps(self.terms + tuple((-sign, term) for sign, term in other.terms), self.patches)
 
     def times(self, t: Tensor | float) -> Maps:
         """A · diag(t) with t of shape (B, C, H, W), or a plain number."""

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from dmcore.domains.linear_relaxation.budget import check_budget
 from dmcore.domains.linear_relaxation.maps import Maps
+from dmcore.domains.linear_relaxation.padding import padded
 from dmcore.domains.linear_relaxation.patches import Patches
 from dmcore.layers import Affine, Conv
 from dmcore.nets.network import Shape
@@ -85,7 +86,7 @@ class Product:
         top, left = my - 1 + base.origin[0], mx - 1 + base.origin[1]
         height, width = self.slopes.shape[-2:]
         bottom, right = rows + gy - 1 + my - 1 - top - height, columns + mx - 1 - left - width
-        seen = F.pad(self.slopes, (left, right, top, bottom)).unfold(2, my, 1).unfold(3, mx, 1)
+        seen = padded(self.slopes, left, right, top, bottom).unfold(2, my, 1).unfold(3, mx, 1)
         seen = seen.permute(0, 2, 3, 4, 5, 1).flatten(3)  # (B, rows + Gy − 1, columns, my·mx·inner)
         images = seen.unfold(1, rows, 1).permute(1, 0, 4, 2, 3).flatten(1, 3)  # (Gy, B·rows·columns, my·mx·inner)
         maps = images @ kernel.flatten(4).flatten(1, 3)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from dmcore.domains.linear_relaxation.budget import check_budget
 from dmcore.domains.linear_relaxation.dense import Dense, sized
+from dmcore.domains.linear_relaxation.padding import padded
 from dmcore.layers import Affine, Conv, Diagonal, MaxPool
 from dmcore.nets.network import Shape
 
@@ -69,13 +70,18 @@ class Patches:
         """Whether all samples and positions have the same coefficients, as those of a convolution's own filters."""
         return self.data.shape[:2] == (1, 1) and self.chosen is None
 
+    def same_windows(self, other: Patches) -> bool:
+        """Whether the coefficients of both stand for the same entries."""
+        mine, theirs = ((p.shape, p.grid, p.kernel, p.stride, p.origin) for p in (self, other))
+        return mine == theirs and self.chosen is other.chosen
+
     def windows(self, t: Tensor) -> Tensor:
         """t of shape (B, C, H, W) as seen by each neuron, zero outside: (B, P, C·kh·kw)."""
         (kh, kw), (sh, sw), (top, left) = self.kernel, self.stride, self.origin
         height, width = t.shape[-2:]
         bottom = (self.grid[0] - 1) * sh + kh - top - height
         right = (self.grid[1] - 1) * sw + kw - left - width
-        cut = F.pad(t, (left, right, top, bottom))  # negative amounts cut off
+        cut = padded(t, left, right, top, bottom)
         seen = cut.unfold(2, kh, sh).unfold(3, kw, sw)  # (B, C, rows, columns, kh, kw)
         if self.chosen is None:
             return seen.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(1, 2)
