@@ -12,7 +12,7 @@ from dmcore.certifiers import Certifier
 from dmcore.device import full_precision
 from dmcore.domains import Ball, Magnitude
 from dmcore.domains.linear_relaxation.margins import margin_rows
-from dmcore.domains.linear_relaxation.points import POINTS_AT_ONCE, over_points
+from dmcore.domains.linear_relaxation.points import over_points, points_at_once
 from dmcore.errors import UserError
 from dmcore.nets.network import Network, as_network
 from dmcore.norms import check_radius
@@ -75,7 +75,7 @@ def margin_bounds(
     def margins(points: slice) -> Tensor:
         return _margins(graph, Ball(x[points], eps, norm, clip_input), y[points], num_classes, bound)
 
-    return torch.cat([x.new_empty(0, num_classes), *over_points(len(x), POINTS_AT_ONCE[x.device.type], margins)])
+    return torch.cat([x.new_empty(0, num_classes), *over_points(len(x), points_at_once(graph, x), margins)])
 
 
 def _margins(net: Network, ball: Ball, y: Tensor, num_classes: int, certifier: Certifier) -> Tensor:
