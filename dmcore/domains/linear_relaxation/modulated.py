@@ -31,7 +31,7 @@ class Product:
 
     filters: Patches
     slopes: Tensor
-    _grown: dict[int, Coefficients] = field(default_factory=dict)
+    _grown: dict[tuple[int, Shape], Coefficients] = field(default_factory=dict)
 
     @cached_property
     def explicit(self) -> Patches:
@@ -40,10 +40,11 @@ class Product:
 
     def through(self, layer: Affine, in_shape: Shape) -> Coefficients:
         """The product over the affine layer's input."""
-        if id(layer) not in self._grown:
+        at = id(layer), in_shape
+        if at not in self._grown:
             joint = isinstance(layer, Conv) and self._worthwhile(layer, in_shape)
-            self._grown[id(layer)] = self._joint(layer, in_shape) if joint else self.explicit.through(layer, in_shape)
-        return self._grown[id(layer)]
+            self._grown[at] = self._joint(layer, in_shape) if joint else self.explicit.through(layer, in_shape)
+        return self._grown[at]
 
     def _taps(self, layer: Conv) -> tuple[int, int]:
         """How many of the layer's outputs reach one of its inputs, on each axis."""
