@@ -59,7 +59,7 @@ def margin_bounds(
         UserError: an unknown certifier or norm, ε < 0 or a fraction under ``l0``, a layer that cannot be bounded,
             labels out of range.
     """
-    bound, graph = registry.get(certifier)(intersect_ibp), as_network(net)
+    bound, graph = registry.get(certifier)(intersect_ibp), as_network(net).frozen()
     Ball(x[:0], eps, norm, clip_input)  # refuses a bad ε or norm before any work
     check_radius(norm, eps)
     shapes = graph.shapes(x)

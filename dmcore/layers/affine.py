@@ -20,6 +20,9 @@ class Affine(nn.Module):
     Subclasses implement :meth:`linear`, :meth:`magnitude`, :meth:`transpose` and :meth:`offset`.
     """
 
+    frozen = False
+    _kept: Tensor | None = None
+
     def linear(self, x: Tensor) -> Tensor:
         """``W x`` without the bias; x of shape (N, *in_shape)."""
         raise NotImplementedError
@@ -41,13 +44,12 @@ class Affine(nn.Module):
         return None
 
     def _abs_weight(self) -> Tensor:
-        """|W|; outside training kept from call to call, as long as the weight stays what it is."""
-        if torch.is_grad_enabled():
+        """|W|; worked out once where the weights never change again (:meth:`dmcore.nets.network.Network.frozen`)."""
+        if not self.frozen:
             return self.weight.abs()
-        key = (self.weight.data_ptr(), self.weight._version, self.weight.dtype)
-        if getattr(self, "_kept", (None,))[0] != key:
-            self._kept = (key, self.weight.abs())
-        return self._kept[1]
+        if self._kept is None or self._kept.dtype != self.weight.dtype:
+            self._kept = self.weight.abs()
+        return self._kept
 
     def forward(self, x: Tensor) -> Tensor:
         b = self.offset()

@@ -141,7 +141,7 @@ def test_bounding_signs_alone_changes_no_margin(slope):
     @given(cases())
     def unchanged(case):
         trial = Trial(replace(case, intersect=False))
-        full = LinearRelaxation(trial.net, trial.ball, slope).bound_hidden()
+        full = LinearRelaxation(trial.net, trial.ball, slope, exact=trial.net).bound_hidden()
         rows = margin_rows(trial.y, trial.margin_size.shape[1], trial.x)
         margins, _ = full.substitute(trial.net.output, rows, upper=False)
         certified = trial.bounds(f"cnn-cert-{slope}")
