@@ -12,16 +12,15 @@ from dmcore.certifiers import Certifier
 from dmcore.device import full_precision
 from dmcore.domains import Ball, Magnitude
 from dmcore.domains.linear_relaxation.margins import margin_rows
-from dmcore.domains.linear_relaxation.points import POINTS_AT_ONCE, over_points
+from dmcore.domains.linear_relaxation.points import over_points, points_at_once
 from dmcore.errors import UserError
 from dmcore.nets.network import Network, as_network
 from dmcore.norms import check_radius
 from dmcore.registries import certifier as registry
 
-# Rounding, measured against the size of the numbers added up. A margin that float32 could have got wrong is bounded
-# again in float64: adding n terms errs by about √n·u, here up to 1e-5 (some 25,000 terms of 6e-8). In float64 the worst
-# case n·u stays below 1e-11 for 90,000 terms, more than any neuron of the paper's networks adds up (32,768 in `large`).
-CLOSE_32, CLOSE_64 = 1e-5, 1e-11
+# A margin within this share of the size of the numbers it is added up from is bounded again in float64: it may have
+# been lost to the room that bounds make for rounding errors (docs/soundness.md).
+CLOSE = 1e-5
 
 
 @torch.no_grad()
@@ -38,9 +37,9 @@ def margin_bounds(
 ) -> Tensor:
     """Lower bounds of the margins z_y − z_j over the ε-ball around x.
 
-    A point is robust at ε if all its margins are > 0. Rounding errors of x's dtype are not taken off:
-    :func:`certify_points` decides close calls in float64. Memory is bounded: points are taken a few at a time, fewer
-    where a network needs more room.
+    A point is robust at ε if all its margins are > 0. The bounds hold for the network computed in real numbers: room
+    for the rounding errors of x's dtype is taken off (docs/soundness.md). Memory is bounded: points are taken a few at
+    a time, fewer where a network needs more room.
 
     Args:
         net: a network of ours, or a plain ``nn.Sequential`` of Conv2d, Linear, ReLU, MaxPool2d, Flatten.
@@ -76,7 +75,7 @@ def margin_bounds(
     def margins(points: slice) -> Tensor:
         return _margins(graph, Ball(x[points], eps, norm, clip_input), y[points], num_classes, bound)
 
-    return torch.cat([x.new_empty(0, num_classes), *over_points(len(x), POINTS_AT_ONCE[x.device.type], margins)])
+    return torch.cat([x.new_empty(0, num_classes), *over_points(len(x), points_at_once(graph, x), margins)])
 
 
 def _margins(net: Network, ball: Ball, y: Tensor, num_classes: int, certifier: Certifier) -> Tensor:
@@ -92,7 +91,7 @@ class Verdicts:
         predicted: the class of the clean input.
         margin: the smallest lower bound of a margin; NaN where a bound overflowed.
         certified: classified right, and every margin > 0 on the whole ball.
-        rechecked: decided in float64, as float32 came too close to 0.
+        rechecked: decided in float64, as float32 came close to 0.
     """
 
     predicted: Tensor
@@ -114,21 +113,21 @@ def certify_points(
 ) -> Verdicts:
     """The verdict on each point. Arguments and errors as :func:`margin_bounds`.
 
-    A margin too close to 0 for float32 to tell its sign is bounded again in float64, and what float64 cannot tell
-    from 0 either does not count as certified. At ε = 0 the margins are those of the point itself.
+    The bounds make room for all rounding errors, so a margin > 0 is a certificate. Where that room may have cost it,
+    close to 0, the point is bounded again in float64. At ε = 0 the margins are those of the point itself.
     """
     net = as_network(net)
     margin = margin_bounds(net, x, y, eps, norm, certifier, clip_input, intersect_ibp).amin(1)
     size = torch.cat([_size(net, Ball(part, eps, norm, clip_input)) for part in x.split(1000)]) if len(x) else margin
-    certified = margin > CLOSE_32 * size
-    close = ~((margin.abs() > CLOSE_32 * size) & margin.isfinite())  # NaN is close, too
+    certified = margin > CLOSE * size
+    close = ~((margin.abs() > CLOSE * size) & margin.isfinite())  # NaN is close, too
     if close.any():
         double = copy.deepcopy(net).double()
         margin64 = margin_bounds(
             double, x[close].double(), y[close], eps, norm, certifier, clip_input, intersect_ibp
         ).amin(1)
         margin[close] = margin64.to(margin.dtype)
-        certified[close] = margin64 > CLOSE_64 * size[close]
+        certified[close] = margin64 > 0
     predicted = torch.cat([net(part).argmax(1) for part in x.split(1000)]) if len(x) else y
     return Verdicts(predicted, margin, certified & (predicted == y), close)
 

@@ -62,7 +62,7 @@ class Alpha(Certifier):
         slopes = relu_slopes(net, boxes, "ada")
         if not slopes:
             return box
-        shape = tuple(box.center.shape[1:])
+        exact, shape = self.exact(net, ball), tuple(box.center.shape[1:])
         unstable = (box.lower < 0) & (box.upper > 0)
         if len(shape) != 3:
             unstable = unstable.flatten(1)
@@ -71,7 +71,7 @@ class Alpha(Certifier):
 
         def substituted(at: Slopes, part: slice) -> Tensor:
             start = identity(shape, ball.x, part)
-            bounds = [start.rows(side) for side in Adjustable(net, ball, boxes, at).substitute(index, start)]
+            bounds = [start.rows(side) for side in Adjustable(net, ball, boxes, at, exact).substitute(index, start)]
             counted = unstable.narrow(axis, part.start, part.stop - part.start)
             both = torch.stack(bounds).reshape(2, *counted.shape)
             ascend(((both[0] - both[1]) * counted).sum(), at)
@@ -88,7 +88,7 @@ class Alpha(Certifier):
 
     def _raised(self, net: Network, ball: Ball, rows: Dense, found: Tensor, boxes: dict[int, Box]) -> Tensor:
         """The best bounds (B, R) of the rows, ``found`` by the variants (V, B, R) or with slopes of their own."""
-        _, points, count = found.shape
+        exact, (_, points, count) = self.exact(net, ball), found.shape
 
         def each(t: Tensor) -> Tensor:
             """Every point as often as there are rows: a batch in which each row is a point."""
@@ -103,7 +103,7 @@ class Alpha(Certifier):
 
         def step(at: Slopes) -> None:
             nonlocal best
-            bound = Adjustable(net, balls, wide, at).substitute(net.output, start, upper=False)[0]
+            bound = Adjustable(net, balls, wide, at, exact).substitute(net.output, start, upper=False)[0]
             ascend(bound.sum(), at)
             best = torch.fmax(best, bound.detach().reshape(points, count))  # a step that overflows takes nothing away
 

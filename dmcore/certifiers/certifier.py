@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 
+import torch
 from torch import Tensor
 
 from dmcore.domains import Ball
@@ -25,7 +27,8 @@ class Certifier(ABC):
 
     def __init__(self, intersect_ibp: bool = False) -> None:
         self.intersect_ibp = intersect_ibp
-        self._sizes: dict[int, int] = {}  # kept from batch to batch
+        self._sizes: dict[int, int] = {}  # kept from batch to batch, as is the network in float64
+        self._exact: tuple[Network, Network] | None = None
 
     @abstractmethod
     def lower(self, net: Network, ball: Ball, rows: Dense) -> Tensor:
@@ -34,4 +37,13 @@ class Certifier(ABC):
     def relaxation(self, net: Network, ball: Ball, slope: Slope) -> LinearRelaxation:
         """CNN-Cert's linear relaxation with all hidden layers bounded, as the option ``intersect_ibp`` says."""
         kind = Intersected if self.intersect_ibp else LinearRelaxation
-        return kind(net, ball, slope, signs_only=True, sizes=self._sizes).bound_hidden()
+        exact = self.exact(net, ball)
+        return kind(net, ball, slope, signs_only=True, exact=exact, sizes=self._sizes).bound_hidden()
+
+    def exact(self, net: Network, ball: Ball) -> Network:
+        """``net`` in float64, for references that are all but exact."""
+        if ball.x.dtype == torch.float64:
+            return net
+        if self._exact is None or self._exact[0] is not net:
+            self._exact = (net, copy.deepcopy(net).double())
+        return self._exact[1]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from torch import Tensor
 
 from dmcore.certifiers.certifier import Certifier
-from dmcore.domains import Ball, Interval
+from dmcore.domains import Ball, Box, Interval
 from dmcore.domains.linear_relaxation import LinearRelaxation
 from dmcore.domains.linear_relaxation.coefficients import Dense
+from dmcore.domains.linear_relaxation.rounding import interval_errors, outward
 from dmcore.layers import Nonlinear
 from dmcore.nets.network import Network
 from dmcore.registries import certifier
@@ -20,6 +23,20 @@ class IBP(Certifier):
     LABEL = "IBP"
 
     def lower(self, net: Network, ball: Ball, rows: Dense) -> Tensor:
-        boxes = dict(enumerate(Interval().states(net, ball)))
+        exact = self.exact(net, ball)
         nonlinear = frozenset(node.index for node in net.nodes() if isinstance(node.layer, Nonlinear))
-        return LinearRelaxation(net, ball, boxes=boxes, stop=nonlinear).substitute(net.output, rows, upper=False)[0]
+        boxes = self.boxes(exact, ball, nonlinear)
+        relaxation = LinearRelaxation(net, ball, boxes=boxes, stop=nonlinear, exact=exact)
+        return relaxation.substitute(net.output, rows, upper=False)[0]
+
+    @staticmethod
+    def boxes(exact: Network, ball: Ball, nodes: frozenset[int]) -> dict[int, Box]:
+        """Interval bounds of some nodes, in float64 and then outwards to the ball's dtype."""
+        wide = replace(ball, x=ball.x.double())
+        errors = interval_errors(exact, wide)
+        found = {}
+        for index, box in enumerate(Interval().states(exact, wide)):
+            if index in nodes:
+                sides = box.lower - errors[index], box.upper + errors[index]
+                found[index] = Box.between(*(outward(s, ball.x.dtype, d) for s, d in zip(sides, (-1, 1), strict=True)))
+        return found

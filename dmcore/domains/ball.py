@@ -40,7 +40,7 @@ class Ball:
     @cached_property
     def center(self) -> Tensor:
         """Midpoint of the ball's bounding box, (B, *in_shape)."""
-        if not self._one_sided:
+        if not self.one_sided:
             return self.x
         lower, upper = self._box
         return (lower + upper) / 2
@@ -48,7 +48,7 @@ class Ball:
     @cached_property
     def radius(self) -> Tensor:
         """Half-widths of the bounding box; (1, *in_shape) without a cut, as they do not depend on the sample."""
-        if not self._one_sided:
+        if not self.one_sided:
             return torch.ones_like(self.x[:1]) * self.eps if len(self.x) else self.x.detach()
         lower, upper = self._box
         return (upper - lower) / 2
@@ -60,7 +60,7 @@ class Ball:
         return self.x - lower, upper - self.x
 
     @property
-    def _one_sided(self) -> bool:
+    def one_sided(self) -> bool:
         """Whether an input may have more room on one side than on the other."""
         return self.clip_input or self.norm == "l0"
 

@@ -40,6 +40,15 @@ class Affine(nn.Module):
         """The trainable weight as a matrix (out, in·k·k), a row a filter; None where there is none to train."""
         return None
 
+    def _abs_weight(self) -> Tensor:
+        """|W|; outside training kept from call to call, as long as the weight stays what it is."""
+        if torch.is_grad_enabled():
+            return self.weight.abs()
+        key = (self.weight.data_ptr(), self.weight._version, self.weight.dtype)
+        if getattr(self, "_kept", (None,))[0] != key:
+            self._kept = (key, self.weight.abs())
+        return self._kept[1]
+
     def forward(self, x: Tensor) -> Tensor:
         b = self.offset()
         return self.linear(x) if b is None else self.linear(x) + b
@@ -97,7 +106,7 @@ class Conv(Affine):
         return self._conv(x, self.weight, self.bias)
 
     def magnitude(self, r: Tensor) -> Tensor:
-        return self._conv(r, self.weight.abs())
+        return self._conv(r, self._abs_weight())
 
     def transpose(self, g: Tensor, in_shape: Sequence[int]) -> Tensor:
         left, right, top, bottom = self.padding
@@ -155,7 +164,7 @@ class Linear(Affine):
         return F.linear(x, self.weight, self.bias)
 
     def magnitude(self, r: Tensor) -> Tensor:
-        return F.linear(r, self.weight.abs())
+        return F.linear(r, self._abs_weight())
 
     def transpose(self, g: Tensor, in_shape: Sequence[int]) -> Tensor:
         return g @ self.weight

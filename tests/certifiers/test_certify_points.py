@@ -22,7 +22,7 @@ def test_the_radius_is_where_the_margin_is_used_up(certifier):
     x, y = torch.full((1, 1, 1, 1), 0.75), torch.tensor([0])
     verdicts = {e: certify_points(one_weight_net(0.0), x, y, e, certifier=certifier) for e in (0.0, 0.2, 0.25, 0.3)}
     assert {e: v.certified.item() for e, v in verdicts.items()} == {0.0: True, 0.2: True, 0.25: False, 0.3: False}
-    assert verdicts[0.2].margin.item() == pytest.approx(0.1, abs=1e-6)
+    assert verdicts[0.2].margin.item() == pytest.approx(0.1, abs=1e-5)
     assert verdicts[0.25].rechecked.item()  # a margin of exactly 0 is a close call
     assert not verdicts[0.2].rechecked.item()
 

@@ -26,8 +26,10 @@ class Adjustable(LinearRelaxation):
         slopes: α; what stands there for a stable ReLU does not count.
     """
 
-    def __init__(self, net: Network, ball: Ball, boxes: Mapping[int, Box], slopes: Slopes) -> None:
-        super().__init__(net, ball, "ada", dict(boxes))
+    def __init__(
+        self, net: Network, ball: Ball, boxes: Mapping[int, Box], slopes: Slopes, exact: Network | None = None
+    ) -> None:
+        super().__init__(net, ball, "ada", dict(boxes), exact=exact)
         self.slopes = slopes
 
     def lines_of(self, node: Node) -> Lines:

@@ -9,6 +9,7 @@ how far the form moves over the ball at the input.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -29,6 +30,7 @@ from dmcore.domains.linear_relaxation.coefficients import (
 )
 from dmcore.domains.linear_relaxation.lines import Lines, Slope, lines_of_layer
 from dmcore.domains.linear_relaxation.reach import pivot, reach, symmetric
+from dmcore.domains.linear_relaxation.rounding import Rounding, gamma, outward
 from dmcore.domains.rules import RuleTable
 from dmcore.layers import Affine, Flatten, Nonlinear, ReLU, Sum
 from dmcore.nets.network import INPUT, Network, Node
@@ -88,6 +90,8 @@ class LinearRelaxation(RuleTable):
         boxes: bounds of nodes. The inputs of non-linear layers must be there before anything behind them is bounded.
         stop: nodes at whose box the substitution ends; the input's ball always ends it.
         signs_only: leave :meth:`outer_box` where only signs matter and it tells them, which is faster.
+        exact: the network in float64. With it references are computed in float64, and bounds make room for every
+            rounding error (docs/soundness.md): they hold for real numbers. Not for training: it holds up gradients.
         sizes: how many rows of each node were found to fit the budget at once; kept from one batch to the next.
     """
 
@@ -97,6 +101,7 @@ class LinearRelaxation(RuleTable):
     boxes: dict[int, Box] = field(default_factory=dict)
     stop: frozenset[int] = frozenset()
     signs_only: bool = False
+    exact: Network | None = None
     sizes: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -104,6 +109,7 @@ class LinearRelaxation(RuleTable):
         self.lines: dict[int, Lines] = {}
         self.references: dict[int, Tensor] = {}
         self.ranges: dict[int, Box] = {}
+        self.rounding = None if self.exact is None else Rounding(self, self.exact)
 
     def bound_hidden(self) -> LinearRelaxation:
         """Bounds every non-linear layer's input, in order, by full backward substitution.
@@ -149,14 +155,17 @@ class LinearRelaxation(RuleTable):
         if index not in self.ranges:
             if index == INPUT:
                 self.ranges[index] = Box(self.ball.center, self.ball.radius)
+                if self.rounding is not None:
+                    self.ranges[index] = self.rounding.opened(None, self.ranges[index])
                 return self.ranges[index]
             node = self.net.node(index)
             if _bends(node):
-                self.ranges[index] = self.lines_of(node).range(self.boxes[node.parents[0]])
+                box = self.lines_of(node).range(self.boxes[node.parents[0]])
             else:
                 intervals = Interval()
                 inputs = [self._range(p) for p in node.parents]
-                self.ranges[index] = intervals.rule(node.layer)(intervals, node.layer, *inputs)
+                box = intervals.rule(node.layer)(intervals, node.layer, *inputs)
+            self.ranges[index] = box if self.rounding is None else self.rounding.opened(node, box)
         return self.ranges[index]
 
     def box(self, index: int, outer: Box | None = None) -> Box:
@@ -173,7 +182,7 @@ class LinearRelaxation(RuleTable):
         count = shape[1] if spatial else torch.Size(shape).numel()
         parts = self._in_parts(index, count, lambda rows: self._part(index, rows))
         lower, upper = (torch.cat(side, dim=2 if spatial else 1) for side in zip(*parts, strict=True))
-        return Box.between(lower.reshape(-1, *shape), upper.reshape(-1, *shape))
+        return self._box(lower.reshape(-1, *shape), upper.reshape(-1, *shape))
 
     def _refined(self, index: int, outer: Box, undecided: Tensor, most: int) -> Box:
         """``outer`` with the bounds of its undecided values put in; a sample has at most ``most`` of them."""
@@ -191,7 +200,10 @@ class LinearRelaxation(RuleTable):
         sides = (torch.cat(side, dim=1) for side in zip(*parts, strict=True))
         wide = (outer.lower.flatten(1), outer.upper.flatten(1))
         lower, upper = (w.scatter(1, chosen, own) for w, own in zip(wide, sides, strict=True))
-        return Box.between(lower.reshape(-1, *shape), upper.reshape(-1, *shape))
+        return self._box(lower.reshape(-1, *shape), upper.reshape(-1, *shape))
+
+    def _box(self, lower: Tensor, upper: Tensor) -> Box:
+        return Box.between(lower, upper) if self.rounding is None else self.rounding.box(lower, upper)
 
     def _in_parts(self, index: int, count: int, work: Callable[[slice], T]) -> list[T]:
         """``work`` on ``count`` rows of a node, as many at a time as the budget allows."""
@@ -239,18 +251,33 @@ class LinearRelaxation(RuleTable):
             node = self.net.node(at)
             for parent, passed in zip(node.parents, self.rule(node.layer)(self, node, form, radius), strict=True):
                 pending[parent] = pending[parent] + passed if parent in pending else passed
-        value = start.dot(self.reference(index))
+        return self._around(index, start, radius, upper)
+
+    def _around(self, index: int, start: Coefficients, radius: Radius, upper: bool) -> tuple[Tensor, Tensor]:
+        """The forms' values at the reference, and the radius below and above them."""
         batch = len(self.ball.x)
-        lower = (value - radius.lower).expand(batch, -1)
-        return lower, (value + radius.upper).expand(batch, -1) if upper else lower
+        if self.rounding is None:
+            value = start.dot(self.reference(index))
+            lower = (value - radius.lower).expand(batch, -1)
+            return lower, (value + radius.upper).expand(batch, -1) if upper else lower
+        reference, dtype = self.reference(index), self.ball.x.dtype
+        wide = start.double()
+        value = wide.dot(reference)
+        own = start.abs_dot(self.rounding.error(index)).double() * (1 + self.rounding.gamma(start.chain + 8))
+        own = own + wide.abs_dot(reference.abs()) * gamma(start.chain + 8, torch.float64)
+        room = 1 + self.rounding.gamma(len(self.shapes) + 8)
+        sides = value - radius.lower * room - own, value + radius.upper * room + own
+        down, up = (outward(side, dtype, sign).expand(batch, -1) for side, sign in zip(sides, (-1, 1), strict=True))
+        return down, up if upper else down
 
     def reference(self, index: int) -> Tensor:
         """ẑ, the value of node ``index`` from which its deviations are counted: (B, *shape)."""
         if index not in self.references:
             if index in self.stop or index == INPUT:
                 value = pivot(self.boxes[index] if index in self.stop else self.ball)
+                value = value if self.exact is None else value.double()
             else:
-                node = self.net.node(index)
+                node = (self.exact or self.net).node(index)
                 inputs = [self.reference(p) for p in node.parents]
                 value = self.lines_of(node).middle(*inputs) if _bends(node) else node.layer(*inputs)
             self.references[index] = value
@@ -259,11 +286,18 @@ class LinearRelaxation(RuleTable):
     def _concretise(self, at: int, form: Form, radius: Radius) -> None:
         """How far a form moves over the ball, or over the box of the node at which the substitution ends."""
         region = self.ball if at == INPUT else self.boxes[at]
-        low = reach(form.lower, region, upward=False)
+        low = self._rounded_up(form.lower, reach(form.lower, region, upward=False))
         if form.upper is None or (form.shared and symmetric(region)):
             radius.add(low, low)
         else:
-            radius.add(low, reach(form.upper, region, upward=True))
+            radius.add(low, self._rounded_up(form.upper, reach(form.upper, region, upward=True)))
+
+    def _rounded_up(self, forms: Coefficients, reached: Tensor) -> Tensor:
+        """What forms reach, with room for the errors of that sum."""
+        if self.rounding is None:
+            return reached
+        changed = math.ceil(self.ball.eps) if self.ball.norm == "l0" else 0  # so many gains are added up
+        return reached * (1 + 2 * self.rounding.gamma(forms.chain + changed + 8))
 
     def lines_of(self, node: Node) -> Lines:
         """The linear bounds of a non-linear layer over its input's box, made once."""
@@ -304,6 +338,10 @@ def _relax(domain: LinearRelaxation, node: Node, form: Form, radius: Radius) -> 
     (parent,) = node.parents
     lines = domain.lines_of(node)
     gap = lines.gap(domain.reference(parent))
+    if domain.rounding is not None:
+        slope = lines.slope if lines.parallel else torch.maximum(lines.lower_slope, lines.upper_slope)
+        chain = max(c.chain for c in (form.lower, form.upper) if c is not None)
+        gap = domain.rounding.gap(node, gap.to(slope.dtype), slope, chain)
 
     def through(c: Coefficients, slopes: Tensor) -> Coefficients:
         if lines.pool is not None:

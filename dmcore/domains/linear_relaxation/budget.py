@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-BUDGET = 2**24  # coefficients in one tensor, above which the work is split; 64 MiB in float32
+BUDGET = 2**25  # coefficients in one tensor, above which the work is split; 128 MiB in float32
 
 
 class OverBudgetError(MemoryError):

@@ -21,7 +21,7 @@ class Intersected(LinearRelaxation):
     def __post_init__(self) -> None:
         super().__post_init__()
         nonlinear = frozenset(node.index for node in self.net.nodes() if isinstance(node.layer, Nonlinear))
-        self.step = LinearRelaxation(self.net, self.ball, stop=nonlinear)
+        self.step = LinearRelaxation(self.net, self.ball, stop=nonlinear, exact=self.exact)
 
     def bound_hidden(self) -> Intersected:
         """Bounds every non-linear layer's input, and from it the layer's output for the interval steps behind."""

@@ -85,6 +85,12 @@ class Maps:
         """|A| t: (B, P·O)."""
         return self._summed(t, absolute=True)
 
+    @property
+    def chain(self) -> int:
+        """How many numbers :meth:`abs_dot` adds up one after the other, at most."""
+        groups, *_, channels, rows, columns, across, _ = self._shape
+        return groups + channels * rows * columns + across
+
     def _summed(self, t: Tensor, absolute: bool) -> Tensor:
         beneath = self._beneath(t).flatten(4)
         signs, terms = zip(*((sign, term.flatten(4, 6)) for sign, term in self.terms), strict=True)

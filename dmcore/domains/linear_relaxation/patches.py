@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dmcore.domains.linear_relaxation.budget import check_budget
-from dmcore.domains.linear_relaxation.dense import Dense
+from dmcore.domains.linear_relaxation.dense import Dense, sized
 from dmcore.domains.linear_relaxation.padding import padded
 from dmcore.layers import Affine, Conv, Diagonal, MaxPool
 from dmcore.nets.network import Shape
@@ -167,8 +167,22 @@ class Patches:
         return (self.data @ seen[..., None]).flatten(1)
 
     def abs_dot(self, t: Tensor) -> Tensor:
-        """|A| t with t ≥ 0 of shape (B or 1, C, H, W): (B, P·O)."""
-        return self.abs().dot(t)
+        """|A| t with t of shape (B or 1, C, H, W): (B, P·O)."""
+        if self.shared:
+            return self.abs().dot(t)
+        # Channel by channel: a sum of sums errs less than one of all the numbers (:attr:`chain`).
+        products = sized(self.data, self.windows(t)[:, :, None])
+        return products.unflatten(3, (self.shape[0], -1)).sum(4).sum(3).flatten(1)
+
+    @property
+    def chain(self) -> int:
+        """How many numbers :meth:`abs_dot` adds up one after the other, at most."""
+        size = self.data.shape[3]
+        return size if self.shared else self.shape[0] + size // self.shape[0]
+
+    def double(self) -> Patches:
+        """The same in float64."""
+        return self._with(self.data.double())
 
     def through(self, layer: Affine, in_shape: Shape) -> Coefficients:
         """A W: the same linear forms over the affine layer's input."""

@@ -6,12 +6,24 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import torch
+from torch import Tensor
 
 from dmcore.domains.linear_relaxation.coefficients import OverBudgetError
+from dmcore.nets.network import Network
 
 Part = TypeVar("Part")
 
 POINTS_AT_ONCE = {"cpu": 8, "cuda": 64}  # on a CPU, what stays in the cache is fastest
+WIDTH_AT_ONCE = 2**16  # values of a network's widest layer, of all points together, on a CPU
+
+
+def points_at_once(net: Network, x: Tensor) -> int:
+    """How many points are bounded together, unless memory asks for fewer."""
+    most = POINTS_AT_ONCE[x.device.type]
+    if x.device.type != "cpu":
+        return most
+    widest = max(torch.Size(shape).numel() for shape in net.shapes(x))
+    return max(1, min(most, WIDTH_AT_ONCE // max(1, widest)))
 
 
 def over_points(count: int, size: int, work: Callable[[slice], Part]) -> list[Part]:

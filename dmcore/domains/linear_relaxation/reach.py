@@ -45,10 +45,10 @@ def reach(forms: Coefficients, region: Region, upward: bool) -> Tensor:
     if region.norm == "l0":
         return _largest_gains(forms, fall, rise, region.eps)
     ones = torch.ones_like(region.x[:1]) if len(region.x) else region.x
-    dual = _root(forms.square().dot(ones)) if region.norm == "l2" else forms.largest()
+    dual = _root(forms.square().abs_dot(ones)) if region.norm == "l2" else forms.largest()
     if not region.clip_input:
         return region.eps * dual
-    return torch.minimum(region.eps * dual, forms.positive().dot(rise) - forms.negative().dot(fall))
+    return torch.minimum(region.eps * dual, forms.positive().abs_dot(rise) + forms.negative().abs_dot(fall))
 
 
 def _is_box(region: Region) -> bool:
