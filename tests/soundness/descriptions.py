@@ -138,7 +138,7 @@ RADII = {
 }
 SINGLES = ["relu", "relu", "relu", "scale", "normalise", "mask"]
 AFFINE = ["convolve", "convolve", "connect", "residual", "scale", "normalise"]
-BETWEEN = [["relu"], [], ["scale"], ["pool"], ["residual"], ["residual", "relu"]]
+BETWEEN = [["relu"], ["relu"], ["relu"], [], ["scale"], ["pool"], ["residual"], ["residual", "relu"]]
 KINDS = ["relu", "convolve", "relu", "convolve", "pool", "residual", "relu", "connect", "pool", "single"]
 
 
@@ -154,7 +154,9 @@ def describe(pick: Pick, affine: bool = False, norms: Sequence[str] = tuple(RADI
     deep = pick([False, False, True]) and not tiny  # windows that grow over several convolutions
     between = [kinds for kinds in BETWEEN if not (affine and {"relu", "pool"} & {*kinds})]
     if deep:
-        stem = tuple(_block(pick, affine, only=kind) for _ in range(2) for kind in ["convolve", *pick(between)])
+        plain = pick([False, True])
+        kinds = ["convolve", *pick(between), "convolve", *pick(between), *(["convolve", *pick(between)] * plain)]
+        stem = tuple(_block(pick, affine, only=kind, plain=plain) for kind in kinds)
     else:
         stem = _blocks(pick, pick([1, 1, 1, 0]), affine=True)
     return Case(
@@ -185,9 +187,12 @@ def _blocks(pick: Pick, count: int, affine: bool, inside: bool = False) -> tuple
     return tuple(_block(pick, affine, inside) for _ in range(count))
 
 
-def _block(pick: Pick, affine: bool, inside: bool = False, only: str | None = None) -> Block:
+def _block(pick: Pick, affine: bool, inside: bool = False, only: str | None = None, plain: bool = False) -> Block:
     kind = only or pick([k for k in (AFFINE if affine else KINDS) if not (inside and k == "residual")])
     side, pair = [0, 0, 1, 2], lambda choices: (pick(choices), pick(choices))
+    if kind == "convolve" and plain:  # as networks for images have it, for which the engine takes ways of its own
+        before = pick([1, 0])
+        return Convolve(pick([2, 1]), pair([3, 2]), pair([1, 1, 2]), (before, 1, before, 1), (1, 1), 1, bias=True)
     if kind == "convolve":
         return Convolve(
             channels=pick([1, 2, 3, 4]),
