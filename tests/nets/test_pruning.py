@@ -106,7 +106,7 @@ def test_nothing_pruned_changes_nothing():
             torch.testing.assert_close(got, expected)
         for name in ("cnn-cert-relu", "ibp"):
             bounds = [margin_bounds(net, x, y, 0.1, certifier=name) for net in (masked, plain)]
-            torch.testing.assert_close(*bounds)
+            torch.testing.assert_close(*bounds, rtol=1e-4, atol=1e-4)  # the room for rounding differs
         verdicts = [certify_points(net, x, y, 0.01) for net in (masked, plain)]
         assert torch.equal(verdicts[0].certified, verdicts[1].certified)
 
