@@ -51,7 +51,7 @@ def keep_memory() -> None:
     except (OSError, AttributeError):
         return
     mallopt(mmap_threshold, 2**25)  # the largest that glibc takes
-    mallopt(trim_threshold, 2**31 - 1)
+    mallopt(trim_threshold, 2**30)
 
 
 @contextmanager
