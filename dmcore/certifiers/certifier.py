@@ -27,7 +27,7 @@ class Certifier(ABC):
 
     def __init__(self, intersect_ibp: bool = False) -> None:
         self.intersect_ibp = intersect_ibp
-        self._sizes: dict[int, int] = {}  # kept from batch to batch, as is the network in float64
+        self._sizes: dict[tuple[int, str], int] = {}  # kept from batch to batch, as is the network in float64
         self._exact: tuple[Network, Network] | None = None
 
     @abstractmethod

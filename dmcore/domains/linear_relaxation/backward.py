@@ -92,7 +92,7 @@ class LinearRelaxation(RuleTable):
         signs_only: leave :meth:`outer_box` where only signs matter and it tells them, which is faster.
         exact: the network in float64. With it references are computed in float64, and bounds make room for every
             rounding error (docs/soundness.md): they hold for real numbers. Not for training: it holds up gradients.
-        sizes: how many rows of each node were found to fit the budget at once; kept from one batch to the next.
+        sizes: how many rows or values of a node fit the budget at once, where not all did; kept from batch to batch.
     """
 
     net: Network
@@ -102,7 +102,7 @@ class LinearRelaxation(RuleTable):
     stop: frozenset[int] = frozenset()
     signs_only: bool = False
     exact: Network | None = None
-    sizes: dict[int, int] = field(default_factory=dict)
+    sizes: dict[tuple[int, str], int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.shapes = self.net.shapes(self.ball.x)
@@ -180,7 +180,7 @@ class LinearRelaxation(RuleTable):
                 return self._refined(index, outer, undecided, most)
         spatial = len(shape) == 3
         count = shape[1] if spatial else torch.Size(shape).numel()
-        parts = self._in_parts(index, count, lambda rows: self._part(index, rows))
+        parts = self._in_parts(index, "rows", count, lambda rows: self._part(index, rows))
         lower, upper = (torch.cat(side, dim=2 if spatial else 1) for side in zip(*parts, strict=True))
         return self._box(lower.reshape(-1, *shape), upper.reshape(-1, *shape))
 
@@ -196,7 +196,7 @@ class LinearRelaxation(RuleTable):
             start = entries(chosen[:, columns], shape, self.ball.x)
             return self.substitute(index, start)
 
-        parts = self._in_parts(index, most, part)
+        parts = self._in_parts(index, "values", most, part)
         sides = (torch.cat(side, dim=1) for side in zip(*parts, strict=True))
         wide = (outer.lower.flatten(1), outer.upper.flatten(1))
         lower, upper = (w.scatter(1, chosen, own) for w, own in zip(wide, sides, strict=True))
@@ -205,14 +205,13 @@ class LinearRelaxation(RuleTable):
     def _box(self, lower: Tensor, upper: Tensor) -> Box:
         return Box.between(lower, upper) if self.rounding is None else self.rounding.box(lower, upper)
 
-    def _in_parts(self, index: int, count: int, work: Callable[[slice], T]) -> list[T]:
-        """``work`` on ``count`` rows of a node, as many at a time as the budget allows."""
-        if index not in self.sizes:
-            self.sizes[index] = count
-            if len(self.shapes[index]) != 3 and self.ball.x.device.type == "cpu":
-                widest = max(torch.Size(shape).numel() for shape in self.shapes)
-                self.sizes[index] = max(8, CACHED // (max(1, len(self.ball.x)) * widest))
-        parts, start, size = [], 0, min(count, self.sizes[index])
+    def _in_parts(self, index: int, what: str, count: int, work: Callable[[slice], T]) -> list[T]:
+        """``work`` on ``count`` rows (or single values, as ``what`` says) of a node, as many at a time as fit."""
+        most = self.sizes.get((index, what), count)
+        if len(self.shapes[index]) != 3 and self.ball.x.device.type == "cpu":
+            widest = max(torch.Size(shape).numel() for shape in self.shapes)
+            most = min(most, max(8, CACHED // (max(1, len(self.ball.x)) * widest)))
+        parts, start, size = [], 0, min(count, most)
         while start < count:
             rows = slice(start, min(start + size, count))
             try:
@@ -220,7 +219,7 @@ class LinearRelaxation(RuleTable):
             except OverBudgetError:
                 if size == 1:
                     raise
-                size = self.sizes[index] = -(-size // 2)
+                size = self.sizes[index, what] = -(-size // 2)
             else:
                 start = rows.stop
         return parts
