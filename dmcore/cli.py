@@ -14,8 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from dmcore.arguments import count, json_object, positive, seconds
 from dmcore.errors import UserError
+from dmcore.stopping import EXIT_CODE, StoppedError
 
 if TYPE_CHECKING:
+    import torch
+
     from dmcore.report.records import Records
 PAGES = {
     "architectures": "every architecture, layer by layer: docs/architectures.md",
@@ -26,12 +29,14 @@ PAGES = {
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs one command; a user's mistake ends it with one line and exit code 2."""
+    """Runs one command; a user's mistake ends it with one line and exit code 2, SIGTERM with 143."""
     parsed = _parser().parse_args(arguments)
     try:
         parsed.run(parsed)
     except UserError as error:
         sys.exit(_fail(str(error)))
+    except StoppedError as error:
+        sys.exit(_fail(str(error), EXIT_CODE))
     except KeyboardInterrupt:
         sys.exit(_fail("interrupted", 130))
 
@@ -68,10 +73,8 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--model", type=Path, required=True, help="weights to write (safetensors)")
     train.add_argument("--record", type=Path, required=True, help="training record to write (JSON)")
     train.add_argument("--cuda-graphs", action="store_true", help="on a GPU, replay each step as a CUDA graph")
-    train.add_argument(
-        "--save-every", type=seconds, default=60.0, help="seconds between saved states (default: %(default)s)"
-    )
     _compute(train)
+    _saving(train)
 
     certify = command("certify", _certify, "Certify the shared test points at one or more ε.")
     radius = command(
@@ -91,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     for sub in (certify, attack):
         _radii(sub)
         sub.add_argument("--out", type=Path, required=True, help="folder for one JSON file an ε")
+    _saving(certify)
     certify.add_argument("--intersect-ibp", action="store_true", help="let no linear bound leave the interval bounds")
     radius.add_argument("--upper", type=positive, help="largest ε to try (default: [0, 1]'s diameter)")
     radius.add_argument("--tolerance", type=positive, default=0.01, help="relative (default: %(default)s)")
@@ -213,6 +217,18 @@ def _from_records(parser: argparse.ArgumentParser) -> None:
 def _compute(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="(default: %(default)s)")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: %(default)s)")
+    parser.add_argument("--gpu-slots", type=count, default=1, help="jobs that share a GPU (default: %(default)s)")
+
+
+def _saving(parser: argparse.ArgumentParser) -> None:
+    what = "seconds between saved states, which is what a kill may cost (default: %(default)s)"
+    parser.add_argument("--save-every", type=seconds, default=60.0, help=what)
+
+
+def _device(args: argparse.Namespace) -> torch.device:
+    from dmcore.device import choose_device
+
+    return choose_device(args.device, args.threads, args.gpu_slots)
 
 
 def _data(args: argparse.Namespace) -> None:
@@ -239,54 +255,40 @@ def _show_spec(args: argparse.Namespace) -> None:
 
 
 def _train(args: argparse.Namespace) -> None:
-    from dmcore.device import choose_device
     from dmcore.jobs.train import train_job
     from dmcore.spec import ModelSpec
 
     spec = ModelSpec.from_dict(args.spec)
-    device = choose_device(args.device, args.threads)
+    device = _device(args)
     record = train_job(spec, args.data, args.model, args.record, device, args.save_every, args.cuda_graphs)
     print(f"{spec.path}: test accuracy {record['test_accuracy']:.2%} after {record['seconds']:.0f} s")
 
 
 def _certify(args: argparse.Namespace) -> None:
-    from dmcore.device import choose_device
-    from dmcore.jobs.certify import certify_job
+    from dmcore.jobs.certify import Certification, certify_job
 
-    certify_job(
-        model=args.model,
-        data=args.data,
-        certifier=args.certifier,
-        norm=args.norm,
-        points=args.points,
-        points_seed=args.points_seed,
-        eps_ids=args.eps,
-        clip_input=args.clip_input,
-        intersect_ibp=args.intersect_ibp,
-        out=args.out,
-        device=choose_device(args.device, args.threads),
-    )
+    names = ("certifier", "norm", "clip_input", "intersect_ibp", "points", "points_seed")
+    how = Certification(**{name: getattr(args, name) for name in names})
+    certify_job(args.model, args.data, how, args.eps, args.out, _device(args), args.save_every)
 
 
 def _radius(args: argparse.Namespace) -> None:
-    from dmcore.device import choose_device
     from dmcore.jobs.radius import radius_job
 
     names = ("model", "data", "certifier", "norm", "points", "points_seed", "upper", "tolerance", "clip_input", "out")
     given = {name: getattr(args, name) for name in names}
-    record = radius_job(**given, device=choose_device(args.device, args.threads))
+    record = radius_job(**given, device=_device(args))
     mean, median, left_out = record["mean_radius"], record["median_radius"], record["left_out"]
     told = "no radius" if mean is None else f"radius {mean:.4g} on average, median {median:.4g}"
     print(f"{record['model']}: {told}; {left_out} of {args.points} points misclassified")
 
 
 def _attack(args: argparse.Namespace) -> None:
-    from dmcore.device import choose_device
     from dmcore.jobs.attack import attack_job
 
     names = ("model", "data", "attack", "norm", "points", "points_seed", "seed", "restarts", "steps", "out")
     given = {name: getattr(args, name) for name in names}
-    attack_job(**given, eps_ids=args.eps, device=choose_device(args.device, args.threads))
+    attack_job(**given, eps_ids=args.eps, device=_device(args))
 
 
 def _bracket(args: argparse.Namespace) -> None:
@@ -300,13 +302,12 @@ def _bracket(args: argparse.Namespace) -> None:
 
 
 def _regularizers(args: argparse.Namespace) -> None:
-    from dmcore.device import choose_device
     from dmcore.files import write_json
     from dmcore.jobs.regularizers import Settings, regularizers_job
     from dmcore.propositions.table import table
 
     settings = Settings(**{name: getattr(args, name) for name in Settings.__dataclass_fields__})
-    device = choose_device(args.device, args.threads)
+    device = _device(args)
     record = regularizers_job(args.model, args.data, args.config, args.target, args.methods, args.eps, settings, device)
     print(table(record), end="")
     if args.out is not None:
@@ -416,7 +417,9 @@ def _info(args: argparse.Namespace) -> None:
         net, spec, weights = load_model(args.model)
         print(f"{spec.path}\nweights sha256 {weights}\nspec {json.dumps(spec.to_dict())}\n{net}")
         return
-    for key, value in provenance(choose_device("auto", torch.get_num_threads())).items():
+    for key, value in provenance(choose_device("cpu", torch.get_num_threads())).items():
         print(f"{key}: {value}")
+    gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    print(f"GPUs: {', '.join(gpus) or 'none'}")
     for registry in (architecture, attack, certifier, forward_domain, reader, regularizer):
         print(f"{registry.what.replace('_', ' ')}s: {', '.join(registry.names())}")

@@ -11,14 +11,23 @@ from contextlib import contextmanager
 import torch
 
 from dmcore.errors import UserError
+from dmcore.lease import lease_gpu, visible_gpus
+
+NO_GPU = "no GPU found: computed on the CPU"
+
+warnings: list[str] = []
+"""What a record is to say of the device that this process computes on."""
 
 
-def choose_device(name: str, threads: int) -> torch.device:
-    """The device to use: ``auto`` takes a GPU if there is one, else the CPU with a warning.
+def choose_device(name: str, threads: int, gpu_slots: int = 1) -> torch.device:
+    """The device to use: ``auto`` takes a GPU if there is one, else the CPU with a warning, which records repeat.
+
+    Of several GPUs the job leases one (:func:`dmcore.lease.lease_gpu`), the only one that CUDA then sees.
 
     Args:
         name: ``auto``, ``cpu`` or ``cuda``.
         threads: CPU threads to use; it is part of what makes a CPU result reproducible.
+        gpu_slots: how many jobs share a GPU.
 
     Raises:
         UserError: ``cuda`` was asked for and there is none.
@@ -31,12 +40,27 @@ def choose_device(name: str, threads: int) -> torch.device:
     torch.backends.cudnn.benchmark = False
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
-    available = torch.cuda.is_available()
-    if name == "cuda" and not available:
-        raise UserError("device 'cuda' was asked for, but torch sees no GPU; use 'auto' or 'cpu', or check the driver")
-    if name == "auto" and not available:
-        print("no GPU found: running on the CPU", file=sys.stderr)
-    return torch.device("cuda" if available and name != "cpu" else "cpu")
+    warnings.clear()
+    gpus = 0 if name == "cpu" else torch.cuda.device_count()  # asks the driver, and does not start CUDA yet
+    if gpus:
+        print(f"GPU {lease_gpu(visible_gpus(gpus), gpu_slots)}", file=sys.stderr)
+        return torch.device("cuda")
+    if name == "cuda":
+        hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
+        seen = f" (CUDA_VISIBLE_DEVICES is '{hidden}')" if hidden is not None else ""
+        raise UserError(
+            f"device 'cuda' was asked for, but torch sees no GPU{seen}; use 'auto' or 'cpu', or check the driver"
+        )
+    if name == "auto":
+        warnings.append(NO_GPU)
+        print(NO_GPU, file=sys.stderr)
+    return torch.device("cpu")
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether that is what torch says where memory is short, on a GPU or not."""
+    said = ("can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(words in str(error) for words in said)
 
 
 def keep_memory() -> None:

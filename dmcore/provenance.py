@@ -11,10 +11,11 @@ from typing import Any
 import torch
 
 import dmcore
+from dmcore import device as chosen
 
 
 def provenance(device: torch.device) -> dict[str, Any]:
-    """Commit, versions and device, as recorded with every result."""
+    """Commit, versions, device and what is to be said of it, as recorded with every result."""
     return {
         "dmcore": dmcore.__version__,
         "commit": _commit(),
@@ -23,6 +24,7 @@ def provenance(device: torch.device) -> dict[str, Any]:
         "numpy": _version("numpy"),
         "device": _device_name(device),
         "threads": torch.get_num_threads() if device.type == "cpu" else None,
+        "warnings": list(chosen.warnings),
     }
 
 

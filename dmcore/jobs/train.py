@@ -9,6 +9,8 @@ import torch
 
 from dmcore.checkpoint import save_model
 from dmcore.data import load_images
+from dmcore.device import out_of_memory
+from dmcore.errors import UserError
 from dmcore.files import digest, write_json
 from dmcore.provenance import provenance
 from dmcore.source import code_hash
@@ -27,8 +29,12 @@ def train_job(
 ) -> dict[str, Any]:
     """Trains one model and writes it with its training record; returns the record.
 
-    A state is saved beside the model every ``save_every`` seconds and taken up by the next call after a kill; it is
-    removed once the record is there.
+    A state is saved beside the model every ``save_every`` seconds, and on SIGTERM, and taken up by the next call after
+    a kill; it is removed once the record is there.
+
+    Raises:
+        UserError: a bad data file, a loss that is not finite, or too little memory.
+        StoppedError: on SIGTERM.
     """
     images = load_images(data)
     made = provenance(device)
@@ -39,7 +45,12 @@ def train_job(
         "on": {key: made[key] for key in ("torch", "device", "threads")} | {"cuda_graphs": cuda_graphs},
     }
     saving = Saving(model.parent / f"unfinished-{spec.hash}.safetensors", digest(depends_on), save_every)
-    trained = train(spec, images, device, saving, cuda_graphs)
+    try:
+        trained = train(spec, images, device, saving, cuda_graphs)
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        raise UserError(_memory(spec, device, error)) from error
     weights = save_model(model, trained.net, spec)
     content = {
         "model": spec.path,
@@ -57,3 +68,13 @@ def train_job(
     write_json(record, content)
     saving.path.unlink(missing_ok=True)
     return content
+
+
+def _memory(spec: ModelSpec, device: torch.device, error: BaseException) -> str:
+    """What to lower where a training needs more memory than there is."""
+    where = f"schedules.{spec.schedule} of the config (batch {spec.training.batch}, method '{spec.method.name}')"
+    reason = " ".join(str(error).split())[:120]
+    return (
+        f"{spec.path}: {device} is out of memory ({reason}); lower 'batch' in {where}, or let fewer jobs share the GPU "
+        "(gpu_slots in the profile); what was saved is kept"
+    )

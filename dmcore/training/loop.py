@@ -21,6 +21,7 @@ from dmcore.nets.pruning import prune_relus, rarely_switching, relu_activity
 from dmcore.progress import progress
 from dmcore.regularizers import Batch
 from dmcore.spec import ModelSpec
+from dmcore.stopping import StoppedError, stoppable
 from dmcore.training.batches import batches, pixels
 from dmcore.training.captured import CapturedStep
 from dmcore.training.history import Totals
@@ -74,6 +75,7 @@ def train(
 
     Raises:
         UserError: the data do not fit the spec; the loss stopped being finite.
+        StoppedError: on SIGTERM, after the step under way, with the state saved.
     """
     shape = tuple(images.train.x.shape[1:])
     if list(shape) != list(spec.dataset["shape"]):
@@ -116,23 +118,31 @@ class Run:
         saved = time.perf_counter()
         t = self.spec.training
         left = batches(self.data, t.batch, t.steps, self.spec.seed, self.at.step)
-        for x, y in progress(left, t.steps - self.at.step, self.spec.path):
-            batch, values = self.step(self.at.step, x, y)
-            self.at.totals.add(values)
-            self.at.step += 1
-            self._prune()
-            noted = self.at.step % self.note_every == 0 or self.at.step == t.steps
-            if noted or self.at.step % self.check_every == 0:
-                self._check()
-            if noted:
-                self._note(batch)
-            now = time.perf_counter()
-            if self.saving is not None and now - saved > self.saving.every:
-                self.at.seconds, self.at.cpu_seconds = now - started, time.process_time() - worked
-                self._save()
-                saved = time.perf_counter()
+        with stoppable() as stopper:
+            for x, y in progress(left, t.steps - self.at.step, self.spec.path):
+                batch, values = self.step(self.at.step, x, y)
+                self.at.totals.add(values)
+                self.at.step += 1
+                self._prune()
+                noted = self.at.step % self.note_every == 0 or self.at.step == t.steps
+                if noted or self.at.step % self.check_every == 0:
+                    self._check()
+                if noted:
+                    self._note(batch)
+                now = time.perf_counter()
+                if self.saving is not None and (stopper.asked or now - saved > self.saving.every):
+                    self.at.seconds, self.at.cpu_seconds = now - started, time.process_time() - worked
+                    self._save()
+                    saved = time.perf_counter()
+                if stopper.asked:
+                    self._stop()
         self.at.seconds, self.at.cpu_seconds = time.perf_counter() - started, time.process_time() - worked
         return self.at
+
+    def _stop(self) -> None:
+        kept = "its state is saved and the next run goes on from there" if self.saving else "nothing of it was saved"
+        steps = self.spec.training.steps
+        raise StoppedError(f"{self.spec.path}: stopped by SIGTERM after step {self.at.step} of {steps}; {kept}")
 
     def _prune(self) -> None:
         """When the ramp is over, then at every epoch's end and at the run's; the step keeps pruned weights at 0."""

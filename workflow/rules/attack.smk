@@ -16,6 +16,7 @@ rule attack:
         "../../envs/attack.yaml"
     threads: 1
     resources:
+        **COMPUTE,
         gpu=1,
         mem_mb=4000,
         runtime=240,
@@ -26,7 +27,8 @@ rule attack:
     shell:
         "python -m dmcore attack --model {input.model:q} --data {input.data:q} --attack {wildcards.attack}"
         " --norm {wildcards.norm} --points {wildcards.points} --points-seed {params.seed} --eps {wildcards.eps}"
-        " --out {params.folder:q} --threads {threads} > {log:q} 2>&1"
+        " --out {params.folder:q}"
+        " --threads {threads} --device {resources.device:q} --gpu-slots {resources.gpu_slots} > {log:q} 2>&1"
 
 
 rule radius:
@@ -44,6 +46,7 @@ rule radius:
         "../../envs/certify.yaml"
     threads: 1
     resources:
+        **COMPUTE,
         gpu=1,
         mem_mb=4000,
         runtime=480,
@@ -54,4 +57,5 @@ rule radius:
     shell:
         "python -m dmcore radius --model {input.model:q} --data {input.data:q} --certifier {wildcards.certifier}"
         " --norm {wildcards.norm} --points {wildcards.points} --points-seed {params.seed} {params.clip}"
-        " --out {output:q} --threads {threads} > {log:q} 2>&1"
+        " --out {output:q}"
+        " --threads {threads} --device {resources.device:q} --gpu-slots {resources.gpu_slots} > {log:q} 2>&1"

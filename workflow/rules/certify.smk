@@ -23,6 +23,7 @@ for suite in suites(GRIDS.values()):
             "../../envs/certify.yaml"
         threads: 1
         resources:
+            **COMPUTE,
             gpu=1,
             mem_mb=4000,
             runtime=240,
@@ -38,4 +39,5 @@ for suite in suites(GRIDS.values()):
         shell:
             "python -m dmcore certify --model {input.model:q} --data {input.data:q} --certifier {wildcards.certifier}"
             " --norm {params.norm} --points {params.points} --points-seed {params.seed} --eps {params.eps}"
-            " {params.clip} {params.intersect} --out {params.folder:q} --threads {threads} > {log:q} 2>&1"
+            " {params.clip} {params.intersect} --out {params.folder:q}"
+            " --threads {threads} --device {resources.device:q} --gpu-slots {resources.gpu_slots} > {log:q} 2>&1"

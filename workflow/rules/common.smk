@@ -31,6 +31,13 @@ if not workflow.deployment_settings.deployment_method:
     if python is None or Path(python).parent.resolve() != Path(sys.executable).parent.resolve():
         raise WorkflowError("`python` is not this Snakemake's: activate its environment first (. .venv/bin/activate)")
 
+# Where jobs compute is the profile's matter; without one, as the default profile has it.
+COMPUTE = {
+    name: value
+    for name, value in {"device": "auto", "gpu_slots": 1}.items()
+    if name not in (workflow.resource_settings.default_resources or {})
+}
+
 GRIDS = {schedule: Grid(config, schedule) for schedule in config["schedules"]}
 
 RUN = "{schedule}/{dataset}/{arch}/{method}/{eps_train}/seed{seed}"

@@ -15,6 +15,7 @@ rule train:
         "../../envs/train.yaml"
     threads: 1
     resources:
+        **COMPUTE,
         gpu=1,
         mem_mb=4000,
         runtime=240,
@@ -23,4 +24,5 @@ rule train:
         code=code_hash("dmcore.jobs.train"),
     shell:
         "python -m dmcore train --spec {params.spec:q} --data {input:q} --model {output.model:q}"
-        " --record {output.record:q} --threads {threads} > {log:q} 2>&1"
+        " --record {output.record:q}"
+        " --threads {threads} --device {resources.device:q} --gpu-slots {resources.gpu_slots} > {log:q} 2>&1"

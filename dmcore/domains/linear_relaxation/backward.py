@@ -18,12 +18,12 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from dmcore.device import out_of_memory
 from dmcore.domains.ball import Ball
 from dmcore.domains.box import Box
 from dmcore.domains.linear_relaxation.coefficients import (
     Coefficients,
     Modulated,
-    OverBudgetError,
     Patches,
     entries,
     identity,
@@ -216,9 +216,10 @@ class LinearRelaxation(RuleTable):
             rows = slice(start, min(start + size, count))
             try:
                 parts.append(work(rows))
-            except OverBudgetError:
-                if size == 1:
+            except (RuntimeError, MemoryError) as error:
+                if size == 1 or not out_of_memory(error):
                     raise
+                torch.cuda.empty_cache()  # of blocks that fit no longer; does nothing without a GPU
                 size = self.sizes[index, what] = -(-size // 2)
             else:
                 start = rows.stop

@@ -8,7 +8,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from dmcore.domains.linear_relaxation.coefficients import OverBudgetError
+from dmcore.device import out_of_memory
 from dmcore.nets.network import Network
 
 Part = TypeVar("Part")
@@ -30,16 +30,17 @@ def over_points(count: int, size: int, work: Callable[[slice], Part]) -> list[Pa
     """``work`` on ``size`` of ``count`` points at a time, on half as many wherever that needs too much memory.
 
     Raises:
-        OverBudgetError, torch.OutOfMemoryError: a single point is too much.
+        OverBudgetError, or what torch says where memory is short: a single point is too much.
     """
     parts, start = [], 0
     while start < count:
         try:
             parts.append(work(slice(start, min(start + size, count))))
-        except (OverBudgetError, torch.OutOfMemoryError):
-            if size == 1:
+        except (RuntimeError, MemoryError) as error:
+            if size == 1 or not out_of_memory(error):
                 raise
             size //= 2
+            torch.cuda.empty_cache()  # of blocks that fit no longer; does nothing without a GPU
         else:
             start += size
     return parts
