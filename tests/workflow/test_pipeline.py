@@ -190,3 +190,14 @@ def test_all_is_the_papers_grid(pipeline):
         pipeline.write(tiny_config())
     assert (jobs["train"], jobs["table"], jobs["figure"]) == (134, 16, 3)
     assert (jobs["comparison"], jobs["verdict"]) == (13, 1)
+
+
+@pytest.mark.parametrize(
+    ("profile", "device"),
+    [((), "--device auto --gpu-slots 1"), (("device=cpu", "gpu_slots=3"), "--device cpu --gpu-slots 3")],
+)
+def test_the_profile_says_where_jobs_compute(pipeline, profile, device):
+    given = ("--default-resources", *profile) if profile else ()
+    target = "results/demo/mnist/small/dm/0.1/seed0/certify/ibp/linf/n4/0.05.json"
+    shown = pipeline.run("-n", "-p", "-F", *given, "--", target)
+    assert re.findall(r"--threads 1 (--device \w+ --gpu-slots \d)", shown) == [device] * 2
