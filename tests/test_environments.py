@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 import yaml
@@ -51,9 +52,11 @@ def commands(environment):
 def third_party(command):
     """The packages that `python -m dmcore <command>` imports, lazily or not."""
     (subcommands,) = [a.choices for a in cli._parser()._actions if a.choices]
-    function = textwrap.dedent(inspect.getsource(subcommands[command].get_default("run")))
-    start = ast.parse((SOURCE / "cli.py").read_text())
-    names = {name for statement in start.body if not hasattr(statement, "body") for name in imports(statement)}
+    run = subcommands[command].get_default("run")
+    function = textwrap.dedent(inspect.getsource(run))
+    start = [ast.parse(Path(path).read_text()) for path in (SOURCE / "cli.py", inspect.getfile(run))]
+    statements = [statement for tree in start for statement in tree.body if not hasattr(statement, "body")]
+    names = {n for s in statements for n in imports(s) if not n.startswith("dmcore.commands")}
     names |= imports(ast.parse(function))
     found = set()
     while True:

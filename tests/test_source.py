@@ -46,7 +46,7 @@ def edited(tmp_path, monkeypatch):
         ("data/sources/idx.py", [True, False, False, False, False]),
         ("data/augment.py", [False, True, True, False, False]),
         ("data/prepared.py", [True, True, True, False, False]),
-        ("cli.py", [False, False, False, False, False]),
+        ("commands/models.py", [False, False, False, False, False]),
     ],
 )
 def test_an_edit_reaches_the_stages_that_use_the_module(edited, module, changes):

@@ -1,0 +1,123 @@
+"""From result files to tables and figures. None of these commands needs torch."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dmcore.arguments import json_object
+from dmcore.commands.shared import Command, from_records_arguments, spec_arguments
+
+if TYPE_CHECKING:
+    from dmcore.report.records import Records
+
+
+def add_to(command: Command) -> None:
+    """Declares these commands."""
+    collect = command("collect", _collect, "Gather a schedule's result files into its tidy records.")
+    collect.add_argument("--results", type=Path, required=True, help="the results folder")
+    collect.add_argument("--schedule", required=True, help="the schedule to gather")
+    collect.add_argument("--out", type=Path, required=True, help="folder for the records")
+
+    for kind, run in (("tables", _tables), ("figures", _figures)):
+        sub = command(kind, run, f"Make some {kind} from tidy records; cells not run yet show as such.")
+        spec_arguments(sub, f"resolved descriptions of the {kind} by name, as JSON")
+        from_records_arguments(sub)
+    document = command("document", _document, "Make all-tables.tex, a LaTeX document of tables that lie beside it.")
+    document.add_argument("tables", nargs="+", help="the tables' names, in order")
+    document.add_argument("--schedule", required=True, help="the schedule that they are of")
+    document.add_argument("--out", type=Path, required=True, help="folder of the tables")
+    comparisons = command("comparisons", _comparisons, "Set accuracy tables beside the paper's, from tidy records.")
+    spec_arguments(comparisons, "resolved descriptions of the tables by name, as JSON")
+    from_records_arguments(comparisons)
+    for name, run, what in (
+        ("overview", _overview, "Count what of a report has been run, on what, at what cost."),
+        ("verdict", _verdict, "Judge the paper's claims by tidy records."),
+    ):
+        sub = command(name, run, what)
+        spec_arguments(sub, "a schedule's report as JSON, as `dmcore spec SCHEDULE` prints it")
+        from_records_arguments(sub)
+    report = command("report", _report, "Gather all records and make everything of a report that they allow.")
+    report.add_argument("schedules", nargs="*", help="by default those with results, or else the config's own")
+    report.add_argument(
+        "--config", default="config.yaml", help="config file, or a config as JSON (default: %(default)s)"
+    )
+    report.add_argument("--results", type=Path, default=Path("results"), help="(default: %(default)s)")
+
+    history = command("history", _history, "Draw the course of a training from its record.")
+    history.add_argument("--record", type=Path, required=True, help="training record from `train`")
+    history.add_argument("--out", type=Path, required=True, help="PNG to write")
+
+
+def _collect(args: argparse.Namespace) -> None:
+    from dmcore.report.records import collect, merge, read_records, write_records
+
+    write_records(merge(read_records(args.out), collect(args.results, args.schedule)), args.out)
+
+
+def _records(args: argparse.Namespace, exhibits: Mapping[str, Any]) -> Records:
+    """The records that some resolved exhibits need, from where the command line says."""
+    from dmcore.exhibits import models_of
+    from dmcore.report.records import collect, read_records
+
+    if args.records:
+        return read_records(args.records)
+    (schedule,) = {exhibit["schedule"] for exhibit in exhibits.values()}
+    return collect(args.results, schedule, models_of(exhibits) or None)  # costs are about all models
+
+
+def _tables(args: argparse.Namespace) -> None:
+    from dmcore.report.make import make_tables
+
+    make_tables(args.spec, _records(args, args.spec), args.out)
+
+
+def _figures(args: argparse.Namespace) -> None:
+    from dmcore.report.make import make_figures
+
+    make_figures(args.spec, _records(args, args.spec), args.out)
+
+
+def _comparisons(args: argparse.Namespace) -> None:
+    from dmcore.report.make import make_comparisons
+
+    make_comparisons(args.spec, _records(args, args.spec), args.out)
+
+
+def _overview(args: argparse.Namespace) -> None:
+    from dmcore.report.make import make_overview
+
+    make_overview(args.spec, _records(args, args.spec["tables"] | args.spec["figures"]), args.out)
+
+
+def _verdict(args: argparse.Namespace) -> None:
+    from dmcore.report.make import make_verdict
+
+    make_verdict(args.spec, _records(args, args.spec["tables"]), args.out)
+
+
+def _document(args: argparse.Namespace) -> None:
+    from dmcore.report.make import make_document
+
+    make_document(args.schedule, args.tables, args.out)
+
+
+def _report(args: argparse.Namespace) -> None:
+    from dmcore.config import check_config, load_config
+    from dmcore.report.make import report_on
+
+    if args.config.lstrip().startswith("{"):
+        config = json_object(args.config)
+        check_config(config)
+    else:
+        config = load_config(Path(args.config))
+    for schedule in report_on(config, args.results, args.schedules):
+        print(f"{args.results / schedule}: report made")
+
+
+def _history(args: argparse.Namespace) -> None:
+    from dmcore.report.histories import write_history
+
+    write_history(args.record, args.out)
