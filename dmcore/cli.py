@@ -6,14 +6,28 @@ torch is imported only by the commands that compute, so that tables need none.
 from __future__ import annotations
 
 import argparse
+import io
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dmcore.arguments import count, json_object, positive, seconds
-from dmcore.errors import UserError
+from dmcore.arguments import (
+    Parser,
+    certifier_name,
+    count,
+    json_object,
+    norm_name,
+    positive,
+    radius_text,
+    seconds,
+    seed,
+    threads,
+)
+from dmcore.errors import UserError, nearest
+from dmcore.files import check_writable
 
 if TYPE_CHECKING:
     from dmcore.report.records import Records
@@ -27,13 +41,45 @@ PAGES = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs one command; a user's mistake ends it with one line and exit code 2."""
-    parsed = _parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # it is None where a shell closed it
+        sys.stdout.reconfigure(errors="backslashreplace")  # an ε must not end a job in a terminal that has none
     try:
+        parsed = _parsed(list(sys.argv[1:] if arguments is None else arguments))
         parsed.run(parsed)
+        if sys.stdout is not None:
+            sys.stdout.flush()  # while a full disk can still be told
     except UserError as error:
         sys.exit(_fail(str(error)))
     except KeyboardInterrupt:
         sys.exit(_fail("interrupted", 130))
+    except BrokenPipeError:  # who reads the output has enough of it, as `head` does
+        _leave_output()
+        sys.exit(141)
+    except OSError as error:
+        _leave_output()
+        where = f"{error.filename}: " if error.filename else ""
+        sys.exit(_fail(f"{where}{error.strerror or error}"))
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("dmcore"):
+            raise
+        sys.exit(_fail(f"the package {error.name} is not installed for {sys.executable}: is its environment active?"))
+
+
+def _leave_output() -> None:
+    """What is left of the output has nowhere to go; without this Python says so once more as it ends."""
+    if sys.stdout is sys.__stdout__ is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _parsed(arguments: list[str]) -> argparse.Namespace:
+    parser = _parser()
+    (commands,) = [action.choices for action in parser._actions if action.choices]
+    if arguments and not arguments[0].startswith("-") and arguments[0] not in commands:
+        parser.error(f"unknown command '{arguments[0]}': {nearest(arguments[0], commands)}")
+    parsed, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        commands[arguments[0]].refuse(unknown[0])
+    return parsed
 
 
 def _fail(message: str, code: int = 2) -> int:
@@ -41,8 +87,8 @@ def _fail(message: str, code: int = 2) -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="dmcore", description="Train, certify and tabulate verifiable networks.")
+def _parser() -> Parser:
+    parser = Parser(prog="dmcore", description="Train, certify and tabulate verifiable networks.")
     commands = parser.add_subparsers(required=True, metavar="command")
 
     def command(name: str, run: Any, summary: str) -> argparse.ArgumentParser:
@@ -86,7 +132,7 @@ def _parser() -> argparse.ArgumentParser:
         _compute(sub)
     for sub in (certify, radius):
         names = "cnn-cert-relu, cnn-cert-ada, cnn-cert-zero, ibp, alpha or milp"
-        sub.add_argument("--certifier", required=True, help=names)
+        sub.add_argument("--certifier", type=certifier_name, required=True, help=names)
         sub.add_argument("--clip-input", action="store_true", help="cut the ball to [0, 1]")
     for sub in (certify, attack):
         _radii(sub)
@@ -98,7 +144,7 @@ def _parser() -> argparse.ArgumentParser:
     attack.add_argument(
         "--attack", default="pgd", help="pgd, or auto with doublemargin[attacks] (default: %(default)s)"
     )
-    attack.add_argument("--seed", type=int, default=0, help="of its random numbers (default: %(default)s)")
+    attack.add_argument("--seed", type=seed, default=0, help="of its random numbers (default: %(default)s)")
     attack.add_argument("--restarts", type=count, default=3, help="(default: %(default)s)")
     attack.add_argument("--steps", type=count, default=50, help="gradient steps of a try (default: %(default)s)")
     beside = command("bracket", _bracket, "Set certified and attacked accuracy side by side; fails if they contradict.")
@@ -115,11 +161,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     compare.add_argument("--target", required=True, help="the method whose regulariser the others are to be near to")
     compare.add_argument("--methods", nargs="+", required=True, help="methods of the config, e.g. ibp dm l1")
-    compare.add_argument("--eps", help="ε of the regularisers, in pixel scale, e.g. 0.05 or 8/255")
+    compare.add_argument("--eps", type=radius_text, help="ε of the regularisers, in pixel scale, e.g. 0.05 or 8/255")
     for name, kind, default, what in (
         ("points", count, 500, "how many training points"),
-        ("points-seed", int, 0, "seed of their selection"),
-        ("seed", int, 0, "seed of attacks and projections"),
+        ("points-seed", seed, 0, "seed of their selection"),
+        ("seed", seed, 0, "seed of attacks and projections"),
         ("tolerance", positive, 1e-3, "relative residual of the solver"),
         ("max-steps", count, 200, "most steps of the solver"),
         ("points-at-once", count, 100, "bounds the memory"),
@@ -193,14 +239,14 @@ def _spec(parser: argparse.ArgumentParser, what: str) -> None:
 
 def _points(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True, help="prepared data file")
-    parser.add_argument("--norm", default="linf", help="linf, l2, l1 or l0 (default: %(default)s)")
-    parser.add_argument("--points", type=int, default=200, help="how many test points (default: %(default)s)")
-    parser.add_argument("--points-seed", type=int, default=0, help="seed of their selection (default: %(default)s)")
+    parser.add_argument("--norm", type=norm_name, default="linf", help="linf, l2, l1 or l0 (default: %(default)s)")
+    parser.add_argument("--points", type=count, default=200, help="how many test points (default: %(default)s)")
+    parser.add_argument("--points-seed", type=seed, default=0, help="seed of their selection (default: %(default)s)")
 
 
 def _radii(parser: argparse.ArgumentParser) -> None:
     what = "radii in pixel scale, e.g. 0 0.1 8/255; l0 counts inputs"
-    parser.add_argument("--eps", nargs="+", required=True, help=what)
+    parser.add_argument("--eps", type=radius_text, nargs="+", required=True, help=what)
 
 
 def _from_records(parser: argparse.ArgumentParser) -> None:
@@ -212,10 +258,11 @@ def _from_records(parser: argparse.ArgumentParser) -> None:
 
 def _compute(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="(default: %(default)s)")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: %(default)s)")
+    parser.add_argument("--threads", type=threads, default=1, help="CPU threads (default: %(default)s)")
 
 
 def _data(args: argparse.Namespace) -> None:
+    check_writable(args.out)
     from dmcore.data.sources import prepare
 
     info = prepare(args.name, args.spec, args.out, args.places, args.cache, args.resources)
@@ -239,6 +286,7 @@ def _show_spec(args: argparse.Namespace) -> None:
 
 
 def _train(args: argparse.Namespace) -> None:
+    check_writable(args.model, args.record)
     from dmcore.device import choose_device
     from dmcore.jobs.train import train_job
     from dmcore.spec import ModelSpec
@@ -250,6 +298,7 @@ def _train(args: argparse.Namespace) -> None:
 
 
 def _certify(args: argparse.Namespace) -> None:
+    check_writable(args.out / "0.json")
     from dmcore.device import choose_device
     from dmcore.jobs.certify import certify_job
 
@@ -269,6 +318,7 @@ def _certify(args: argparse.Namespace) -> None:
 
 
 def _radius(args: argparse.Namespace) -> None:
+    check_writable(args.out)
     from dmcore.device import choose_device
     from dmcore.jobs.radius import radius_job
 
@@ -281,6 +331,7 @@ def _radius(args: argparse.Namespace) -> None:
 
 
 def _attack(args: argparse.Namespace) -> None:
+    check_writable(args.out / "0.json")
     from dmcore.device import choose_device
     from dmcore.jobs.attack import attack_job
 
@@ -290,6 +341,7 @@ def _attack(args: argparse.Namespace) -> None:
 
 
 def _bracket(args: argparse.Namespace) -> None:
+    check_writable(args.out)
     from dmcore.bracket import bracket, read_sides
     from dmcore.files import write_text
 
@@ -300,6 +352,7 @@ def _bracket(args: argparse.Namespace) -> None:
 
 
 def _regularizers(args: argparse.Namespace) -> None:
+    check_writable(args.out)
     from dmcore.device import choose_device
     from dmcore.files import write_json
     from dmcore.jobs.regularizers import Settings, regularizers_job
@@ -314,12 +367,14 @@ def _regularizers(args: argparse.Namespace) -> None:
 
 
 def _onnx(args: argparse.Namespace) -> None:
+    check_writable(args.out)
     from dmcore.jobs.exchange import onnx_job
 
     onnx_job(args.model, args.out)
 
 
 def _vnnlib(args: argparse.Namespace) -> None:
+    check_writable(args.out / "instances.csv")
     from dmcore.jobs.exchange import vnnlib_job
 
     settings = {name: getattr(args, name) for name in ("norm", "points", "points_seed", "clip_input", "timeout")}
@@ -394,6 +449,7 @@ def _report(args: argparse.Namespace) -> None:
 
 
 def _history(args: argparse.Namespace) -> None:
+    check_writable(args.out)
     from dmcore.report.histories import write_history
 
     write_history(args.record, args.out)

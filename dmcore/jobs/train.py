@@ -30,7 +30,7 @@ def train_job(
     A state is saved beside the model every ``save_every`` seconds and taken up by the next call after a kill; it is
     removed once the record is there.
     """
-    images = load_images(data)
+    images = load_images(data, spec.dataset_name)
     made = provenance(device)
     depends_on = {
         "spec": spec.to_dict(),
