@@ -27,7 +27,10 @@ def load_model(path: Path, device: torch.device | str = "cpu") -> tuple[Network,
         UserError: the file is missing, truncated, altered, not one of ours, or does not fit its own architecture.
     """
     tensors, meta = tensorfile.load(path, KIND)
-    spec = ModelSpec.from_dict(json.loads(meta["spec"]))
+    try:
+        spec = ModelSpec.from_dict(json.loads(meta["spec"]))
+    except (UserError, ValueError, KeyError) as error:
+        raise UserError(f"{path} is a model of another version of dmcore ({error}): train it again") from error
     pruning = spec.method.pruning
     net = build_net(
         spec.arch,

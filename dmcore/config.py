@@ -5,6 +5,7 @@ Nothing here needs torch: Snakemake reads this for every job.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,23 +14,31 @@ from typing import Any
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
+from dmcore.config_file import read_config
 from dmcore.eps import Eps
 from dmcore.errors import UserError, nearest
 from dmcore.exhibits import KINDS, exhibit_kind
-from dmcore.grid import train_eps
+from dmcore.grid import Grid, train_eps
 from dmcore.norms import check_radius
 from dmcore.registries import architecture, attack, certifier, forward_domain, reader, regularizer
-from dmcore.resolve import needs_eps, options, resolved
+from dmcore.resolve import needs_eps, options, resolved, training
 
 SCHEMA = Path(__file__).parents[1] / "workflow" / "schemas" / "config.schema.yaml"
+
+TYPES = {
+    "array": "a list",
+    "boolean": "true or false",
+    "integer": "a whole number",
+    "number": "a number",
+    "object": "keys with values",
+    "string": "text",
+}
+"""The schema's types in plain words."""
 
 
 def load_config(path: Path) -> dict[str, Any]:
     """Reads and checks a config file."""
-    try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise UserError(f"cannot read {path}: {' '.join(str(error).split())}") from error
+    config = read_config(path)
     check_config(config)
     return config
 
@@ -44,6 +53,7 @@ def check_config(config: Any) -> None:
     errors = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda e: (len(e.absolute_path), str(e.path)))
     if errors:
         raise UserError(f"config: {_explain(errors[0])}")
+    _check_finite(config)
     _check_names(config)
 
 
@@ -63,14 +73,34 @@ def _explain(error: ValidationError) -> str:
         return f"{where}needs either 'training', or 'scaled_from' with 'factor'"
     if error.validator == "anyOf":  # only ε has alternatives
         return f"{where}{error.instance!r} is not a radius ≥ 0 such as 0.3 or 8/255"
-    if error.validator == "type" and error.validator_value == "number" and isinstance(error.instance, str):
-        return f"{where}'{error.instance}' is text, not a number; YAML needs 1.0e-3 where you might write 1e-3"
+    if error.validator == "type":
+        return f"{where}{_wrong_type(error.instance, error.validator_value)}"
     return f"{where}{error.message}"
+
+
+def _wrong_type(value: Any, wanted: str) -> str:
+    """What stands in the place of a value of another type."""
+    if value is None or isinstance(value, list | dict):
+        found = "nothing" if value is None else "a list" if isinstance(value, list) else "keys with values"
+        return f"{found} is given where {TYPES[wanted]} should be"
+    if isinstance(value, str):
+        hints = {"number": "; YAML needs 1.0e-3 where you might write 1e-3", "array": f": write [{value}]"}
+        return f"'{value}' is text, not {TYPES[wanted]}{hints.get(wanted, '')}"
+    hints = {"array": f": write [{value}]", "string": ": put it in quotes"}
+    return f"{value} is not {TYPES[wanted]}{hints.get(wanted, '')}"
 
 
 def _where(path: Any) -> str:
     parts = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path)
     return f"{parts.lstrip('.')}: " if parts else ""
+
+
+def _check_finite(value: Any, path: tuple[str | int, ...] = ()) -> None:
+    """Refuses nan and inf, which YAML writes as .nan and .inf, and JSON schema takes for numbers."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"config: {_where(path)}{value} is not a finite number")
+    for key, part in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        _check_finite(part, (*path, key))
 
 
 def _check_names(config: Mapping[str, Any]) -> None:
@@ -99,10 +129,33 @@ def _check_names(config: Mapping[str, Any]) -> None:
             _check_known(method, config["methods"], f"{where}.method_factors", "method")
         for dataset in schedule.get("training", ()):
             _check_known(dataset, config["datasets"], f"{where}.training", "data set")
+    for name in config["schedules"]:
+        _check_schedule(config, name)
     for name, report in config["reports"].items():
         for kind in KINDS:
             for exhibit, content in report[kind].items():
                 _check_exhibit(config, kind, f"reports.{name}.{kind}.{exhibit}", content)
+    for name, schedule in config["schedules"].items():
+        of = config["schedules"][schedule["scaled_from"]] if "scaled_from" in schedule else schedule
+        for panel in Grid(config, name).panels():
+            if panel["dataset"] not in of["training"]:
+                shown = f"the data set '{panel['dataset']}', which its report '{schedule['report']}' shows"
+                raise UserError(f"config: schedules.{name}: there is no training for {shown}")
+
+
+def _check_schedule(config: Mapping[str, Any], name: str) -> None:
+    """Every training must have a whole batch, and last until λ and ε have their final values."""
+    for dataset, given in config["schedules"][name].get("training", {}).items():
+        where = f"config: schedules.{name}.training.{dataset}"
+        points = config["datasets"][dataset]["train"]
+        if given["batch"] > points:
+            raise UserError(f"{where}.batch: {given['batch']} is more than the {points} points of the training set")
+        found = training(config, name, dataset)
+        if found.warmup + found.ramp > found.steps:
+            raise UserError(
+                f"{where}: warmup and ramp take {found.warmup + found.ramp} steps, but {given['epochs']} epochs have "
+                f"only {found.steps}: ε would not be reached"
+            )
 
 
 def _check_exhibit(config: Mapping[str, Any], kind: str, where: str, exhibit: Mapping[str, Any]) -> None:
@@ -123,6 +176,8 @@ def _check_panel(config: Mapping[str, Any], where: str, panel: Mapping[str, Any]
         raise UserError(f"config: {where}.points: {panel['points']} is more than the test set has")
     for i, eps in enumerate(panel["eps_cert"]):
         _located(f"{where}.eps_cert[{i}]", check_radius, panel.get("norm", "linf"), float(Eps.parse(eps)))
+        if Eps.parse(eps).value in {Eps.parse(e).value for e in panel["eps_cert"][:i]}:
+            raise UserError(f"config: {where}.eps_cert[{i}]: {eps} is in the list already")
     for i, group in enumerate(panel["rows"]):
         for method in group["methods"]:
             _check_known(method, config["methods"], f"{where}.rows[{i}].methods", "method")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
 
 from dmcore.errors import UserError
@@ -12,7 +13,7 @@ from dmcore.errors import UserError
 ID_PATTERN = r"(?:\d+(?:\.\d+)?(?:_\d+)?|none)"
 """What an :attr:`Eps.id` looks like, as a wildcard constraint."""
 
-_NUMBER = re.compile(r"(\d+(?:\.\d+)?)(?:[/_](\d+))?")
+_NUMBER = re.compile(r"(\d{1,20}(?:\.\d{1,20})?)(?:[/_](\d{1,20}))?", re.ASCII)
 
 
 @dataclass(frozen=True, order=True)
@@ -34,11 +35,13 @@ class Eps:
         Raises:
             UserError: not a number ≥ 0 of that form.
         """
-        match = _NUMBER.fullmatch(str(text).strip())
+        written = f"{Decimal(str(text)):f}" if isinstance(text, float) else str(text)  # 0.00001, not 1e-05
+        match = _NUMBER.fullmatch(written.strip())
         if not match or (match[2] and int(match[2]) == 0):
             raise UserError(f"eps '{text}' is not a radius ≥ 0 such as 0.3 or 8/255")
         number, divisor = Fraction(match[1]), int(match[2] or 1)
-        shown = match[1].rstrip("0").rstrip(".") if "." in match[1] else str(int(match[1]))
+        whole, _, fraction = match[1].partition(".")
+        shown = f"{int(whole)}.{fraction.rstrip('0')}".rstrip(".")
         return cls(number / divisor, shown + (f"_{divisor}" if divisor > 1 else ""))
 
     def __float__(self) -> float:

@@ -42,6 +42,30 @@ def atomic(path: Path | str) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def check_writable(*paths: Path | None) -> None:
+    """Refuses, before any work, a path that no file can be written to; makes nothing. None is passed over.
+
+    Raises:
+        UserError: the path is a folder; what should be its folder is a file, or cannot be written.
+    """
+    for path in filter(None, paths):
+        folder = next(parent for parent in path.absolute().parents if parent.exists())
+        try:
+            if path.is_dir():
+                raise IsADirectoryError(0, "it is a folder; name a file in it")
+            if not folder.is_dir():
+                raise NotADirectoryError(0, f"{_shown(folder)} is a file, not a folder")
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise UserError(f"cannot write {path}: {error.strerror}; nothing was started") from error
+
+
+def _shown(path: Path) -> Path:
+    """From the working folder, where it is in it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
 def write_bytes(path: Path | str, content: bytes) -> None:
     """Writes a file atomically."""
     with atomic(path) as temporary:

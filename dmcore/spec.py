@@ -6,7 +6,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from dmcore.eps import Eps
+from dmcore.errors import UserError
 from dmcore.files import digest
+
+MEND = "`dmcore spec demo/mnist/small/dm/0.3/seed0` prints one"
 
 
 @dataclass(frozen=True)
@@ -122,15 +125,25 @@ class ModelSpec:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> ModelSpec:
-        """Back from :meth:`to_dict`."""
-        training = data["training"]
-        return cls(
-            **{
-                **data,
-                "method": Method.from_dict(data["method"]),
-                "training": Training(**{**training, "lr_drops": tuple(training["lr_drops"])}),
-            }
-        )
+        """Back from :meth:`to_dict`.
+
+        Raises:
+            UserError: the data are of something else, or of another version.
+        """
+        try:
+            training = data["training"]
+            return cls(
+                **{
+                    **data,
+                    "method": Method.from_dict(data["method"]),
+                    "training": Training(**{**training, "lr_drops": tuple(training["lr_drops"])}),
+                }
+            )
+        except KeyError as error:
+            raise UserError(f"no specification of a model, it has no {error}: {MEND}") from error
+        except (TypeError, AttributeError) as error:
+            reason = str(error).rpartition("__init__() ")[2]
+            raise UserError(f"no specification of a model as this version writes it ({reason}): {MEND}") from error
 
     @property
     def hash(self) -> str:

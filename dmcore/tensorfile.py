@@ -32,7 +32,7 @@ def load(path: Path | str, kind: str) -> tuple[dict[str, Tensor], dict[str, str]
     """
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"{path} does not exist")
+        raise UserError(f"{path} is a folder, not a {kind} file" if path.is_dir() else f"{path} does not exist")
     mend = "remove it and make it again"
     try:
         with safe_open(path, "pt") as file:

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from dmcore.config import check_config, load_config
+from dmcore.config_file import read_config
 from dmcore.errors import UserError
 from dmcore.exhibits import exhibit_spec
 from dmcore.grid import Grid
@@ -99,9 +100,30 @@ class _NoAliases(yaml.SafeDumper):
         ("datasets.cifar10.augment", {"flips": True}, "augment: unknown key 'flips': did you mean 'flip'?"),
         ("datasets.gtsrb.validation", {"share": 0.1, "seed": 0}, "datasets.gtsrb.validation: the key 'by' is missing"),
         ("datasets.gtsrb.validation", {"share": 1, "seed": 0, "by": "track"}, "validation.share: 1 is greater than or"),
-        ("data_places", "/here", "data_places: '/here' is not of type 'array'"),
+        ("data_places", "/here", "data_places: '/here' is text, not a list: write [/here]"),
         ("seeds", [], "seeds: [] "),
         ("seeds", [-1], "seeds[0]: -1 is less than the minimum of 0"),
+        ("seeds", 3, "config: seeds: 3 is not a list: write [3]"),
+        ("seeds", {"a": 1}, "config: seeds: keys with values is given where a list should be"),
+        ("certification.points_seed", None, "points_seed: nothing is given where a whole number should be"),
+        ("methods.dm.label", True, "methods.dm.label: True is not text: put it in quotes"),
+        ("schedules.demo.training.mnist.lr", float("nan"), "training.mnist.lr: nan is not a finite number"),
+        (f"{DEMO_PANEL}.eps_cert", [0, 0.5, "1/2"], "eps_cert[2]: 1/2 is in the list already"),
+        (
+            "schedules.demo.training.mnist.batch",
+            60001,
+            "config: schedules.demo.training.mnist.batch: 60001 is more than the 60000 points of the training set",
+        ),
+        (
+            "schedules.demo.training.mnist.warmup",
+            521,
+            "config: schedules.demo.training.mnist: warmup and ramp take 901 steps, but 1.5 epochs have only 900",
+        ),
+        (
+            "schedules.demo.report",
+            "trial",
+            "config: schedules.demo: there is no training for the data set 'cifar10', which its report 'trial' shows",
+        ),
     ],
 )
 def test_mistakes_are_named(path, value, message):
@@ -144,6 +166,49 @@ def test_a_file_that_is_no_yaml_is_named(tmp_path):
     with pytest.raises(UserError, match=r"cannot read .*c\.yaml") as error:
         load_config(tmp_path / "c.yaml")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            b"a: 1\nb:\n  c: 1\n  d: 2\n  c: 3\n",
+            "line 5: the key 'c' is there twice, first in line 3: remove one of them",
+        ),
+        (
+            b"a: &x {b: 1}\nc: {<<: *x, b: 2}\nd: {<<: *x, <<: *x}\n",
+            "line 3: the key '<<' is there twice, first in line 3",
+        ),
+        (
+            b"a:\n\tb: 1\n",
+            "line 2: found character '\\t' that cannot start any token; indent with spaces, YAML takes no",
+        ),
+        (b"a: 1\non: 2\n", "line 2: the key 'on' is not text: quote it"),
+        (b"a: 1\n? [b]\n: 2\n", "line 2: the key there is not text: quote it"),
+        (b"a: 1\n# caf\xe9\n", "line 2 is not in UTF-8; save the file in that encoding"),
+        (b"a: 1\x00\n", "unacceptable character #x0000"),
+        (b"a: 2020-13-45\n", "month must be in 1..12"),
+        (b"a: *b\n", "line 1: found undefined alias 'b'"),
+        (b"a: !!python/object/apply:os.getcwd []\n", "line 1: could not determine a constructor for the tag"),
+        (
+            b"__use_yte__: true\na: ?1 + 1\n",
+            "'__use_yte__' would run the file as a program: write out what it is to say",
+        ),
+    ],
+)
+def test_a_file_is_read_more_strictly_than_yaml_asks_for(tmp_path, text, message):
+    (tmp_path / "c.yaml").write_bytes(text)
+    with pytest.raises(UserError, match=r"c\.yaml: ") as error:
+        read_config(tmp_path / "c.yaml")
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_what_is_taken_over_may_be_said_anew(tmp_path):
+    text = "\ufeffa: &x {b: 1, c: 2}\nd: &y {<<: *x, b: 3}\ne: {<<: *y, c: 4}\nf: [*x, *y]\n"
+    (tmp_path / "c.yaml").write_text(text, encoding="utf-8")
+    x, y = {"b": 1, "c": 2}, {"b": 3, "c": 2}
+    assert read_config(tmp_path / "c.yaml") == {"a": x, "d": y, "e": {"b": 3, "c": 4}, "f": [x, y]}
 
 
 def test_short_is_the_papers_schedule_scaled_to_a_tenth():

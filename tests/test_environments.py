@@ -152,4 +152,4 @@ def test_the_page_of_the_config_needs_no_torch():
 def test_training_does_need_torch(tmp_path):
     """So the tests above would notice."""
     paths = [part for name in ("--data", "--model", "--record") for part in (name, tmp_path / name.strip("-"))]
-    assert "import of torch halted" in without_torch("train", "--spec", "{}", *paths, ok=False)
+    assert "the package torch is not installed for " in without_torch("train", "--spec", "{}", *paths, ok=False)

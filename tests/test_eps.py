@@ -17,6 +17,8 @@ from dmcore.errors import UserError
         ("0.10", "0.1", "0.1", Fraction(1, 10)),
         (0, "0", "0", Fraction(0)),
         ("2.0", "2", "2", Fraction(2)),
+        ("00.30", "0.3", "0.3", Fraction(3, 10)),
+        (1e-5, "0.00001", "0.00001", Fraction(1, 10**5)),
     ],
 )
 def test_exact_ids(text, identity, label, value):
@@ -26,7 +28,9 @@ def test_exact_ids(text, identity, label, value):
     assert math.isclose(float(eps), float(value))
 
 
-@pytest.mark.parametrize("text", ["-0.3", "8/0", "1e-3", "0.3.1", "", "nan", "a/255", "8/255/2", "../0.3"])
+@pytest.mark.parametrize(
+    "text", ["-0.3", "8/0", "1e-3", "0.3.1", "", "nan", "a/255", "8/255/2", "../0.3", "٣", "1" * 21, math.inf]
+)
 def test_anything_else_is_refused(text):
     with pytest.raises(UserError, match="is not a radius"):
         Eps.parse(text)

@@ -131,5 +131,5 @@ def test_a_config_may_say_that_bounds_are_intersected_and_need_not():
         panels = exhibit_spec(Grid(given, "demo"), "tables", "table2")["panels"]
         assert {panel["intersect_ibp"] for panel in panels} == {intersected}
     config["certification"]["intersect_ibp"] = 1
-    with pytest.raises(UserError, match=r"certification\.intersect_ibp: 1 is not of type 'boolean'"):
+    with pytest.raises(UserError, match=r"certification\.intersect_ibp: 1 is not true or false"):
         check_config(config)

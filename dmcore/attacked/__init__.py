@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 from dmcore.attacked.descent import descend
 from dmcore.attacked.found import Found
-from dmcore.attacked.library import library_attacks
+from dmcore.attacked.library import check_library, library_attacks
 from dmcore.domains import Ball
 from dmcore.errors import UserError, nearest
 from dmcore.norms import check_radius
 
-__all__ = ["ATTACKS", "Attacked", "attack_points"]
+__all__ = ["ATTACKS", "Attacked", "attack_points", "check_attack"]
 
 ATTACKS: dict[str, Callable[..., None]] = {"pgd": descend, "auto": library_attacks}
 """Searches that offer what they find to a :class:`Found`."""
@@ -35,6 +35,14 @@ class Attacked:
     margin: Tensor
     broken: Tensor
     inputs: Tensor
+
+
+def check_attack(attack: str, norm: str) -> None:
+    """Refuses an unknown attack, or one that has no such norm or is not installed."""
+    if attack not in ATTACKS:
+        raise UserError(f"unknown attack '{attack}': {nearest(attack, ATTACKS)}")
+    if attack == "auto":
+        check_library(norm)
 
 
 def attack_points(
@@ -70,8 +78,7 @@ def attack_points(
     Raises:
         UserError: an unknown attack or norm, an ε that is none, ART not installed or without attacks of this norm.
     """
-    if attack not in ATTACKS:
-        raise UserError(f"unknown attack '{attack}': {nearest(attack, ATTACKS)}")
+    check_attack(attack, norm)
     if restarts < 1 or steps < 1:
         raise UserError(f"restarts and steps must be ≥ 1, got {restarts} and {steps}")
     Ball(x[:0], eps, norm)  # refuses a bad ε, norm or dtype before any work

@@ -31,8 +31,7 @@ SMALLEST_SIDE = 20
 
 def library_attacks(net: nn.Module, x: Tensor, y: Tensor, found: Found, seed: int, restarts: int, steps: int) -> None:
     """Offers ``found`` what each attack finds for the points that stand; Square may ask 10 times ``steps`` queries."""
-    if found.norm not in ORDERS:
-        raise UserError(f"the attack 'auto' has no norm '{found.norm}': {nearest(found.norm, ORDERS)}")
+    check_library(found.norm)
     if not found.cut:
         raise UserError("the attack 'auto' stays in [0, 1]: leave clip_input on, or use 'pgd'")
     evasion, classification = _art()
@@ -65,6 +64,13 @@ def library_attacks(net: nn.Module, x: Tensor, y: Tensor, found: Found, seed: in
             if len(points):
                 tried = attack().generate(x[points].float().cpu().numpy(), y[points].cpu().numpy())
                 found.offer(points, torch.from_numpy(tried).to(x.device))
+
+
+def check_library(norm: str) -> None:
+    """Refuses a norm of which ART has no attacks, and that it is not installed."""
+    if norm not in ORDERS:
+        raise UserError(f"the attack 'auto' has no norm '{norm}': {nearest(norm, ORDERS)}")
+    _art()
 
 
 def _art() -> tuple[ModuleType, ModuleType]:

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from dmcore.commands.shared import Command, compute_arguments, saving_arguments, spec_arguments
+from dmcore.files import check_writable
 
 
 def add_to(command: Command) -> None:
@@ -34,6 +35,7 @@ def add_to(command: Command) -> None:
 
 
 def _data(args: argparse.Namespace) -> None:
+    check_writable(args.out)
     from dmcore.data.sources import prepare
 
     info = prepare(args.name, args.spec, args.out, args.places, args.cache, args.resources)
@@ -57,6 +59,7 @@ def _show_spec(args: argparse.Namespace) -> None:
 
 
 def _train(args: argparse.Namespace) -> None:
+    check_writable(args.model, args.record)
     from dmcore.device import choose_device
     from dmcore.jobs.train import train_job
     from dmcore.spec import ModelSpec

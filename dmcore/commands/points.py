@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from dmcore.arguments import count, positive
+from dmcore.arguments import certifier_name, count, positive, seed
 from dmcore.commands.shared import (
     Command,
     compute_arguments,
@@ -13,6 +13,7 @@ from dmcore.commands.shared import (
     radii_arguments,
     saving_arguments,
 )
+from dmcore.files import check_writable
 
 
 def add_to(command: Command) -> None:
@@ -30,7 +31,7 @@ def add_to(command: Command) -> None:
         compute_arguments(sub)
     for sub in (certify, radius):
         names = "cnn-cert-relu, cnn-cert-ada, cnn-cert-zero, ibp, alpha or milp"
-        sub.add_argument("--certifier", required=True, help=names)
+        sub.add_argument("--certifier", type=certifier_name, required=True, help=names)
         sub.add_argument("--clip-input", action="store_true", help="cut the ball to [0, 1]")
     for sub in (certify, attack):
         radii_arguments(sub)
@@ -43,7 +44,7 @@ def add_to(command: Command) -> None:
     attack.add_argument(
         "--attack", default="pgd", help="pgd, or auto with doublemargin[attacks] (default: %(default)s)"
     )
-    attack.add_argument("--seed", type=int, default=0, help="of its random numbers (default: %(default)s)")
+    attack.add_argument("--seed", type=seed, default=0, help="of its random numbers (default: %(default)s)")
     attack.add_argument("--restarts", type=count, default=3, help="(default: %(default)s)")
     attack.add_argument("--steps", type=count, default=50, help="gradient steps of a try (default: %(default)s)")
     beside = command("bracket", _bracket, "Set certified and attacked accuracy side by side; fails if they contradict.")
@@ -54,6 +55,7 @@ def add_to(command: Command) -> None:
 
 
 def _certify(args: argparse.Namespace) -> None:
+    check_writable(args.out / "0.json")
     from dmcore.device import choose_device
     from dmcore.jobs.certify import Certification, certify_job
 
@@ -71,6 +73,7 @@ def _certify(args: argparse.Namespace) -> None:
 
 
 def _radius(args: argparse.Namespace) -> None:
+    check_writable(args.out)
     from dmcore.device import choose_device
     from dmcore.jobs.radius import radius_job
 
@@ -83,6 +86,7 @@ def _radius(args: argparse.Namespace) -> None:
 
 
 def _attack(args: argparse.Namespace) -> None:
+    check_writable(args.out / "0.json")
     from dmcore.device import choose_device
     from dmcore.jobs.attack import attack_job
 
@@ -92,6 +96,7 @@ def _attack(args: argparse.Namespace) -> None:
 
 
 def _bracket(args: argparse.Namespace) -> None:
+    check_writable(args.out)
     from dmcore.bracket import bracket, read_sides
     from dmcore.files import write_text
 

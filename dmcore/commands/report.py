@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dmcore.arguments import json_object
 from dmcore.commands.shared import Command, from_records_arguments, spec_arguments
+from dmcore.files import check_writable
 
 if TYPE_CHECKING:
     from dmcore.report.records import Records
@@ -118,6 +119,7 @@ def _report(args: argparse.Namespace) -> None:
 
 
 def _history(args: argparse.Namespace) -> None:
+    check_writable(args.out)
     from dmcore.report.histories import write_history
 
     write_history(args.record, args.out)

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from dmcore.arguments import count, json_object, seconds
+from dmcore.arguments import count, json_object, norm_name, radius_text, seconds, seed, threads
 
 Run = Callable[[argparse.Namespace], None]
 Command = Callable[[str, Run, str], argparse.ArgumentParser]
@@ -21,15 +21,15 @@ def spec_arguments(parser: argparse.ArgumentParser, what: str) -> None:
 def points_arguments(parser: argparse.ArgumentParser) -> None:
     """Which test points, and the norm of their balls."""
     parser.add_argument("--data", type=Path, required=True, help="prepared data file")
-    parser.add_argument("--norm", default="linf", help="linf, l2, l1 or l0 (default: %(default)s)")
-    parser.add_argument("--points", type=int, default=200, help="how many test points (default: %(default)s)")
-    parser.add_argument("--points-seed", type=int, default=0, help="seed of their selection (default: %(default)s)")
+    parser.add_argument("--norm", type=norm_name, default="linf", help="linf, l2, l1 or l0 (default: %(default)s)")
+    parser.add_argument("--points", type=count, default=200, help="how many test points (default: %(default)s)")
+    parser.add_argument("--points-seed", type=seed, default=0, help="seed of their selection (default: %(default)s)")
 
 
 def radii_arguments(parser: argparse.ArgumentParser) -> None:
     """``--eps``, one or more."""
     what = "radii in pixel scale, e.g. 0 0.1 8/255; l0 counts inputs"
-    parser.add_argument("--eps", nargs="+", required=True, help=what)
+    parser.add_argument("--eps", type=radius_text, nargs="+", required=True, help=what)
 
 
 def from_records_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +43,7 @@ def from_records_arguments(parser: argparse.ArgumentParser) -> None:
 def compute_arguments(parser: argparse.ArgumentParser) -> None:
     """What :func:`dmcore.device.choose_device` asks for."""
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="(default: %(default)s)")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: %(default)s)")
+    parser.add_argument("--threads", type=threads, default=1, help="CPU threads (default: %(default)s)")
     parser.add_argument("--gpu-slots", type=count, default=1, help="jobs that share a GPU (default: %(default)s)")
 
 

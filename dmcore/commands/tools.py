@@ -6,8 +6,9 @@ import argparse
 import json
 from pathlib import Path
 
-from dmcore.arguments import count, positive
+from dmcore.arguments import count, positive, radius_text, seed
 from dmcore.commands.shared import Command, compute_arguments, points_arguments, radii_arguments
+from dmcore.files import check_writable
 
 PAGES = {
     "architectures": "every architecture, layer by layer: docs/architectures.md",
@@ -27,11 +28,11 @@ def add_to(command: Command) -> None:
     )
     compare.add_argument("--target", required=True, help="the method whose regulariser the others are to be near to")
     compare.add_argument("--methods", nargs="+", required=True, help="methods of the config, e.g. ibp dm l1")
-    compare.add_argument("--eps", help="ε of the regularisers, in pixel scale, e.g. 0.05 or 8/255")
+    compare.add_argument("--eps", type=radius_text, help="ε of the regularisers, in pixel scale, e.g. 0.05 or 8/255")
     for name, kind, default, what in (
         ("points", count, 500, "how many training points"),
-        ("points-seed", int, 0, "seed of their selection"),
-        ("seed", int, 0, "seed of attacks and projections"),
+        ("points-seed", seed, 0, "seed of their selection"),
+        ("seed", seed, 0, "seed of attacks and projections"),
         ("tolerance", positive, 1e-3, "relative residual of the solver"),
         ("max-steps", count, 200, "most steps of the solver"),
         ("points-at-once", count, 100, "bounds the memory"),
@@ -65,6 +66,7 @@ def add_to(command: Command) -> None:
 
 
 def _regularizers(args: argparse.Namespace) -> None:
+    check_writable(args.out)
     from dmcore.device import choose_device
     from dmcore.files import write_json
     from dmcore.jobs.regularizers import Settings, regularizers_job
@@ -79,12 +81,14 @@ def _regularizers(args: argparse.Namespace) -> None:
 
 
 def _onnx(args: argparse.Namespace) -> None:
+    check_writable(args.out)
     from dmcore.jobs.exchange import onnx_job
 
     onnx_job(args.model, args.out)
 
 
 def _vnnlib(args: argparse.Namespace) -> None:
+    check_writable(args.out / "instances.csv")
     from dmcore.jobs.exchange import vnnlib_job
 
     settings = {name: getattr(args, name) for name in ("norm", "points", "points_seed", "clip_input", "timeout")}

@@ -46,13 +46,18 @@ class ImageSet:
     validation: Split | None = None
 
 
-def load_images(path: Path) -> ImageSet:
+def load_images(path: Path, name: str | None = None) -> ImageSet:
     """Reads a prepared file; refuses one that is truncated, altered or of another kind.
 
     ``info["sha256"]`` is the hash of all images and labels, which a source's ``content`` in the config pins.
+
+    Args:
+        name: the data set that it must be, as the config names it; None for any.
     """
     tensors, meta = tensorfile.load(path, KIND)
     info = json.loads(meta["info"]) | {"sha256": meta["sha256"]}
+    if name not in (None, info["name"]):
+        raise UserError(f"{path} is the data set '{info['name']}', but the model is of '{name}'")
     train, test = (Split(tensors[f"{s}_x"], tensors[f"{s}_y"].long()) for s in ("train", "test"))
     if "validation" not in info:
         return ImageSet(train, test, info)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from dmcore.attacked import attack_points
+from dmcore.attacked import attack_points, check_attack
 from dmcore.eps import Eps
 from dmcore.files import write_json
 from dmcore.jobs.subject import load_subject, numbers
@@ -37,6 +37,7 @@ def attack_job(
     radii = [Eps.parse(e) for e in eps_ids]  # a bad one is refused before any work
     for eps in radii:
         check_radius(norm, float(eps))
+    check_attack(attack, norm)
     subject = load_subject(model, data, points, points_seed, device)
     for eps in progress(radii, len(radii), f"{subject.path} {attack}"):
         started = time.perf_counter()

@@ -10,6 +10,7 @@ import torch
 
 from dmcore.files import write_json
 from dmcore.jobs.subject import load_subject, numbers
+from dmcore.norms import check_radius
 from dmcore.radius import certified_radius
 
 
@@ -30,6 +31,8 @@ def radius_job(
 
     Misclassified points have no radius: they are counted, and left out of mean and median, as in CNN-Cert's tables.
     """
+    if upper is not None:
+        check_radius(norm, upper)  # a bad one is refused before any work
     subject = load_subject(model, data, points, points_seed, device)
     started = time.perf_counter()
     radii = certified_radius(subject.net, subject.x, subject.y, norm, certifier, clip_input, upper, tolerance)

@@ -71,7 +71,7 @@ def regularizers_job(
     known = load_config(config)
     added = [_added_loss(known, name, spec.dataset_name) for name in dict.fromkeys([target, *methods])]
     radius = _radius(added, eps)
-    images = load_images(data)
+    images = load_images(data, spec.dataset_name)
     problem = _problem(net, images.train, settings, device)
     terms: dict[str, Term] = {BASE: lambda batch: batch.clean_loss, **{term.name: term for term in added}}
     values, gradients = {}, {}

@@ -38,7 +38,7 @@ class Subject:
 def load_subject(model: Path, data: Path, points: int, points_seed: int, device: torch.device) -> Subject:
     """Loads a model and its data set's shared test points; errors as of the two files."""
     net, spec, weights = load_model(model, device)
-    images = load_images(data)
+    images = load_images(data, spec.dataset_name)
     indices = test_points(len(images.test), points, points_seed)
     x, y = images.test.x[indices].to(device).float().div(255), images.test.y[indices].to(device)
     return Subject(

@@ -36,7 +36,7 @@ def train_job(
         UserError: a bad data file, a loss that is not finite, or too little memory.
         StoppedError: on SIGTERM.
     """
-    images = load_images(data)
+    images = load_images(data, spec.dataset_name)
     made = provenance(device)
     depends_on = {
         "spec": spec.to_dict(),
