@@ -9,7 +9,7 @@ import torch
 
 from dmcore.checkpoint import save_model
 from dmcore.data import load_images
-from dmcore.files import digest, write_json
+from dmcore.files import digest, remove, write_json
 from dmcore.provenance import provenance
 from dmcore.source import code_hash
 from dmcore.spec import ModelSpec
@@ -55,5 +55,5 @@ def train_job(
         "history": trained.history,
     }
     write_json(record, content)
-    saving.path.unlink(missing_ok=True)
+    remove(saving.path)
     return content
