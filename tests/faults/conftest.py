@@ -14,3 +14,11 @@ def forks(tmp_path_factory):
     forks = Forks(tmp_path_factory.mktemp("forks"))
     yield forks
     forks.close()
+
+
+@pytest.fixture(scope="session")
+def trainings(forks, tmp_path_factory):
+    """A tiny training's undisturbed run, and any number of others."""
+    from tiny_training import Trainings
+
+    return Trainings(forks, tmp_path_factory.mktemp("trainings"))

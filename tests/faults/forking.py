@@ -4,8 +4,10 @@ As a script it is the server: it imports what the commands need, then forks for 
 is :class:`Forks`.
 """
 
+import ctypes
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -17,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+CLONE_NEWUSER = 0x10000000  # of <sched.h>: in a namespace of one's own, root's power ends at files from outside
+NO_NAMESPACES = 77
 POINTS = ("create", "half of the bytes", "half of the tensors", "sync", "mode", "rename", "clean up")
 """Where writing a file can be killed, in its order; an "n-th" is counted over all files that a command writes."""
 
@@ -48,14 +52,17 @@ class Forks:
         )
         assert self._answer() == "ready"
 
-    def run(self, *arguments, kill_after=None, kill_at=None):
+    def run(self, *arguments, kill_after=None, kill_at=None, largest_file=None, powerless=False):
         """Runs one command of dmcore, or ``write`` of a file and a text, to its end.
 
         Args:
             kill_after: seconds after which it is killed by SIGKILL.
             kill_at: ``(point, n)``: it kills itself when it comes to one of :data:`POINTS` for the n-th time.
+            largest_file: bytes; it may write none that is larger.
+            powerless: permissions bind it even if the tests are root's.
         """
-        self.server.stdin.write(json.dumps({"arguments": [str(a) for a in arguments], "kill_at": kill_at}) + "\n")
+        options = {"kill_at": kill_at, "largest_file": largest_file, "powerless": powerless}
+        self.server.stdin.write(json.dumps({"arguments": [str(a) for a in arguments]} | options) + "\n")
         self.server.stdin.flush()
         pid = int(self._answer())
         if kill_after is not None:
@@ -142,6 +149,10 @@ def _child(request, stderr, trace):
     _traced(os.open(trace, os.O_WRONLY | os.O_CREAT | os.O_TRUNC))
     if request["kill_at"]:
         _kill_at(*request["kill_at"])
+    if request["largest_file"]:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (request["largest_file"],) * 2)
+    if request["powerless"] and os.geteuid() == 0 and ctypes.CDLL(None).unshare(CLONE_NEWUSER) != 0:
+        os._exit(NO_NAMESPACES)
     code = 0
     try:
         command, *arguments = request["arguments"]

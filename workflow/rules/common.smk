@@ -19,9 +19,11 @@ from dmcore.registries import certifier
 from dmcore.report.columns import FILES, REMARKS
 from dmcore.resolve import data_spec
 from dmcore.source import code_hash
+from dmcore.surroundings import check_clock, check_room
 
 try:
     check_config(config)
+    check_room(Path("."))
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
@@ -30,6 +32,16 @@ if not workflow.deployment_settings.deployment_method:
     python = shutil.which("python")
     if python is None or Path(python).parent.resolve() != Path(sys.executable).parent.resolve():
         raise WorkflowError("`python` is not this Snakemake's: activate its environment first (. .venv/bin/activate)")
+
+
+onstart:
+    try:
+        check_clock(
+            [*Path("data").glob("*.safetensors"), *Path("results").glob("*/*/*/*/*/seed*/model.safetensors")]
+        )
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
+
 
 GRIDS = {schedule: Grid(config, schedule) for schedule in config["schedules"]}
 
