@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from dmcore.errors import UserError
+
+PART = ".part"
+"""What temporary files end with; their names begin with a dot, then the name of the file to be."""
 
 
 @contextmanager
 def atomic(path: Path | str) -> Iterator[Path]:
     """A temporary name beside ``path`` to write to; renamed to it if the block ends well, else removed.
 
+    What killed writers of ``path`` have left behind is removed first.
+
     Raises:
         UserError: the disk is full, or the folder cannot be written; what stood at ``path`` is still there.
     """
     path = Path(path)
-    temporary: Path | None = None
+    handle, temporary = None, None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
+        remove_leftovers(path)
+        handle, temporary = _locked_part(path)
         yield temporary
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
@@ -40,6 +45,34 @@ def atomic(path: Path | str) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+        if handle is not None:
+            os.close(handle)
+
+
+def _locked_part(path: Path) -> tuple[int, Path]:
+    """A new temporary file, which its writer holds locked: the kernel frees the lock of one that is killed."""
+    while True:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=PART, dir=path.parent)
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle).st_nlink:
+            return handle, Path(name)
+        os.close(handle)  # another writer took it for a leftover before it was locked
+
+
+def remove_leftovers(path: Path) -> None:
+    """Removes the temporary files of writers of ``path`` that were killed; those of living writers stay."""
+    for entry in os.scandir(path.parent):
+        if entry.name.startswith(f".{path.name}.") and entry.name.endswith(PART):
+            with suppress(OSError), open(entry.path, "r+b") as part:
+                fcntl.flock(part, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.unlink(entry.path)
+
+
+def remove(path: Path | str) -> None:
+    """Removes a file, if it is there, and what killed writers of it have left behind."""
+    Path(path).unlink(missing_ok=True)
+    remove_leftovers(Path(path))
 
 
 def check_writable(*paths: Path | None) -> None:

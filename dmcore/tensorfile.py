@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 
 import safetensors.torch
@@ -20,7 +22,8 @@ def save(path: Path | str, kind: str, tensors: dict[str, Tensor], meta: dict[str
         try:
             safetensors.torch.save_file(tensors, temporary, {**meta, "kind": kind, "sha256": content})
         except SafetensorError as error:  # how it reports a full disk
-            raise OSError(str(error)) from error
+            number = re.search(r"\(os error (\d+)\)", str(error))
+            raise (OSError(int(number[1]), os.strerror(int(number[1]))) if number else OSError(str(error))) from error
     return content
 
 

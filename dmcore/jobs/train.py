@@ -11,7 +11,7 @@ from dmcore.checkpoint import save_model
 from dmcore.data import load_images
 from dmcore.device import out_of_memory
 from dmcore.errors import UserError
-from dmcore.files import digest, write_json
+from dmcore.files import digest, remove, write_json
 from dmcore.provenance import provenance
 from dmcore.source import code_hash
 from dmcore.spec import ModelSpec
@@ -66,7 +66,7 @@ def train_job(
         "history": trained.history,
     }
     write_json(record, content)
-    saving.path.unlink(missing_ok=True)
+    remove(saving.path)
     return content
 
 

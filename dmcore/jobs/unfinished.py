@@ -14,6 +14,7 @@ from torch import Tensor
 from dmcore import tensorfile
 from dmcore.certify import Verdicts
 from dmcore.errors import UserError
+from dmcore.files import remove
 
 KIND = "dmcore.certification_state"
 
@@ -68,7 +69,7 @@ class Unfinished:
 
     def remove(self) -> None:
         """The job's own files are written."""
-        self.path.unlink(missing_ok=True)
+        remove(self.path)
 
     def _load(self) -> dict[str, Done]:
         if not self.path.exists():

@@ -19,9 +19,11 @@ from dmcore.registries import certifier
 from dmcore.report.columns import FILES, REMARKS
 from dmcore.resolve import data_spec
 from dmcore.source import code_hash
+from dmcore.surroundings import check_clock, check_room
 
 try:
     check_config(config)
+    check_room(Path("."))
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
@@ -37,6 +39,16 @@ COMPUTE = {
     for name, value in {"device": "auto", "gpu_slots": 1}.items()
     if name not in (workflow.resource_settings.default_resources or {})
 }
+=======
+
+onstart:
+    try:
+        check_clock(
+            [*Path("data").glob("*.safetensors"), *Path("results").glob("*/*/*/*/*/seed*/model.safetensors")]
+        )
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
+
 
 GRIDS = {schedule: Grid(config, schedule) for schedule in config["schedules"]}
 

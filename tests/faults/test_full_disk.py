@@ -1,0 +1,124 @@
+"""A disk that fills up: one line, nothing lost, and once there is room a rerun ends as if nothing had been."""
+
+import os
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from amount import long
+from small_disk import SmallDisk
+from snakemakes import CELL
+from test_config import ROOT
+from test_kills import RADII
+from tiny import Pipeline
+from tiny_training import final_files, names, untimed, weights
+
+from dmcore.data import load_images
+
+LINE = r"dmcore: error: cannot write (.*): (No space left on device|File too large); nothing was replaced"
+
+
+def only_line(ended):
+    """The file that could not be written, from the one line that says so."""
+    assert ended.code == 2, ended.stderr
+    assert "Traceback" not in ended.stderr
+    (line,) = (line for line in ended.stderr.splitlines() if "error" in line)
+    assert line == ended.stderr.splitlines()[-1]
+    found = re.fullmatch(LINE, line)
+    assert found, line
+    return os.path.basename(found[1])
+
+
+@pytest.fixture
+def disk(tmp_path):
+    disk = SmallDisk(tmp_path / "disk", kib=3000)
+    yield disk
+    disk.close()
+
+
+# A state takes 973 KiB, the model 323, the record 8.
+@pytest.mark.parametrize(
+    ("room", "fails_at", "kept"),
+    [(4, "unfinished", []), (900, "unfinished", []), (1200, "unfinished", ["unfinished"])],
+)
+def test_a_training(room, fails_at, kept, disk, trainings):
+    disk.fill(leave=room)
+    out = disk.inside / "out"
+    assert only_line(trainings.run(out, save_every=0)).startswith(fails_at)
+    assert [name.split("-")[0] for name in names(out)] == kept
+    disk.make_room()
+    ended = trainings.run(out)
+    assert ("resuming at step 1," in ended.stderr) == bool(kept)
+    assert names(out) == ["model.safetensors", "training.json"]
+    assert weights(out / "model.safetensors") == trainings.whole["model_sha256"]
+    assert untimed(out / "training.json") == trainings.whole
+
+
+@pytest.mark.parametrize(("room", "fails_at"), [(300, "model.safetensors"), (328, "training.json")])
+def test_the_end_of_a_training(room, fails_at, disk, trainings):
+    disk.fill(leave=room)
+    out = disk.inside / "out"
+    assert only_line(trainings.run(out)) == fails_at
+    assert names(out) == (["model.safetensors"] if fails_at == "training.json" else [])
+    disk.make_room()
+    assert trainings.run(out).code == 0
+    assert untimed(out / "training.json") == trainings.whole
+
+
+def test_a_limit_on_the_size_of_files(trainings, tmp_path):
+    """The same where no file system can be mounted: a process that may write no file of more than 500 kB."""
+    out = tmp_path / "out"
+    assert only_line(trainings.run(out, save_every=0, largest_file=500_000)).startswith("unfinished-")
+    assert names(out) == []
+    assert trainings.run(out).code == 0
+    assert untimed(out / "training.json") == trainings.whole
+
+
+def test_a_certification(disk, trainings):
+    """Cells that were written are kept, whole."""
+    out = disk.inside / "out"
+    model = trainings.folder / "whole/model.safetensors"
+    arguments = ["certify", "--model", model, "--data", trainings.data, "--certifier", "ibp", "--points", 5]
+    arguments += ["--eps", *RADII, "--out", out, "--device", "cpu"]
+    disk.fill(leave=8)
+    cell = only_line(trainings.forks.run(*arguments))
+    written = {path.name: untimed(path) for path in final_files(out) if path.suffix == ".json"}
+    assert cell not in written
+    disk.make_room()
+    assert trainings.forks.run(*arguments).code == 0
+    whole = {path.name: untimed(path) for path in out.iterdir()}
+    assert sorted(whole) == sorted(f"{eps}.json" for eps in RADII)
+    assert written.items() <= whole.items()
+
+
+@long
+def test_snakemake(disk):
+    """Where the disk fills up, the job says so; where it is full, Snakemake does before it starts any."""
+    disk.remount("size=40m")
+    ours = Pipeline(disk.inside / "run")
+
+    def run(target):
+        command = [sys.executable, "-m", "snakemake", "-s", ROOT / "Snakefile", "--cores", "2", target]
+        return disk.run(
+            "env", f"PATH={Path(sys.executable).parent}:{os.environ['PATH']}", "-C", disk.path / "run", *command
+        )
+
+    data = "data/mnist.safetensors"
+    code, output = run(data)
+    assert code == 1
+    assert f"dmcore: error: cannot write {data}: No space left on device" in output
+    assert not list((ours.folder / "data").iterdir())
+    disk.remount("size=120m")
+    code, output = run(data)
+    assert code == 0, output
+    assert load_images(ours.folder / data).info["train"] == 60000
+    made = (ours.folder / data).stat().st_mtime_ns
+    disk.fill(leave=5000)
+    code, output = run(CELL)
+    assert code == 1
+    assert re.search(r"the disk of \S+/run is full \(\d+ KiB left\): make room, then run again", output)
+    disk.make_room()
+    code, output = run(CELL)
+    assert code == 0, output
+    assert (ours.folder / data).stat().st_mtime_ns == made
