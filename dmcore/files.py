@@ -77,15 +77,20 @@ def broken_seal(content: bytes) -> str | None:
 
 
 def remake(path: Path | str) -> str:
-    """What to do about a damaged file: of the pipeline's own, a command."""
+    """What to do about a damaged file: of the pipeline's own, the commands that make it again."""
     path = Path(path)
     if path.name.startswith("unfinished-"):
         return "it will be written anew"
     if path.is_absolute() or path.parts[0] not in ("data", "results"):
         return "remove it and write it again with the command that wrote it"
     name = shlex.quote(str(path))
+    commands = f"rm {name} && snakemake --cores 1 {name}"
+    if path.parts[0] == "data":  # by its age alone, all that was trained on it would be trained again
+        return (
+            f"make it again, with an age at which nothing is trained again: {commands} && touch -t 200001010000 {name}"
+        )
     cost = " (this trains the model again)" if path.name in ("model.safetensors", "training.json") else ""
-    return f"make it again{cost}: rm {name} && snakemake --cores 1 {name}"
+    return f"restore a copy of it, or make it again{cost}: {commands}"
 
 
 def write_json(path: Path | str, value: Mapping[str, Any]) -> None:
@@ -108,7 +113,10 @@ def read_json(path: Path | str) -> dict[str, Any]:
     wrong = broken_seal(content)
     if wrong is not None:
         raise UserError(f"{path} is no intact record: {wrong}; {remake(path)}")
-    value: dict[str, Any] = json.loads(content)
+    try:
+        value: dict[str, Any] = json.loads(content)
+    except RecursionError as error:  # ours is not, but a seal says nothing of who made it
+        raise UserError(f"{path} is no record: it is nested too deeply") from error
     del value[SEAL]
     return value
 

@@ -162,8 +162,8 @@ def _read_csv(path: Path, columns: list[str], sums: Sums) -> pd.DataFrame:
         if set(frame.columns) == set(columns):
             return _typed(frame[columns])
     except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise UserError(f"{path} is damaged ({error}); restore it from git, or remove it and collect again") from error
-    raise UserError(f"{path} has other columns than this version writes; remove it and collect again")
+        raise UserError(f"{path} cannot be read ({error}); remove it and run: snakemake --cores 1 tables") from error
+    raise UserError(f"{path} has other columns than this version writes; remove it and run: snakemake --cores 1 tables")
 
 
 def _read(path: Path, model: str) -> dict[str, Any]:

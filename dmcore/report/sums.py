@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from dmcore.errors import UserError
-from dmcore.files import sha256, write_text
+from dmcore.files import sha256, write_bytes
 from dmcore.report.columns import FILES, SUMS
 
 _LINE = re.compile(rf"[0-9a-f]{{64}}  (?:{'|'.join(map(re.escape, FILES.values()))})")
@@ -61,14 +61,14 @@ def write_sums(folder: Path, contents: Mapping[str, bytes], besides: Iterable[st
         f"{entry}\n" for entry in dict.fromkeys([*(line(*file) for file in contents.items()), *sorted(besides)])
     )
     if not path.is_file() or path.read_bytes() != text.encode():
-        write_text(path, text)
+        write_bytes(path, text.encode())
 
 
 def _mend(folder: Path, files: Iterable[str]) -> str:
-    """What to do: nothing of it trains anything."""
+    """What to do; none of it trains anything."""
     bad, where = shlex.join(str(folder / file) for file in files), shlex.quote(str(folder))
-    everything = shlex.join(file for file in FILES.values())
     return (
-        f"restore it: git checkout -- {where}; or, where the result files are, gather it again: rm {bad} "
-        f"&& snakemake --cores 1 tables; or, if it is as you want it: cd {where} && sha256sum {everything} > {SUMS}"
+        f"gather the result files again: rm {bad} && snakemake --cores 1 tables; where these are not, restore what is "
+        f"in git: git checkout -- {where}; or, after an edit that is meant: cd {where} && sha256sum "
+        f"{' '.join(FILES.values())} > {SUMS}"
     )
