@@ -11,7 +11,7 @@ def json_object(text: str) -> dict[str, Any]:
     """A JSON object."""
     try:
         value = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise argparse.ArgumentTypeError(f"not JSON ({error}); `dmcore spec` prints one") from error
     if not isinstance(value, dict):
         raise argparse.ArgumentTypeError("not a JSON object")
