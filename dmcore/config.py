@@ -34,6 +34,8 @@ TYPES = {
     "string": "text",
 }
 """The schema's types in plain words."""
+LARGEST = 10**6
+"""Entries that a config may have; the paper's has a few thousand."""
 
 
 def load_config(path: Path) -> dict[str, Any]:
@@ -49,12 +51,33 @@ def check_config(config: Any) -> None:
     Raises:
         UserError: one line with the key, what is wrong with it, and the nearest valid name.
     """
+    _check_written_out(config)
     schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
     errors = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda e: (len(e.absolute_path), str(e.path)))
     if errors:
         raise UserError(f"config: {_explain(errors[0])}")
     _check_finite(config)
     _check_names(config)
+
+
+def _check_written_out(config: Any) -> None:
+    """Refuses what would be too large with its aliases written out, and names with line breaks in them.
+
+    Aliases of aliases make a billion entries of ten lines; and ``$`` in a schema's pattern lets a last line break pass.
+    """
+    left, waiting = LARGEST, [config]
+    while waiting:
+        part = waiting.pop()
+        left -= len(part) if isinstance(part, (dict, list)) else 0
+        if left < 0:
+            raise UserError(f"config: more than {LARGEST} entries when all aliases (*name) are written out")
+        if isinstance(part, dict):
+            for key in part:
+                if not str(key).isprintable():
+                    raise UserError(f"config: the name {key!r} holds a line break or another control character")
+            waiting.extend(part.values())
+        elif isinstance(part, list):
+            waiting.extend(part)
 
 
 def _explain(error: ValidationError) -> str:

@@ -7,6 +7,7 @@ import pytest
 from dmcore.bracket import bracket, check_sides, read_sides
 from dmcore.cli import main
 from dmcore.errors import UserError
+from dmcore.files import write_json
 
 BASE = {"model": "demo/m", "model_sha256": "a", "norm": "linf", "indices": [7, 3, 9, 4], "labels": [0, 1, 2, 3]}
 
@@ -26,8 +27,7 @@ def attack(eps, broken, name="pgd", **more):
 def write(folder, *records):
     for record in records:
         path = folder / f"{record['file']}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({key: value for key, value in record.items() if key != "file"}))
+        write_json(path, {key: value for key, value in record.items() if key != "file"})
     return sorted({str((folder / record["file"]).parent) for record in records})
 
 
@@ -100,7 +100,7 @@ def test_files_that_do_not_belong_together_are_refused(change, told, tmp_path):
         file = tmp_path / "pgd/0.1.json"
         record = json.loads(file.read_text())
         del record["broken"]
-        file.write_text(json.dumps(record))
+        write_json(file, record)
         told = "is neither of `dmcore certify` nor of `dmcore attack`"
     with pytest.raises(UserError, match=told):
         read_sides(map(type(tmp_path), folders))

@@ -15,6 +15,7 @@ from report.results_folder import COUNTS, EXHIBIT, write_results
 from test_config import ROOT
 
 from dmcore import cli
+from dmcore.files import write_json
 from dmcore.source import ROOT as SOURCE
 from dmcore.source import files_used, imports, read
 
@@ -135,7 +136,7 @@ def test_records_tables_and_figures_need_no_torch(tmp_path):
 def test_a_history_needs_no_torch(tmp_path):
     entry = {"epoch": 1.0, "loss": 2.0, "clean": 1.0, "accuracy": 0.5, "level": 0.0, "eps": 0.0}
     record = {"model": "demo/m", "history": [entry], "data": {"variant": "official"}, "provenance": {"device": "CPU"}}
-    (tmp_path / "training.json").write_text(json.dumps(record))
+    write_json(tmp_path / "training.json", record)
     without_torch("history", "--record", tmp_path / "training.json", "--out", tmp_path / "history.png")
     assert (tmp_path / "history.png").stat().st_size > 1000
 

@@ -80,10 +80,12 @@ def shapes(outputs: Iterable[str], patterns: Iterable[str]) -> tuple[str, ...]:
     suffixes: dict[str, list[str]] = {}
     for output in outputs:
         shape = next((pattern for pattern in patterns if _instance(output, pattern)), output)
-        stem, _, suffix = shape.rpartition(".")
+        stem, dot, suffix = shape.rpartition(".")
+        stem, suffix = (stem, dot + suffix) if dot else (shape, "")
         if suffix not in suffixes.setdefault(stem, []):
             suffixes[stem].append(suffix)
-    return tuple(f"{s}.{found[0] if len(found) == 1 else '{' + ','.join(found) + '}'}" for s, found in suffixes.items())
+    several = {stem: ",".join(s.removeprefix(".") for s in found) for stem, found in suffixes.items()}
+    return tuple(s + (found[0] if len(found) == 1 else f".{{{several[s]}}}") for s, found in suffixes.items())
 
 
 def example(shape: str) -> str:

@@ -28,6 +28,8 @@ FILES = {
     "verdicts": "verdicts.csv.gz",
     "points": "points.csv.gz",
 }
+SUMS = "SHA256SUMS"
+"""Beside the files: the hash of each, as sha256sum(1) writes it."""
 NUMBERS = {
     **dict.fromkeys(("seed", "points", "points_seed", "parameters", "steps", "certified"), int),
     **dict.fromkeys(("seconds", "test_accuracy", "accuracy", "wilson_low", "wilson_high", "std"), float),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import io
 import sys
+import zlib
 from collections.abc import Collection
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -33,6 +34,7 @@ from dmcore.report.columns import (
     UNKNOWN,
 )
 from dmcore.report.statistics import std_of_hundreds, wilson_interval
+from dmcore.report.sums import Sums, write_sums
 
 OWN_SHARE = 0.95
 """Of its time, a process must have been given a processor for so much for its seconds to be comparable."""
@@ -115,33 +117,53 @@ def merge(old: Records, new: Records) -> Records:
 
 
 def write_records(records: Records, folder: Path) -> None:
-    """Writes the CSV files of :data:`FILES`; the same records give the same bytes, and then nothing is written."""
-    for name, file in FILES.items():
-        text = getattr(records, name).to_csv(index=False, lineterminator="\n").encode()
-        content = gzip.compress(text, mtime=0) if file.endswith(".gz") else text
-        path = folder / file
-        if not path.is_file() or path.read_bytes() != content:
-            write_bytes(path, content)
+    """Writes the CSV files of :data:`FILES` and their sums; the same records give the same bytes.
+
+    Then nothing is written. A kill leaves each file as it was or as it should be, with its sum in either case.
+
+    Raises:
+        UserError: the sums that are there cannot be read.
+    """
+    contents = {file: _csv(getattr(records, name), file) for name, file in FILES.items()}
+    changed = {f: c for f, c in contents.items() if not (folder / f).is_file() or (folder / f).read_bytes() != c}
+    if changed:
+        write_sums(folder, contents, besides=Sums(folder).lines)
+    for file, content in changed.items():
+        write_bytes(folder / file, content)
+    write_sums(folder, contents)
 
 
 def read_records(folder: Path) -> Records:
-    """Reads what :func:`write_records` wrote; empty tables where nothing has been run yet."""
-    return Records(**{name: _read_csv(folder / file, COLUMNS[name]) for name, file in FILES.items()})
+    """Reads what :func:`write_records` wrote; empty tables where nothing has been run yet.
+
+    Raises:
+        UserError: any byte is another than was written; the files are of another version.
+    """
+    sums = Sums(folder)
+    return Records(**{name: _read_csv(folder / file, COLUMNS[name], sums) for name, file in FILES.items()})
 
 
-def _read_csv(path: Path, columns: list[str]) -> pd.DataFrame:
+def _csv(frame: pd.DataFrame, file: str) -> bytes:
+    text = frame.to_csv(index=False, lineterminator="\n").encode()
+    return gzip.compress(text, mtime=0) if file.endswith(".gz") else text
+
+
+def _read_csv(path: Path, columns: list[str], sums: Sums) -> pd.DataFrame:
     if not path.exists():
+        if sums.expects(path):
+            print(f"{path} is gone, though there is a sum of it; going on without it", file=sys.stderr)
         return _typed(pd.DataFrame(columns=columns, dtype=str))
     try:
         content = path.read_bytes()
+        sums.check(path, content)
         text = gzip.decompress(content) if path.suffix == ".gz" else content
         frame = pd.read_csv(io.BytesIO(text), dtype=str, keep_default_na=False)
         frame = frame.assign(**{c: v for c, v in ADDED.items() if c in columns and c not in frame.columns})
         if set(frame.columns) == set(columns):
             return _typed(frame[columns])
-    except (OSError, EOFError, ValueError) as error:
-        raise UserError(f"{path} is damaged ({error}); restore it from git, or remove it and collect again") from error
-    raise UserError(f"{path} has other columns than this version writes; remove it and collect again")
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise UserError(f"{path} cannot be read ({error}); remove it and run: snakemake --cores 1 tables") from error
+    raise UserError(f"{path} has other columns than this version writes; remove it and run: snakemake --cores 1 tables")
 
 
 def _read(path: Path, model: str) -> dict[str, Any]:

@@ -42,6 +42,10 @@ class Handler(http.server.SimpleHTTPRequestHandler):
             super().do_GET()
         elif fault == 503:
             self.send_error(503)
+        elif fault not in ("cut", "damaged", "zeros"):  # a place to be sent to
+            self.send_response(302)
+            self.send_header("Location", fault)
+            self.end_headers()
         else:
             self.send_response(200)
             self.send_header("Content-Length", str(len(content)))

@@ -1,9 +1,8 @@
 """The picture of a training's course, from a record with known numbers."""
 
-import json
-
 import pytest
 
+from dmcore.files import write_json
 from dmcore.report.histories import draw, write_history
 
 RECORD = {
@@ -47,6 +46,6 @@ def test_the_title_names_the_model_the_data_and_the_device(figure):
 
 
 def test_a_record_becomes_a_picture(tmp_path):
-    (tmp_path / "training.json").write_text(json.dumps(RECORD))
+    write_json(tmp_path / "training.json", RECORD)
     write_history(tmp_path / "training.json", tmp_path / "history.png")
     assert (tmp_path / "history.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"

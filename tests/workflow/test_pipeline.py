@@ -10,7 +10,7 @@ from test_config import ROOT
 from tiny import Pipeline, tiny_config
 
 from dmcore.data import load_images
-from dmcore.report.columns import FILES
+from dmcore.report.columns import FILES, SUMS
 
 PAGES = ("table", "figure", "comparison", "overview", "verdict")
 
@@ -93,7 +93,7 @@ def test_tables_come_from_the_records_alone(pipeline, tmp_path):
     clone = Pipeline(tmp_path / "clone")
     records = clone.folder / "results/demo"
     records.mkdir(parents=True)
-    for file in FILES.values():
+    for file in (*FILES.values(), SUMS):
         shutil.copy(pipeline.folder / "results/demo" / file, records)
     assert clone.planned("tables") == {"tables": 1}
     clone.run("tables")
@@ -109,7 +109,7 @@ def test_records_of_other_runs_stay(pipeline, tmp_path):
     clone = Pipeline(tmp_path / "clone")
     records = clone.folder / "results/demo"
     records.mkdir(parents=True)
-    for file in FILES.values():
+    for file in (*FILES.values(), SUMS):
         shutil.copy(pipeline.folder / "results/demo" / file, records)
     cells = [f"results/demo/mnist/small/dm/0.1/seed0/certify/ibp/linf/n4/{eps}.json" for eps in ("0", "0.05")]
     clone.run(*cells)

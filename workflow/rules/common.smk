@@ -16,7 +16,7 @@ from dmcore.errors import UserError
 from dmcore.exhibits import accuracy_tables, exhibit_kind, exhibit_spec, report_spec
 from dmcore.grid import Grid, find_model, suites
 from dmcore.registries import certifier
-from dmcore.report.columns import FILES, REMARKS
+from dmcore.report.columns import FILES, REMARKS, SUMS
 from dmcore.resolve import data_spec
 from dmcore.source import code_hash
 from dmcore.surroundings import check_clock, check_room
@@ -112,7 +112,7 @@ def exhibit_files(schedule):
     beside_paper = [f"{folder}/comparisons/{name}.md" for name in accuracy_tables(grid.exhibits("tables"))]
     beside_paper.append(f"{folder}/verdict.md")
     return (
-        [f"{folder}/{file}" for file in (*FILES.values(), "overview.md")]
+        [f"{folder}/{file}" for file in (*FILES.values(), SUMS, "overview.md")]
         + [f"{folder}/tables/{name}.md" for name in grid.exhibits("tables")]
         + [f"{folder}/tables/all-tables.tex"]
         + [f"{folder}/figures/{name}.png" for name in grid.exhibits("figures")]

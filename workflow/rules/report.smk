@@ -1,4 +1,4 @@
-RECORDS = [f"results/{{schedule}}/{file}" for file in FILES.values()]
+RECORDS = [f"results/{{schedule}}/{file}" for file in (*FILES.values(), SUMS)]
 
 
 localrules:

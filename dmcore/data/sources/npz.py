@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,9 @@ import numpy as np
 from dmcore.data.sources.reading import reading
 from dmcore.errors import UserError
 from dmcore.registries import reader
+
+LIMIT = 4 * 2**30
+"""Bytes that one archive's arrays may unpack to; larger sets come as Parquet, in shards."""
 
 
 @reader("npz")
@@ -20,6 +24,9 @@ def read_npz(paths: list[Path], shape: tuple[int, ...]) -> dict[str, np.ndarray]
         if f"{split}.npz" not in by_name:
             raise UserError(f"the format npz needs a file {split}.npz: name it among the source's files")
         path = by_name[f"{split}.npz"]
+        with reading(path), zipfile.ZipFile(path) as archive:
+            if sum(member.file_size for member in archive.infolist()) > LIMIT:
+                raise ValueError(f"more than {LIMIT} bytes when unpacked")
         with reading(path), path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             x, arrays[f"{split}_y"] = file["x"], file["y"]
             arrays[f"{split}_x"] = x[:, None] if x.ndim == 3 else x.transpose(0, 3, 1, 2)
