@@ -22,7 +22,7 @@ def read_config(path: Path) -> Any:
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
-        content = yaml.load(text, _Strict)
+        content = _Strict(text).get_single_data()
     except FileNotFoundError as error:
         raise UserError(
             f"cannot read {path}: there is no such file; go to the folder that has it, or name it"

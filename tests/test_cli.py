@@ -13,6 +13,7 @@ from dmcore.checkpoint import KIND, load_model, save_model
 from dmcore.cli import main
 from dmcore.data.prepared import KIND as IMAGES
 from dmcore.errors import UserError
+from dmcore.files import read_json
 from dmcore.radius import certified_radius
 from dmcore.registries import regularizer
 from dmcore.regularizers import Batch
@@ -79,7 +80,7 @@ def test_the_same_certification_twice_gives_the_same_file(data, tmp_path):
     for out in ("a", "b"):
         arguments = ["--model", tmp_path / "m", "--data", data, "--certifier", "cnn-cert-relu", "--points", 5]
         run("certify", *arguments, "--eps", "0.01", "--out", tmp_path / out, "--device", "cpu")
-        records.append(json.loads((tmp_path / out / "0.01.json").read_text()))
+        records.append(read_json(tmp_path / out / "0.01.json"))
         del records[-1]["seconds"]
     assert records[0] == records[1]
 

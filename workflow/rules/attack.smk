@@ -28,7 +28,7 @@ rule attack:
         "python -m dmcore attack --model {input.model:q} --data {input.data:q} --attack {wildcards.attack}"
         " --norm {wildcards.norm} --points {wildcards.points} --points-seed {params.seed} --eps {wildcards.eps}"
         " --out {params.folder:q}"
-        " --threads {threads} --device {resources.device:q} --gpu-slots {resources.gpu_slots} > {log:q} 2>&1"
+        " --threads {threads} --device {resources.device:q} --gpu-slots {resources.gpu_slots:q} > {log:q} 2>&1"
 
 
 rule radius:
@@ -58,4 +58,4 @@ rule radius:
         "python -m dmcore radius --model {input.model:q} --data {input.data:q} --certifier {wildcards.certifier}"
         " --norm {wildcards.norm} --points {wildcards.points} --points-seed {params.seed} {params.clip}"
         " --out {output:q}"
-        " --threads {threads} --device {resources.device:q} --gpu-slots {resources.gpu_slots} > {log:q} 2>&1"
+        " --threads {threads} --device {resources.device:q} --gpu-slots {resources.gpu_slots:q} > {log:q} 2>&1"

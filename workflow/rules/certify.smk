@@ -40,4 +40,4 @@ for suite in suites(GRIDS.values()):
             "python -m dmcore certify --model {input.model:q} --data {input.data:q} --certifier {wildcards.certifier}"
             " --norm {params.norm} --points {params.points} --points-seed {params.seed} --eps {params.eps}"
             " {params.clip} {params.intersect} --out {params.folder:q}"
-            " --threads {threads} --device {resources.device:q} --gpu-slots {resources.gpu_slots} > {log:q} 2>&1"
+            " --threads {threads} --device {resources.device:q} --gpu-slots {resources.gpu_slots:q} > {log:q} 2>&1"

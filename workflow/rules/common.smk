@@ -39,7 +39,7 @@ COMPUTE = {
     for name, value in {"device": "auto", "gpu_slots": 1}.items()
     if name not in (workflow.resource_settings.default_resources or {})
 }
-=======
+
 
 onstart:
     try:

@@ -25,4 +25,4 @@ rule train:
     shell:
         "python -m dmcore train --spec {params.spec:q} --data {input:q} --model {output.model:q}"
         " --record {output.record:q}"
-        " --threads {threads} --device {resources.device:q} --gpu-slots {resources.gpu_slots} > {log:q} 2>&1"
+        " --threads {threads} --device {resources.device:q} --gpu-slots {resources.gpu_slots:q} > {log:q} 2>&1"
