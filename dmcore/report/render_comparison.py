@@ -10,6 +10,7 @@ from tabulate import tabulate
 
 from dmcore.files import write_text
 from dmcore.report.comparison import Comparison, Line, Panel
+from dmcore.report.render.markdown import words
 from dmcore.report.render.templates import web_page
 
 HEAD = ["Method", "ε_train", "", "Training time (s)"]
@@ -23,17 +24,17 @@ def write_comparison(comparison: Comparison, stem: Path) -> None:
 
 def markdown(comparison: Comparison) -> str:
     """GitHub's Markdown, three lines a row: ours, the paper's, the difference."""
-    parts = [f"**{comparison.title}**", *(f"> **{warning}**" for warning in comparison.warnings)]
+    parts = [f"**{words(comparison.title)}**", *(f"> **{words(warning)}**" for warning in comparison.warnings)]
     parts.append(f"**{comparison.summary.text}**")
     for panel in comparison.panels:
         head = [*HEAD, *(f"ε = {eps}" for eps in panel.eps)]
         align = ["left", "left", "left", *["right"] * (len(head) - 3)]
-        body = [row for line in panel.lines for row in rows(line)]
+        body = [[words(row[0]), *row[1:]] for line in panel.lines for row in rows(line)]
         parts += [
-            f"### {panel.title}",
+            f"### {words(panel.title)}",
             tabulate(body, head, tablefmt="pipe", colalign=align, disable_numparse=True),
         ]
-    parts.append("\n".join(f"- {note}" for note in comparison.notes))
+    parts.append("\n".join(f"- {words(note)}" for note in comparison.notes))
     return "\n\n".join(parts) + "\n"
 
 

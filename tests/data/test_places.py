@@ -1,6 +1,8 @@
 """Where source files are looked for, in what order, and what becomes of failing downloads. Only 127.0.0.1 is asked."""
 
+import contextlib
 import functools
+import gzip
 import hashlib
 import http.server
 import os
@@ -9,11 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from flips import every_flip_is_named, flip
 from small_sources import SHAPE, TEST_X, TRAIN_X, TRAIN_Y, npzs, parquet
 
 from dmcore.data import load_images
 from dmcore.data.sources import prepare
-from dmcore.data.sources.places import places
+from dmcore.data.sources.places import check_pin, places
+from dmcore.data.sources.reading import unpack
 from dmcore.errors import UserError
 
 NOWHERE = "http://127.0.0.1:9/"  # the discard port: refuses at once
@@ -42,7 +46,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
             super().do_GET()
         elif fault == 503:
             self.send_error(503)
-        elif fault not in ("cut", "damaged", "zeros"):  # a place to be sent to
+        elif fault not in ("cut", "wrong"):  # a place to be sent to
             self.send_response(302)
             self.send_header("Location", fault)
             self.end_headers()
@@ -143,6 +147,29 @@ def test_the_nearest_place_wins(own, server):
     assert own.downloaded() == []  # what lies in a folder is read there
 
 
+def test_every_changed_byte_of_a_pinned_file_is_named(own):
+    path = npzs(own.cache)[0]
+    every_flip_is_named(
+        path, lambda: check_pin(path, own.source["files"][path.name]), "is not the pinned file (sha256 "
+    )
+
+
+def test_a_changed_byte_is_refused_or_changes_nothing_where_the_content_is_pinned(own):
+    """A gzip header's time and name, for example, are not part of what is read."""
+    path = own.tmp / "x.gz"
+    path.write_bytes(gzip.compress(bytes(range(100))))
+    pin = {"unpacked_sha256": hashlib.sha256(bytes(range(100))).hexdigest()}
+    passed = []
+    for place in range(path.stat().st_size):
+        flip(path, place)
+        with contextlib.suppress(UserError):
+            check_pin(path, pin)
+            assert unpack(path) == bytes(range(100))
+            passed.append(place)
+        flip(path, place)
+    assert passed == [4, 5, 6, 7, 8, 9]  # the time stamp, how hard it was compressed, and by which system
+
+
 def test_the_variant_is_that_of_the_source_really_used(own):
     own.spec["sources"].append({"format": "parquet", "variant": "lossy", "files": {}, "content": "0" * 64})
     place = own.tmp / "a/own"
@@ -187,6 +214,30 @@ def test_a_download_that_keeps_failing_leaves_nothing_behind(own, server, fault,
     assert message in refusal
     assert server.asked == ["/own/train.npz"] * 4
     assert own.downloaded() == []
+
+
+@pytest.mark.parametrize("where", ["file:///etc/hostname", "ftp://127.0.0.1:9/train.npz", "data:text/plain,x"])
+def test_a_server_cannot_send_to_files_of_the_machine(own, server, where):
+    server.faults["/own/train.npz"] = [where] * 9
+    assert "No connection adapters were found for" in own.refusal(server.url)
+    assert own.downloaded() == []
+
+
+@pytest.mark.parametrize("pinned", [True, False])
+def test_a_server_that_sends_to_another_file_gives_none(own, server, pinned):
+    """Whether files are pinned, or their content."""
+    if not pinned:
+        own.source["files"] = {name: {} for name in own.source["files"]}
+        own.source["content"] = "0" * 64
+    server.faults["/own/train.npz"] = ["/own/test.npz"] * 9
+    told = "does not match the known hash" if pinned else "train has 5 images"
+    assert told in own.refusal(server.url)
+    assert own.downloaded() == []
+    server.faults["/own/train.npz"] = ["/elsewhere/train.npz"]
+    npzs(own.tmp / "www/elsewhere")
+    if pinned:
+        own.prepare(server.url)  # the pinned file, from wherever
+        assert own.downloaded() == ["test.npz", "train.npz"]
 
 
 def test_a_file_that_is_not_on_the_server_is_not_asked_for_again(own, server):

@@ -211,6 +211,6 @@ rule tables:
     conda:
         "../../envs/tables.yaml"
     params:
-        config=json.dumps(config),
+        config=lambda w: json.dumps(config),  # by a function: in a plain text Snakemake fills in {names}
     shell:
         "python -m dmcore report --config {params.config:q} > {log:q} 2>&1"

@@ -13,6 +13,7 @@ from dmcore.errors import UserError
 from dmcore.registries import reader
 
 IMAGE_COLUMNS = ("image", "img")
+BATCH = 64  # rows in memory at once: a small file can hold one large value a million times
 
 
 @reader("parquet")
@@ -43,7 +44,7 @@ def _read(path: Path, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, l
             raise ValueError(f"no column {' or '.join(IMAGE_COLUMNS)}")
         images = np.empty((file.metadata.num_rows, height, width, channels), np.uint8)
         labels, names = [], []
-        for batch in file.iter_batches(1024, columns=[column, "label"]):
+        for batch in file.iter_batches(BATCH, columns=[column, "label"]):
             for row in batch.column(column).to_pylist():
                 image = decode(row["bytes"], channels)
                 if image.size != (width, height):

@@ -61,8 +61,10 @@ def prepare(
                 print(f"{tried[-1]}; looking further", file=sys.stderr)
     else:
         wanted = " or ".join(f"{', '.join(s['files'])} ({s['variant']})" for s in spec["sources"])
+        own = f"; to restore the repository's own: git checkout -- {resources / name}"
         raise UserError(
             f"data set '{name}': no source works; tried: {'; '.join(tried)}. Put {wanted} into {cache / name}"
+            f"{own if (resources / name).is_dir() else ''}"
         )
     info = {
         "name": name,

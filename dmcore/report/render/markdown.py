@@ -9,23 +9,28 @@ from dmcore.report.tables import Panel, Table
 from dmcore.report.text_tables import TextTable
 
 
+def words(text: str) -> str:
+    """A label or caption of the config's, on one line: no tag, and no end of a table's cell."""
+    return " ".join(text.split()).replace("\\", "\\\\").replace("<", "\\<").replace("|", "\\|")
+
+
 def accuracies(table: Table) -> str:
     """An accuracy table."""
-    parts = [f"**{table.caption}**"]
+    parts = [f"**{words(table.caption)}**"]
     for panel in table.panels:
-        parts += [f"### {panel.title}", _grid(panel)]
+        parts += [f"### {words(panel.title)}", _grid(panel)]
         if panel.finding:
-            parts.append(panel.finding)
-    return _page([*parts, _list(table.notes)])
+            parts.append(words(panel.finding))
+    return _page([*parts, _list([words(note) for note in table.notes])])
 
 
 def text(table: TextTable) -> str:
     """A table of words and formulas, which is Markdown already."""
-    return _page([f"**{table.caption}**", tabulate(table.rows, table.head, tablefmt="pipe"), _list(table.notes)])
+    return _page([f"**{words(table.caption)}**", tabulate(table.rows, table.head, tablefmt="pipe"), _list(table.notes)])
 
 
 def _grid(panel: Panel) -> str:
-    body = [[row.label, eps, *cells(panel, row, "**{}**")] for eps, rows in groups(panel) for row in rows]
+    body = [[words(row.label), eps, *cells(panel, row, "**{}**")] for eps, rows in groups(panel) for row in rows]
     names = head(panel)
     align = ["left", "left", *["right"] * (len(names) - 2)]
     return tabulate(body, names, tablefmt="pipe", colalign=align, disable_numparse=True)
