@@ -1,6 +1,7 @@
 # make demo    set up and run the demo on MNIST        make test   set up and run all tests
 # make tables  set up without PyTorch and make all tables and figures from the records in results/
 # make soundness    tries a million attacked points, and others, against every bound; OPTIONS="--points 10000 --seed 1"
+# make test-kills   kills trainings, certifications, tables and whole pipelines at 50 random moments each, fills disks …
 # make lint    only the style checks                   make clean  remove what was made, but not the environment and downloads
 
 PYTHON ?= python3
@@ -8,7 +9,7 @@ VENV ?= .venv
 BIN := $(abspath $(VENV))/bin
 export PATH := $(BIN):$(PATH)
 
-.PHONY: demo tables test soundness lint clean
+.PHONY: demo tables test test-kills soundness lint clean
 
 demo: $(VENV)/.installed
 	snakemake --cores all demo
@@ -22,6 +23,9 @@ tables: $(VENV)-tables/.installed
 
 test: lint
 	pytest
+
+test-kills: $(VENV)/.installed-test
+	KILLS=50 pytest -s -rs tests/faults
 
 soundness: $(VENV)/.installed-test
 	cd tests && python -m soundness.run $(OPTIONS)

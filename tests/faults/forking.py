@@ -61,6 +61,8 @@ class Forks:
             largest_file: bytes; it may write none that is larger.
             powerless: permissions bind it even if the tests are root's.
         """
+        self.stderr.write_text("")  # a child may be killed before it does so itself
+        self.trace.write_text("")
         options = {"kill_at": kill_at, "largest_file": largest_file, "powerless": powerless}
         self.server.stdin.write(json.dumps({"arguments": [str(a) for a in arguments]} | options) + "\n")
         self.server.stdin.flush()
@@ -144,9 +146,9 @@ def _child(request, stderr, trace):
     from dmcore.cli import main
     from dmcore.files import write_text
 
-    os.dup2(os.open(stderr, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+    os.dup2(os.open(stderr, os.O_WRONLY), 2)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    _traced(os.open(trace, os.O_WRONLY | os.O_CREAT | os.O_TRUNC))
+    _traced(os.open(trace, os.O_WRONLY))
     if request["kill_at"]:
         _kill_at(*request["kill_at"])
     if request["largest_file"]:

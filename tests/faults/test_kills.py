@@ -17,12 +17,18 @@ from dmcore.grid import find_model
 KILLED = -9
 
 
+def moments(seed, duration):
+    """Random moments of a command; some come too late, as the first run, whose duration is known, is the slowest."""
+    rng = random.Random(seed)
+    return (rng.uniform(0, duration) for _ in range(10 * KILLS))
+
+
 def test_a_training(trainings):
     """Whatever it had done at its kill comes out the same, and a save interval of work is lost at the most."""
-    rng, killed, resumed = random.Random(0), 0, 0
-    for i in range(KILLS):
+    killed = resumed = 0
+    for i, moment in enumerate(moments(0, trainings.duration)):
         every = (0, 0.1)[i % 2]
-        ended = trainings.run(str(i), every, kill_after=rng.uniform(0, 1.2 * trainings.duration))
+        ended = trainings.run(str(i), every, kill_after=moment)
         assert ended.code in (KILLED, 0), ended.stderr
         begun = dict(trainings.forks.steps())
         finished = (trainings.folder / str(i) / "training.json").exists()
@@ -33,8 +39,10 @@ def test_a_training(trainings):
         # Behind step last - 1 there was a look at the clock: no more than an interval after the state was saved.
         assert finished or done >= last - 1 or begun[last - 1] - begun[done] <= every
         assert finished or every or done >= last
-    print(f"{killed} of {KILLS} kills hit a training under way; {resumed} went on from a state")
-    assert killed
+        if killed == KILLS:
+            break
+    print(f"{killed} kills of a training under way; {resumed} reruns went on from a state")
+    assert killed == KILLS
 
 
 @long
@@ -59,7 +67,7 @@ RADII = ["0", "0.02", "0.05", "0.1"]
 
 
 def test_a_certification(trainings, tmp_path):
-    rng, killed = random.Random(1), 0
+    killed = 0
 
     def certify(out, **kill):
         arguments = ["--model", trainings.folder / "whole/model.safetensors", "--data", trainings.data]
@@ -74,9 +82,9 @@ def test_a_certification(trainings, tmp_path):
     duration = time.perf_counter() - started
     whole = cells(tmp_path / "whole")
     assert sorted(whole) == sorted(f"{eps}.json" for eps in RADII)
-    for i in range(KILLS):
+    for i, moment in enumerate(moments(1, duration)):
         out = tmp_path / str(i)
-        ended = certify(out, kill_after=rng.uniform(0, 1.2 * duration))
+        ended = certify(out, kill_after=moment)
         assert ended.code in (KILLED, 0), ended.stderr
         killed += ended.code == KILLED
         assert cells(out).items() <= whole.items()
@@ -85,8 +93,10 @@ def test_a_certification(trainings, tmp_path):
         assert ended.code == 0, ended.stderr
         assert cells(out) == whole
         assert names(out) == sorted(whole)
-    print(f"{killed} of {KILLS} kills hit a certification under way")
-    assert killed
+        if killed == KILLS:
+            break
+    print(f"{killed} kills of a certification under way")
+    assert killed == KILLS
 
 
 COUNTS = {
@@ -121,7 +131,7 @@ def made(folder):
 )
 def test_making_records_and_tables(command, forks, tmp_path):
     """Every file is that of before or that of after, and in the end all are those of an undisturbed run."""
-    rng, killed = random.Random(2), 0
+    killed = 0
     config = json.loads(json.dumps(CONFIG))
     if command != "report":
         config["reports"]["demo"]["figures"] = {}
@@ -142,10 +152,10 @@ def test_making_records_and_tables(command, forks, tmp_path):
     old, new = made(before), made(whole)
     assert old.keys() == new.keys()
     assert old["demo/certified_accuracy.csv"] != new["demo/certified_accuracy.csv"]
-    for i in range(KILLS):
+    for i, moment in enumerate(moments(2, duration)):
         folder = tmp_path / str(i)
         shutil.copytree(before, folder)
-        ended = run(folder, kill_after=rng.uniform(0, 1.1 * duration))
+        ended = run(folder, kill_after=moment)
         assert ended.code in (KILLED, 0), ended.stderr
         killed += ended.code == KILLED
         after = made(folder)
@@ -156,5 +166,7 @@ def test_making_records_and_tables(command, forks, tmp_path):
         assert made(folder) == new
         assert not list(folder.rglob(".*"))
         shutil.rmtree(folder)
-    print(f"{killed} of {KILLS} kills hit `{command}` under way")
-    assert killed
+        if killed == KILLS:
+            break
+    print(f"{killed} kills of `{command}` under way")
+    assert killed == KILLS

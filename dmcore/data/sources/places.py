@@ -60,8 +60,12 @@ class Place:
                 check_pin(path, pins[path.name])
             yield paths
             return
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".download-", dir=cache) as staging:
+        try:
+            cache.mkdir(parents=True, exist_ok=True)
+            made = tempfile.TemporaryDirectory(prefix=".download-", dir=cache)
+        except OSError as error:
+            raise UserError(f"cannot write {cache}: {error.strerror}; name another folder with --cache") from error
+        with made as staging:
             paths = []
             for name, pin in pins.items():
                 # What pooch can check by its hash goes to the cache at once: an interrupted download goes on there.
