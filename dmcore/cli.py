@@ -20,6 +20,7 @@ from dmcore.arguments import (
     count,
     json_object,
     norm_name,
+    one_of,
     positive,
     radius_text,
     seconds,
@@ -172,7 +173,10 @@ def _parser() -> Parser:
     ):
         compare.add_argument(f"--{name}", type=kind, default=default, help=f"{what} (default: %(default)s)")
     compare.add_argument(
-        "--curvature", choices=["gauss_newton", "hessian"], default="gauss_newton", help="H, the curvature"
+        "--curvature",
+        type=one_of("gauss_newton", "hessian"),
+        default="gauss_newton",
+        help="H, the curvature: gauss_newton or hessian",
     )
     compare.add_argument("--damping", type=positive, nargs="+", default=[0.01], help="γ in (H + γI)⁻¹, a table each")
     compare.add_argument("--float64", action="store_true", help="compute in float64")
@@ -257,7 +261,9 @@ def _from_records(parser: argparse.ArgumentParser) -> None:
 
 
 def _compute(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="(default: %(default)s)")
+    parser.add_argument(
+        "--device", default="auto", type=one_of("auto", "cpu", "cuda"), help="auto, cpu or cuda (default: %(default)s)"
+    )
     parser.add_argument("--threads", type=threads, default=1, help="CPU threads (default: %(default)s)")
 
 
@@ -385,6 +391,8 @@ def _vnnlib(args: argparse.Namespace) -> None:
 def _collect(args: argparse.Namespace) -> None:
     from dmcore.report.records import collect, merge, read_records, write_records
 
+    if not (args.results / args.schedule).is_dir():
+        raise UserError(f"{args.results} has no results of a schedule '{args.schedule}'")
     write_records(merge(read_records(args.out), collect(args.results, args.schedule)), args.out)
 
 
@@ -393,6 +401,9 @@ def _records(args: argparse.Namespace, exhibits: Mapping[str, Any]) -> Records:
     from dmcore.exhibits import models_of
     from dmcore.report.records import collect, read_records
 
+    for name, exhibit in exhibits.items():
+        if not isinstance(exhibit, dict) or "kind" not in exhibit:
+            raise UserError(f"--spec: '{name}' is no table or figure; `dmcore spec SCHEDULE` prints a schedule's")
     if args.records:
         return read_records(args.records)
     (schedule,) = {exhibit["schedule"] for exhibit in exhibits.values()}
@@ -417,16 +428,26 @@ def _comparisons(args: argparse.Namespace) -> None:
     make_comparisons(args.spec, _records(args, args.spec), args.out)
 
 
+def _of_report(spec: dict[str, Any]) -> dict[str, Any]:
+    """A schedule's report, if it is one."""
+    for key in ("schedule", "tables", "figures"):
+        if key not in spec:
+            raise UserError(f"--spec: no report of a schedule, it has no '{key}'; `dmcore spec SCHEDULE` prints one")
+    return spec
+
+
 def _overview(args: argparse.Namespace) -> None:
     from dmcore.report.make import make_overview
 
-    make_overview(args.spec, _records(args, args.spec["tables"] | args.spec["figures"]), args.out)
+    spec = _of_report(args.spec)
+    make_overview(spec, _records(args, spec["tables"] | spec["figures"]), args.out)
 
 
 def _verdict(args: argparse.Namespace) -> None:
     from dmcore.report.make import make_verdict
 
-    make_verdict(args.spec, _records(args, args.spec["tables"]), args.out)
+    spec = _of_report(args.spec)
+    make_verdict(spec, _records(args, spec["tables"]), args.out)
 
 
 def _document(args: argparse.Namespace) -> None:
@@ -440,7 +461,10 @@ def _report(args: argparse.Namespace) -> None:
     from dmcore.report.make import report_on
 
     if args.config.lstrip().startswith("{"):
-        config = json_object(args.config)
+        try:
+            config = json.loads(args.config)
+        except ValueError as error:
+            raise UserError(f"--config: not JSON ({error})") from error
         check_config(config)
     else:
         config = load_config(Path(args.config))
