@@ -82,6 +82,17 @@ def certifier_name(text: str) -> str:
     return _checked(text, certifier.check)
 
 
+def one_of(*known: str) -> Callable[[str], str]:
+    """One of a few words."""
+
+    def read(text: str) -> str:
+        if text not in known:
+            raise argparse.ArgumentTypeError(f"unknown value '{text}': {nearest(text, known)}")
+        return text
+
+    return read
+
+
 def _number(text: str, allowed: Callable[[float], bool], what: str, kind: type[int] | type[float] = float) -> float:
     try:
         value = kind(text)

@@ -29,9 +29,15 @@ def read_sides(paths: Iterable[Path]) -> tuple[list[dict[str, Any]], list[dict[s
     sides: tuple[list[dict[str, Any]], list[dict[str, Any]]] = [], []
     first: dict[str, Any] = {}
     for file in files:
-        record = read_json(file) | {"file": str(file)}
-        if ("certified" in record) == ("broken" in record):
+        record = read_json(file)
+        known = (
+            isinstance(record, dict)
+            and ("certified" in record) != ("broken" in record)
+            and SHARED.keys() <= record.keys()
+        )
+        if not known:
             raise UserError(f"{file} is neither of `dmcore certify` nor of `dmcore attack`")
+        record["file"] = str(file)
         first = first or record
         for key, what in SHARED.items():
             if record[key] != first[key]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,23 @@ def read_config(path: Path) -> Any:
     if isinstance(content, dict) and YTE in content:
         raise UserError(f"{path}: '{YTE}' would run the file as a program: write out what it is to say")
     return content
+
+
+def retyped(value: Any) -> Any:
+    """What ``--config 'seeds=[0, 1]'`` gives, with numbers in place of the text that Snakemake hands on in lists."""
+    if isinstance(value, Mapping):
+        return {key: _leaf(part) for key, part in value.items()}
+    return [_leaf(part) for part in value] if isinstance(value, list) else value
+
+
+def _leaf(value: Any) -> Any:
+    if not isinstance(value, str):
+        return retyped(value)
+    try:
+        read = yaml.safe_load(value)
+    except (yaml.YAMLError, ValueError):
+        return value
+    return read if isinstance(read, int | float) else value
 
 
 def _told(error: yaml.YAMLError) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dmcore.arguments import json_object
 from dmcore.commands.shared import Command, from_records_arguments, spec_arguments
+from dmcore.errors import UserError
 from dmcore.files import check_writable
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ def add_to(command: Command) -> None:
 def _collect(args: argparse.Namespace) -> None:
     from dmcore.report.records import collect, merge, read_records, write_records
 
+    if not (args.results / args.schedule).is_dir():
+        raise UserError(f"{args.results} has no results of a schedule '{args.schedule}'")
     write_records(merge(read_records(args.out), collect(args.results, args.schedule)), args.out)
 
 
@@ -63,6 +66,9 @@ def _records(args: argparse.Namespace, exhibits: Mapping[str, Any]) -> Records:
     from dmcore.exhibits import models_of
     from dmcore.report.records import collect, read_records
 
+    for name, exhibit in exhibits.items():
+        if not isinstance(exhibit, dict) or "kind" not in exhibit:
+            raise UserError(f"--spec: '{name}' is no table or figure; `dmcore spec SCHEDULE` prints a schedule's")
     if args.records:
         return read_records(args.records)
     (schedule,) = {exhibit["schedule"] for exhibit in exhibits.values()}
@@ -87,16 +93,26 @@ def _comparisons(args: argparse.Namespace) -> None:
     make_comparisons(args.spec, _records(args, args.spec), args.out)
 
 
+def _of_report(spec: dict[str, Any]) -> dict[str, Any]:
+    """A schedule's report, if it is one."""
+    for key in ("schedule", "tables", "figures"):
+        if key not in spec:
+            raise UserError(f"--spec: no report of a schedule, it has no '{key}'; `dmcore spec SCHEDULE` prints one")
+    return spec
+
+
 def _overview(args: argparse.Namespace) -> None:
     from dmcore.report.make import make_overview
 
-    make_overview(args.spec, _records(args, args.spec["tables"] | args.spec["figures"]), args.out)
+    spec = _of_report(args.spec)
+    make_overview(spec, _records(args, spec["tables"] | spec["figures"]), args.out)
 
 
 def _verdict(args: argparse.Namespace) -> None:
     from dmcore.report.make import make_verdict
 
-    make_verdict(args.spec, _records(args, args.spec["tables"]), args.out)
+    spec = _of_report(args.spec)
+    make_verdict(spec, _records(args, spec["tables"]), args.out)
 
 
 def _document(args: argparse.Namespace) -> None:
@@ -110,7 +126,10 @@ def _report(args: argparse.Namespace) -> None:
     from dmcore.report.make import report_on
 
     if args.config.lstrip().startswith("{"):
-        config = json_object(args.config)
+        try:
+            config = json.loads(args.config)
+        except ValueError as error:
+            raise UserError(f"--config: not JSON ({error})") from error
         check_config(config)
     else:
         config = load_config(Path(args.config))

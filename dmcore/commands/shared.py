@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from dmcore.arguments import count, json_object, norm_name, radius_text, seconds, seed, threads
+from dmcore.arguments import count, json_object, norm_name, one_of, radius_text, seconds, seed, threads
 
 Run = Callable[[argparse.Namespace], None]
 Command = Callable[[str, Run, str], argparse.ArgumentParser]
@@ -42,7 +42,9 @@ def from_records_arguments(parser: argparse.ArgumentParser) -> None:
 
 def compute_arguments(parser: argparse.ArgumentParser) -> None:
     """What :func:`dmcore.device.choose_device` asks for."""
-    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="(default: %(default)s)")
+    parser.add_argument(
+        "--device", default="auto", type=one_of("auto", "cpu", "cuda"), help="auto, cpu or cuda (default: %(default)s)"
+    )
     parser.add_argument("--threads", type=threads, default=1, help="CPU threads (default: %(default)s)")
     parser.add_argument("--gpu-slots", type=count, default=1, help="jobs that share a GPU (default: %(default)s)")
 

@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from dmcore.arguments import count, positive, radius_text, seed
+from dmcore.arguments import count, one_of, positive, radius_text, seed
 from dmcore.commands.shared import Command, compute_arguments, points_arguments, radii_arguments
 from dmcore.files import check_writable
 
@@ -39,7 +39,10 @@ def add_to(command: Command) -> None:
     ):
         compare.add_argument(f"--{name}", type=kind, default=default, help=f"{what} (default: %(default)s)")
     compare.add_argument(
-        "--curvature", choices=["gauss_newton", "hessian"], default="gauss_newton", help="H, the curvature"
+        "--curvature",
+        type=one_of("gauss_newton", "hessian"),
+        default="gauss_newton",
+        help="H, the curvature: gauss_newton or hessian",
     )
     compare.add_argument("--damping", type=positive, nargs="+", default=[0.01], help="γ in (H + γI)⁻¹, a table each")
     compare.add_argument("--float64", action="store_true", help="compute in float64")

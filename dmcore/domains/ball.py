@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -32,7 +33,10 @@ class Ball:
 
     def __post_init__(self) -> None:
         check_norm(self.norm)
-        if not isinstance(self.eps, Tensor) and not (math.isfinite(self.eps) and self.eps >= 0):
+        number = isinstance(self.eps, Tensor) or (
+            isinstance(self.eps, Real) and math.isfinite(self.eps) and self.eps >= 0
+        )
+        if not number:
             raise UserError(f"eps must be a finite number ≥ 0 (pixel scale), got {self.eps}")
         if self.x.dtype not in (torch.float32, torch.float64):
             raise UserError(f"x must be float32 or float64 pixels in [0, 1], got {self.x.dtype}")

@@ -107,7 +107,11 @@ def build_net(
     logits = []
     for _ in range(members):
         builder = Builder(net, start, shape)
-        append_layers(builder, num_classes)
+        try:
+            append_layers(builder, num_classes)
+        except UserError as error:
+            size = "x".join(map(str, shape))
+            raise UserError(f"the architecture '{arch}' takes no images of {size}: {error}") from error
         logits.append(builder.at)
     if members > 1:
         net.add(Sum(1 / members), logits)

@@ -8,6 +8,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from dmcore.errors import UserError
 from dmcore.files import atomic, read_json
 from dmcore.report.figures.style import COLORS, house_style
 
@@ -17,6 +18,8 @@ NOT_LOSSES = ("epoch", "step", "eps", "level", "lr", "accuracy", "robust_accurac
 def write_history(record: Path, out: Path) -> None:
     """Draws a training record's history as a PNG."""
     content = read_json(record)
+    if not isinstance(content, dict) or "history" not in content:
+        raise UserError(f"{record} is no record of a training: name the training.json of a model")
     with house_style(), atomic(out) as path:
         draw(content).savefig(path, format="png", dpi=150)
 

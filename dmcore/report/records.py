@@ -66,8 +66,8 @@ def collect(results: Path, schedule: str, models: Collection[str] | None = None)
         models: the hashes of the specifications to read the records of; by default all that are there.
 
     Raises:
-        UserError: a record that cannot be read, or is of another model than its folder says; cells that name the same
-            selection of points but hold others.
+        UserError: a record that cannot be read, or is of another model than its folder says, or of another version;
+            cells that name the same selection of points but hold others.
     """
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in COLUMNS}
     selections: dict[tuple[Any, ...], str] = {}
@@ -170,7 +170,23 @@ def _read(path: Path, model: str) -> dict[str, Any]:
     record = read_json(path)
     if not isinstance(record, dict) or record.get("model") != model:
         raise UserError(f"{path} is not a record of {model}; remove it and let Snakemake make it again")
-    return record
+    return _Record(record, path)
+
+
+class _Record(dict[str, Any]):
+    """What a file holds; whoever asks for what it lacks is told the file's name."""
+
+    def __init__(self, content: dict[str, Any], path: Path) -> None:
+        super().__init__(content)
+        self.path = path
+
+    def __getitem__(self, key: str) -> Any:
+        if key not in self:
+            raise UserError(
+                f"{self.path} has no '{key}', it is of another version; remove it and let Snakemake make it again"
+            )
+        value = super().__getitem__(key)
+        return _Record(value, self.path) if isinstance(value, dict) else value
 
 
 def _model(path: str) -> dict[str, Any]:
@@ -189,8 +205,8 @@ def _timing(record: dict[str, Any]) -> str:
 
 
 def _cell(record: dict[str, Any]) -> dict[str, Any]:
-    known = ADDED | record
-    return {key: known["eps" if key == "eps_cert" else key] for key in CELL}
+    added = {key: record.get(key, value) for key, value in ADDED.items()}
+    return {key: added[key] if key in added else record["eps" if key == "eps_cert" else key] for key in CELL}
 
 
 def _accuracy(record: dict[str, Any]) -> dict[str, Any]:

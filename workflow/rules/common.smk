@@ -7,10 +7,12 @@ import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.utils import update_config
 
 sys.path.insert(0, workflow.basedir)
 
 from dmcore.config import check_config
+from dmcore.config_file import read_config, retyped
 from dmcore.eps import ID_PATTERN
 from dmcore.errors import UserError
 from dmcore.exhibits import accuracy_tables, exhibit_kind, exhibit_spec, report_spec
@@ -21,7 +23,21 @@ from dmcore.resolve import data_spec
 from dmcore.source import code_hash
 from dmcore.surroundings import check_clock, check_room
 
+CONFIG = Path("config.yaml")
 try:
+    if not workflow.modifier.skip_configfile and (CONFIG.exists() or not workflow.overwrite_configfiles):
+        read_config(CONFIG)  # says what is wrong with it, a key that is there twice among that, as Snakemake does not
+    for path in workflow.overwrite_configfiles:
+        read_config(path)
+except UserError as error:
+    raise WorkflowError(str(error)) from None
+
+
+configfile: CONFIG
+
+
+try:
+    update_config(config, retyped(workflow.config_settings.config))
     check_config(config)
     check_room(Path("."))
 except UserError as error:

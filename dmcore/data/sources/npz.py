@@ -24,10 +24,13 @@ def read_npz(paths: list[Path], shape: tuple[int, ...]) -> dict[str, np.ndarray]
         if f"{split}.npz" not in by_name:
             raise UserError(f"the format npz needs a file {split}.npz: name it among the source's files")
         path = by_name[f"{split}.npz"]
+        with reading(path):
+            if not zipfile.is_zipfile(path):  # else NumPy would advise to unpickle it
+                raise ValueError("no .npz archive")
         with reading(path), zipfile.ZipFile(path) as archive:
             if sum(member.file_size for member in archive.infolist()) > LIMIT:
                 raise ValueError(f"more than {LIMIT} bytes when unpacked")
         with reading(path), path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             x, arrays[f"{split}_y"] = file["x"], file["y"]
-            arrays[f"{split}_x"] = x[:, None] if x.ndim == 3 else x.transpose(0, 3, 1, 2)
+            arrays[f"{split}_x"] = x[:, None] if x.ndim == 3 else np.moveaxis(x, -1, 1) if x.ndim == 4 else x
     return arrays

@@ -19,6 +19,7 @@ from dmcore.data.validation import held_out
 from dmcore.errors import UserError
 from dmcore.registries import reader
 
+NEEDED = ("shape", "classes", "train", "test", "sources")
 CACHE, RESOURCES = Path("data/sources"), Path("resources")
 
 
@@ -47,9 +48,12 @@ def prepare(
         UserError: no place has a source whose content is the pinned one and fits ``shape``, ``classes`` and counts;
             the validation split is impossible.
     """
+    for key in NEEDED:
+        if key not in spec:
+            raise UserError(f"data set '{name}': its specification has no '{key}': `dmcore spec {name}` prints one")
     for source in spec["sources"]:
         reader.check(source["format"])
-    tried = []
+    tried, faults = [], []
     for place in places(name, spec, configured, cache, resources):
         try:
             with place.files(cache / name) as paths:
@@ -58,7 +62,7 @@ def prepare(
         except UserError as error:
             tried.append(str(error) if place.where in str(error) else f"{place.where}: {error}")
             if not isinstance(error, MissingError):
-                print(f"{tried[-1]}; looking further", file=sys.stderr)
+                faults.append(tried[-1])
     else:
         wanted = " or ".join(f"{', '.join(s['files'])} ({s['variant']})" for s in spec["sources"])
         own = f"; to restore the repository's own: git checkout -- {resources / name}"
@@ -66,6 +70,8 @@ def prepare(
             f"data set '{name}': no source works; tried: {'; '.join(tried)}. Put {wanted} into {cache / name}"
             f"{own if (resources / name).is_dir() else ''}"
         )
+    for fault in faults:  # of nearer places; had there been no other, the error would have told them
+        print(f"{fault}; looking further", file=sys.stderr)
     info = {
         "name": name,
         "variant": place.source["variant"],

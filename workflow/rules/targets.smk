@@ -1,0 +1,12 @@
+# What is asked for by name is looked at before anything else: Snakemake itself would say "no rule to produce" it.
+from snakemake.cli import get_argument_parser
+
+from dmcore.targets import check_target
+
+# Snakemake tells its targets to the rules only after it has looked for them.
+if workflow.is_main_process and "snakemake" in (Path(sys.argv[0]).name, Path(sys.argv[0]).parent.name):
+    try:
+        for target in get_argument_parser().parse_known_args(sys.argv[1:])[0].targets:
+            check_target(GRIDS, ["all", "demo", "trial", *(rule.name for rule in workflow.rules if not rule.has_wildcards())], target)
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
