@@ -59,8 +59,9 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument("--out", type=Path, required=True, help="prepared file to write")
 
     spec = command("spec", _show_spec, "Print what the config says of a model, data set or report, as JSON for --spec.")
-    spec.add_argument("what", help="a model such as demo/mnist/small/dm/0.3/seed0, a data set, or a schedule")
-    spec.add_argument("--config", type=Path, default=Path("config.yaml"), help="config file (default: %(default)s)")
+    what = "a model such as demo/mnist/small/dm/0.3/seed0, a data set, a schedule, or one of its demo/tables/table2"
+    spec.add_argument("what", help=what)
+    _config_option(spec)
 
     train = command("train", _train, "Train one model.")
     _spec(train, "the model's specification, as JSON")
@@ -169,9 +170,7 @@ def _parser() -> argparse.ArgumentParser:
         _from_records(sub)
     report = command("report", _report, "Gather all records and make everything of a report that they allow.")
     report.add_argument("schedules", nargs="*", help="by default those with results, or else the config's own")
-    report.add_argument(
-        "--config", default="config.yaml", help="config file, or a config as JSON (default: %(default)s)"
-    )
+    _config_option(report)
     report.add_argument("--results", type=Path, default=Path("results"), help="(default: %(default)s)")
 
     history = command("history", _history, "Draw the course of a training from its record.")
@@ -188,7 +187,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _spec(parser: argparse.ArgumentParser, what: str) -> None:
-    parser.add_argument("--spec", type=json_object, required=True, help=what)
+    parser.add_argument("--spec", type=json_object, required=True, help=f"{what}; - reads standard input")
+
+
+def _config_option(parser: argparse.ArgumentParser) -> None:
+    what = "config file, or a config as JSON (default: %(default)s)"
+    parser.add_argument("--config", default="config.yaml", help=what)
 
 
 def _points(parser: argparse.ArgumentParser) -> None:
@@ -223,16 +227,18 @@ def _data(args: argparse.Namespace) -> None:
 
 
 def _show_spec(args: argparse.Namespace) -> None:
-    from dmcore.config import load_config
-    from dmcore.exhibits import report_spec
+    from dmcore.config import read_config
+    from dmcore.exhibits import find_exhibit, report_spec
     from dmcore.grid import Grid, find_model
     from dmcore.resolve import data_spec
 
-    config = load_config(args.config)
+    config = read_config(args.config)
     if args.what in config["datasets"]:
         spec = data_spec(config, args.what)
     elif args.what in config["schedules"]:
         spec = report_spec(Grid(config, args.what))
+    elif args.what.count("/") == 2:
+        spec = find_exhibit(config, args.what)
     else:
         spec = find_model(config, args.what).to_dict()
     print(json.dumps(spec))
@@ -381,15 +387,10 @@ def _document(args: argparse.Namespace) -> None:
 
 
 def _report(args: argparse.Namespace) -> None:
-    from dmcore.config import check_config, load_config
+    from dmcore.config import read_config
     from dmcore.report.make import report_on
 
-    if args.config.lstrip().startswith("{"):
-        config = json_object(args.config)
-        check_config(config)
-    else:
-        config = load_config(Path(args.config))
-    for schedule in report_on(config, args.results, args.schedules):
+    for schedule in report_on(read_config(args.config), args.results, args.schedules):
         print(f"{args.results / schedule}: report made")
 
 

@@ -5,6 +5,7 @@ Nothing here needs torch: Snakemake reads this for every job.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,6 +31,18 @@ def load_config(path: Path) -> dict[str, Any]:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
         raise UserError(f"cannot read {path}: {' '.join(str(error).split())}") from error
+    check_config(config)
+    return config
+
+
+def read_config(given: str) -> dict[str, Any]:
+    """A checked config, from the path of its file or from itself as JSON."""
+    if not given.lstrip().startswith("{"):
+        return load_config(Path(given))
+    try:
+        config = json.loads(given)
+    except ValueError as error:
+        raise UserError(f"the config is neither a file nor JSON ({error})") from error
     check_config(config)
     return config
 
