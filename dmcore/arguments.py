@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -30,9 +31,9 @@ class Parser(argparse.ArgumentParser):
 
 
 def json_object(text: str) -> dict[str, Any]:
-    """A JSON object."""
+    """A JSON object; ``-`` for one on standard input, as an argument holds 128 KiB at most."""
     try:
-        value = json.loads(text)
+        value = json.loads(sys.stdin.read() if text == "-" else text)
     except (ValueError, RecursionError) as error:
         raise argparse.ArgumentTypeError(f"not JSON ({error}); `dmcore spec` prints one") from error
     if not isinstance(value, dict):

@@ -5,6 +5,7 @@ Nothing here needs torch: Snakemake reads this for every job.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping
@@ -41,6 +42,18 @@ LARGEST = 10**6
 def load_config(path: Path) -> dict[str, Any]:
     """Reads and checks a config file."""
     config = read_config(path)
+    check_config(config)
+    return config
+
+
+def given_config(given: str) -> dict[str, Any]:
+    """A checked config, from the path of its file or from itself as JSON."""
+    if not given.lstrip().startswith("{"):
+        return load_config(Path(given))
+    try:
+        config = json.loads(given)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"the config is neither a file nor JSON ({error})") from error
     check_config(config)
     return config
 

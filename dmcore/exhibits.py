@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dmcore.grid import Grid, Row, find_model, norm
+from dmcore.errors import UserError, nearest
+from dmcore.grid import Grid, Row, norm
 from dmcore.registries import certifier as certifiers
 from dmcore.resolve import eps_id
 
@@ -49,9 +50,28 @@ def exhibit_spec(grid: Grid, kind: str, name: str) -> dict[str, Any]:
         "caption": exhibit["caption"],
         "source": exhibit.get("source"),
         # A cost is measured on all models of the schedule.
-        "models": [_hash(grid, path) for path in grid.model_paths()] if exhibit_kind(kind, exhibit) == "cost" else [],
+        "models": [grid.spec_hash(path) for path in grid.model_paths()]
+        if exhibit_kind(kind, exhibit) == "cost"
+        else [],
         "panels": [_panel_spec(grid, panel, several) for panel in panels],
     }
+
+
+def find_exhibit(config: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """The table or figure of that path, ``<schedule>/tables/<name>``, resolved, under its name.
+
+    Raises:
+        UserError: the config has no such schedule, table or figure.
+    """
+    schedule, kind, name = path.split("/")
+    if schedule not in config["schedules"]:
+        raise UserError(f"'{path}': no schedule '{schedule}': {nearest(schedule, config['schedules'])}")
+    if kind not in KINDS:
+        raise UserError(f"'{path}': '{kind}' is neither 'tables' nor 'figures'")
+    grid = Grid(config, schedule)
+    if name not in grid.exhibits(kind):
+        raise UserError(f"'{path}': the report has no such name among its {kind}: {nearest(name, grid.exhibits(kind))}")
+    return {name: exhibit_spec(grid, kind, name)}
 
 
 def models_of(exhibits: Mapping[str, Any]) -> set[str]:
@@ -114,10 +134,6 @@ def _row_spec(grid: Grid, panel: Mapping[str, Any], row: Row) -> dict[str, Any]:
         "baseline": method.get("baseline", False),
         "own": method.get("own", False),
         "eps": row.eps,
-        "models": [_hash(grid, path) for path in grid.model_paths_of(panel, row)],
+        # By their specifications: what was made before a change of the config is not shown.
+        "models": [grid.spec_hash(path) for path in grid.model_paths_of(panel, row)],
     }
-
-
-def _hash(grid: Grid, path: str) -> str:
-    """A model by its specification: what was made before a change of the config is not shown."""
-    return find_model(grid.config, path).hash

@@ -91,13 +91,25 @@ class Grid:
     @cached_property
     def certifications(self) -> list[Certification]:
         """Every certification job once, with the ε that any exhibit asks of it."""
-        eps: dict[tuple[str, str, str, int], set[Eps]] = {}
+        eps: dict[tuple[str, str, str, int], set[str]] = {}
         for panel in self.panels():
-            asked = {Eps.parse(e) for e in panel["eps_cert"]}
+            asked = {eps_id(e) for e in panel["eps_cert"]}
             for row in self.rows(panel):
                 for model in self.model_paths_of(panel, row):
                     eps.setdefault((model, panel["certifier"], norm(panel), panel["points"]), set()).update(asked)
-        return [Certification(*key, tuple(e.id for e in sorted(found))) for key, found in sorted(eps.items())]
+        in_order = sorted(set().union(*eps.values()), key=Eps.parse)
+        place = {id_: i for i, id_ in enumerate(in_order)}  # comparing whole numbers is cheap, comparing fractions not
+        return [Certification(*key, tuple(sorted(found, key=place.__getitem__))) for key, found in sorted(eps.items())]
+
+    def spec_hash(self, model: str) -> str:
+        """The hash of a model's specification, worked out once: a report shows a model in many places."""
+        if model not in self._hashes:
+            self._hashes[model] = find_model(self.config, model).hash
+        return self._hashes[model]
+
+    @cached_property
+    def _hashes(self) -> dict[str, str]:
+        return {}
 
 
 @dataclass(frozen=True)
@@ -126,18 +138,18 @@ def suites(grids: Iterable[Grid]) -> list[Suite]:
     """
     shared: dict[tuple[Any, ...], list[str]] = {}
     for grid in grids:
-        eps: dict[tuple[str, str, int], dict[str, set[Eps]]] = {}
+        eps: dict[tuple[str, str, int], dict[str, set[str]]] = {}
         for job in grid.certifications:
             _, dataset, _, method, _, _ = job.model.split("/")
             of_method = eps.setdefault((dataset, job.norm, job.points), {}).setdefault(method, set())
-            of_method.update(Eps.parse(e) for e in job.eps)
+            of_method.update(job.eps)
         for (dataset, norm_, points), of_method in eps.items():
-            groups: dict[tuple[Eps, ...], list[str]] = {}
+            groups: dict[tuple[str, ...], list[str]] = {}
             for method, found in of_method.items():
-                groups.setdefault(tuple(sorted(found)), []).append(method)
+                groups.setdefault(tuple(sorted(found, key=Eps.parse)), []).append(method)
             groups[max(groups, key=len)] += [m for m in grid.config["methods"] if m not in of_method]
             for radii, methods in groups.items():
-                key = (dataset, tuple(sorted(methods)), norm_, points, tuple(e.id for e in radii))
+                key = (dataset, tuple(sorted(methods)), norm_, points, radii)
                 shared.setdefault(key, []).append(grid.schedule)
     return [Suite(tuple(schedules), *key) for key, schedules in sorted(shared.items())]
 

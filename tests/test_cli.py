@@ -1,5 +1,6 @@
 """The command line: a user's mistake is one line on standard error and exit code 2."""
 
+import io
 import json
 
 import pytest
@@ -11,6 +12,7 @@ from dmcore.attacked import attack_points
 from dmcore.certify import margin_bounds
 from dmcore.checkpoint import KIND, load_model, save_model
 from dmcore.cli import main
+from dmcore.config import load_config
 from dmcore.data.prepared import KIND as IMAGES
 from dmcore.errors import UserError
 from dmcore.files import read_json
@@ -209,6 +211,34 @@ def test_mistakes_are_one_line(data, tmp_path, capsys, monkeypatch):
 def test_spec_prints_what_train_takes(capsys):
     run("spec", "demo/mnist/small/dm/0.3/seed0", "--config", ROOT / "config.yaml")
     assert json.loads(capsys.readouterr().out)["method"]["regularizers"][0]["options"] == {"domain": "double_margin"}
+
+
+def test_spec_prints_what_tables_takes_and_refuses_what_is_not_there(capsys, tmp_path):
+    config = json.loads(json.dumps(load_config(ROOT / "config.yaml")))
+    config["methods"]["dm"]["label"] = "DM of this config"
+    run("spec", "demo/tables/table2", "--config", json.dumps(config))
+    spec = json.loads(capsys.readouterr().out)
+    assert set(spec) == {"table2"}
+    assert "DM of this config" in [row["label"] for row in spec["table2"]["panels"][0]["rows"]]
+    where = ["--config", ROOT / "config.yaml"]
+    for path, told in (
+        ("dmo/tables/table2", "no schedule 'dmo': did you mean 'demo'?"),
+        ("demo/tabels/table2", "'tabels' is neither 'tables' nor 'figures'"),
+        ("demo/figures/figure7", "the report has no such name among its figures: did you mean 'figure1'?"),
+    ):
+        assert f"'{path}': {told}" in fails(capsys, "spec", path, *where)
+    assert "neither a file nor JSON" in fails(capsys, "spec", "demo", "--config", "{demo")
+
+
+def test_a_specification_longer_than_an_argument_may_be_comes_on_standard_input(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    config = load_config(ROOT / "config.yaml") | {"seeds": list(range(20))}
+    run("spec", "paper", "--config", json.dumps(config))
+    spec = capsys.readouterr().out
+    assert len(spec) > 128 * 1024
+    monkeypatch.setattr("sys.stdin", io.StringIO(spec))
+    run("overview", "--spec", "-", "--records", tmp_path / "none", "--out", tmp_path)
+    assert "0 of 2600 models" in (tmp_path / "overview.md").read_text()
 
 
 def test_data_prepares_what_spec_prints(capsys, tmp_path):

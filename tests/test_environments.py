@@ -84,6 +84,7 @@ def test_every_stage_has_an_environment():
             "history",
             "overview",
             "report",
+            "spec",
             "tables",
             "verdict",
         ],

@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from dmcore.commands.shared import Command, compute_arguments, saving_arguments, spec_arguments
+from dmcore.commands.shared import Command, compute_arguments, config_argument, saving_arguments, spec_arguments
 from dmcore.files import check_writable
 
 
@@ -21,8 +21,9 @@ def add_to(command: Command) -> None:
     data.add_argument("--out", type=Path, required=True, help="prepared file to write")
 
     spec = command("spec", _show_spec, "Print what the config says of a model, data set or report, as JSON for --spec.")
-    spec.add_argument("what", help="a model such as demo/mnist/small/dm/0.3/seed0, a data set, or a schedule")
-    spec.add_argument("--config", type=Path, default=Path("config.yaml"), help="config file (default: %(default)s)")
+    what = "a model such as demo/mnist/small/dm/0.3/seed0, a data set, a schedule, or one of its demo/tables/table2"
+    spec.add_argument("what", help=what)
+    config_argument(spec)
 
     train = command("train", _train, "Train one model.")
     spec_arguments(train, "the model's specification, as JSON")
@@ -43,16 +44,18 @@ def _data(args: argparse.Namespace) -> None:
 
 
 def _show_spec(args: argparse.Namespace) -> None:
-    from dmcore.config import load_config
-    from dmcore.exhibits import report_spec
+    from dmcore.config import given_config
+    from dmcore.exhibits import find_exhibit, report_spec
     from dmcore.grid import Grid, find_model
     from dmcore.resolve import data_spec
 
-    config = load_config(args.config)
+    config = given_config(args.config)
     if args.what in config["datasets"]:
         spec = data_spec(config, args.what)
     elif args.what in config["schedules"]:
         spec = report_spec(Grid(config, args.what))
+    elif args.what.count("/") == 2:
+        spec = find_exhibit(config, args.what)
     else:
         spec = find_model(config, args.what).to_dict()
     print(json.dumps(spec))

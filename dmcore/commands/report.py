@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dmcore.commands.shared import Command, from_records_arguments, spec_arguments
+from dmcore.commands.shared import Command, config_argument, from_records_arguments, spec_arguments
 from dmcore.errors import UserError
 from dmcore.files import check_writable
 
@@ -43,9 +42,7 @@ def add_to(command: Command) -> None:
         from_records_arguments(sub)
     report = command("report", _report, "Gather all records and make everything of a report that they allow.")
     report.add_argument("schedules", nargs="*", help="by default those with results, or else the config's own")
-    report.add_argument(
-        "--config", default="config.yaml", help="config file, or a config as JSON (default: %(default)s)"
-    )
+    config_argument(report)
     report.add_argument("--results", type=Path, default=Path("results"), help="(default: %(default)s)")
 
     history = command("history", _history, "Draw the course of a training from its record.")
@@ -122,18 +119,10 @@ def _document(args: argparse.Namespace) -> None:
 
 
 def _report(args: argparse.Namespace) -> None:
-    from dmcore.config import check_config, load_config
+    from dmcore.config import given_config
     from dmcore.report.make import report_on
 
-    if args.config.lstrip().startswith("{"):
-        try:
-            config = json.loads(args.config)
-        except ValueError as error:
-            raise UserError(f"--config: not JSON ({error})") from error
-        check_config(config)
-    else:
-        config = load_config(Path(args.config))
-    for schedule in report_on(config, args.results, args.schedules):
+    for schedule in report_on(given_config(args.config), args.results, args.schedules):
         print(f"{args.results / schedule}: report made")
 
 

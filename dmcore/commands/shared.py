@@ -15,7 +15,13 @@ Command = Callable[[str, Run, str], argparse.ArgumentParser]
 
 def spec_arguments(parser: argparse.ArgumentParser, what: str) -> None:
     """``--spec``, what the config says, resolved."""
-    parser.add_argument("--spec", type=json_object, required=True, help=what)
+    parser.add_argument("--spec", type=json_object, required=True, help=f"{what}; - reads standard input")
+
+
+def config_argument(parser: argparse.ArgumentParser) -> None:
+    """``--config``, for :func:`dmcore.config.given_config`."""
+    what = "config file, or a config as JSON (default: %(default)s)"
+    parser.add_argument("--config", default="config.yaml", help=what)
 
 
 def points_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,9 +6,9 @@ import pytest
 from results_folder import spec_hash, write_model
 from test_config import CONFIG
 
-import dmcore.exhibits
 from dmcore.errors import UserError
 from dmcore.exhibits import KINDS
+from dmcore.grid import Grid
 from dmcore.report.make import FIGURES, TABLES, report_on
 from dmcore.report.records import read_records
 
@@ -27,7 +27,7 @@ def config(monkeypatch):
         _, dataset, arch, method, eps, seed = path.split("/")
         return spec_hash(method, eps, int(seed[4:]), f"{dataset}/{arch}")
 
-    monkeypatch.setattr(dmcore.exhibits, "_hash", made_up)
+    monkeypatch.setattr(Grid, "spec_hash", made_up)
     return config
 
 

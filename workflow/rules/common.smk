@@ -16,6 +16,7 @@ from dmcore.config_file import read_config, retyped
 from dmcore.eps import ID_PATTERN
 from dmcore.errors import UserError
 from dmcore.exhibits import accuracy_tables, exhibit_kind, exhibit_spec, report_spec
+from dmcore.files import digest
 from dmcore.grid import Grid, find_model, suites
 from dmcore.registries import certifier
 from dmcore.report.columns import FILES, REMARKS, SUMS
@@ -138,5 +139,18 @@ def exhibit_files(schedule):
 
 
 def exhibit_of(kind, schedule, name):
-    """A table or figure, resolved, as JSON."""
-    return json.dumps({name: exhibit_spec(GRIDS[schedule], kind, name)})
+    """What a table or figure shows, as a hash: the parameter whose change makes it anew.
+
+    The job resolves it again: written out, one of many seeds is longer than a command may be (128 KiB).
+    """
+    return digest(exhibit_spec(GRIDS[schedule], kind, name))
+
+
+def whole_config(wildcards, output):
+    """The config as JSON. As it takes the output, Snakemake reruns nothing where it alone changes; `spec` says what does."""
+    return json.dumps(config)
+
+
+def report_of(schedule):
+    """What a schedule's report shows, as a hash."""
+    return digest(report_spec(GRIDS[schedule]))

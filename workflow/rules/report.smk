@@ -52,10 +52,12 @@ rule table:
         "../../envs/tables.yaml"
     params:
         spec=lambda w: exhibit_of("tables", w.schedule, w.table),
+        config=whole_config,
         code=code_hash("dmcore.report.tables", "dmcore.report.cost", "dmcore.report.render"),
     shell:
-        "python -m dmcore tables --spec {params.spec:q} --results results"
-        " --out results/{wildcards.schedule}/tables > {log:q} 2>&1"
+        "( python -m dmcore spec {wildcards.schedule}/tables/{wildcards.table} --config {params.config:q}"
+        " | python -m dmcore tables --spec - --results results"
+        " --out results/{wildcards.schedule}/tables ) > {log:q} 2>&1"
 
 
 # It names the tables' files, so it need not be made anew when these are.
@@ -99,10 +101,12 @@ rule figure:
         "../../envs/tables.yaml"
     params:
         spec=lambda w: exhibit_of("figures", w.schedule, w.figure),
+        config=whole_config,
         code=code_hash("dmcore.report.figures"),
     shell:
-        "python -m dmcore figures --spec {params.spec:q} --results results"
-        " --out results/{wildcards.schedule}/figures > {log:q} 2>&1"
+        "( python -m dmcore spec {wildcards.schedule}/figures/{wildcards.figure} --config {params.config:q}"
+        " | python -m dmcore figures --spec - --results results"
+        " --out results/{wildcards.schedule}/figures ) > {log:q} 2>&1"
 
 
 rule comparison:
@@ -125,10 +129,12 @@ rule comparison:
         "../../envs/tables.yaml"
     params:
         spec=lambda w: exhibit_of("tables", w.schedule, w.table),
+        config=whole_config,
         code=code_hash("dmcore.report.comparison", "dmcore.report.render_comparison"),
     shell:
-        "python -m dmcore comparisons --spec {params.spec:q} --results results"
-        " --out results/{wildcards.schedule}/comparisons > {log:q} 2>&1"
+        "( python -m dmcore spec {wildcards.schedule}/tables/{wildcards.table} --config {params.config:q}"
+        " | python -m dmcore comparisons --spec - --results results"
+        " --out results/{wildcards.schedule}/comparisons ) > {log:q} 2>&1"
 
 
 rule overview:
@@ -148,11 +154,13 @@ rule overview:
     conda:
         "../../envs/tables.yaml"
     params:
-        spec=lambda w: json.dumps(report_spec(GRIDS[w.schedule])),
+        spec=lambda w: report_of(w.schedule),
+        config=whole_config,
         code=code_hash("dmcore.report.overview", "dmcore.report.render_overview"),
     shell:
-        "python -m dmcore overview --spec {params.spec:q} --records results/{wildcards.schedule}"
-        " --out results/{wildcards.schedule} > {log:q} 2>&1"
+        "( python -m dmcore spec {wildcards.schedule} --config {params.config:q}"
+        " | python -m dmcore overview --spec - --records results/{wildcards.schedule}"
+        " --out results/{wildcards.schedule} ) > {log:q} 2>&1"
 
 
 rule verdict:
@@ -174,11 +182,13 @@ rule verdict:
     conda:
         "../../envs/tables.yaml"
     params:
-        spec=lambda w: json.dumps(report_spec(GRIDS[w.schedule])),
+        spec=lambda w: report_of(w.schedule),
+        config=whole_config,
         code=code_hash("dmcore.report.verdict"),
     shell:
-        "python -m dmcore verdict --spec {params.spec:q} --records results/{wildcards.schedule}"
-        " --out results/{wildcards.schedule} > {log:q} 2>&1"
+        "( python -m dmcore spec {wildcards.schedule} --config {params.config:q}"
+        " | python -m dmcore verdict --spec - --records results/{wildcards.schedule}"
+        " --out results/{wildcards.schedule} ) > {log:q} 2>&1"
 
 
 rule history:
