@@ -1,6 +1,6 @@
 # One job certifies one model at all ε that the tables ask of it with this norm and number of points, and writes one file
 # for each ε. The lists of ε differ, so there is a rule for each; certifiers and models are wildcards.
-for suite in suites(GRIDS.values()):
+for suite in SUITES:
 
     rule:
         """The verdicts and margins of one model's test points at one ε; one job does all ε."""

@@ -32,6 +32,15 @@ if not workflow.deployment_settings.deployment_method:
         raise WorkflowError("`python` is not this Snakemake's: activate its environment first (. .venv/bin/activate)")
 
 GRIDS = {schedule: Grid(config, schedule) for schedule in config["schedules"]}
+SUITES = suites(GRIDS.values())
+
+# The rules that certify differ in their lists of ε alone: in a profile's or command line's `set-resources` and
+# `set-threads` the name `certify` stands for them all. Must come before the first rule, which reads these settings.
+for given in ("overwrite_resources", "overwrite_threads"):
+    chosen = dict(getattr(workflow.resource_settings, given))
+    if "certify" in chosen:
+        of_suites = dict.fromkeys((suite.name for suite in SUITES), chosen["certify"])
+        setattr(workflow.resource_settings, given, of_suites | chosen)
 
 RUN = "{schedule}/{dataset}/{arch}/{method}/{eps_train}/seed{seed}"
 MODEL = f"results/{RUN}"
