@@ -2,6 +2,7 @@
 # make tables  set up without PyTorch and make all tables and figures from the records in results/
 # make soundness    tries a million attacked points, and others, against every bound; OPTIONS="--points 10000 --seed 1"
 # make test-kills   kills trainings, certifications, tables and whole pipelines at 50 random moments each, fills disks …
+# make test-slurm   as root: installs a Slurm (Debian's), starts it on this machine, runs the tests that need it, stops it
 # make lint    only the style checks                   make clean  remove what was made, but not the environment and downloads
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ VENV ?= .venv
 BIN := $(abspath $(VENV))/bin
 export PATH := $(BIN):$(PATH)
 
-.PHONY: demo tables test test-kills soundness lint clean
+.PHONY: demo tables test test-kills test-slurm soundness lint clean
 
 demo: $(VENV)/.installed
 	snakemake --cores all demo
@@ -26,6 +27,10 @@ test: lint
 
 test-kills: $(VENV)/.installed-test
 	KILLS=50 pytest -s -rs tests/faults
+
+test-slurm: $(VENV)/.installed-test
+	pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[slurm]'
+	DM_TEST_SLURM=1 pytest tests/slurm
 
 soundness: $(VENV)/.installed-test
 	cd tests && python -m soundness.run $(OPTIONS)

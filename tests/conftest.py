@@ -155,7 +155,7 @@ def any_net(request):
 @pytest.fixture(scope="session")
 def pipeline(tmp_path_factory):
     """A tiny grid, run once by Snakemake; a test that changes its config puts it back."""
-    from tiny import Pipeline  # in tests/workflow, for whose tests this is
+    from workflow.tiny import Pipeline
 
     pipeline = Pipeline(tmp_path_factory.mktemp("pipeline") / "run")
     pipeline.run("demo")

@@ -2,7 +2,7 @@
 # for each ε. The lists of ε differ, so there is a rule for each; certifiers and models are wildcards.
 CERTIFYING = code_hash("dmcore.jobs.certify")  # once, not for each rule
 
-for suite in suites(GRIDS.values()):
+for suite in SUITES:
 
     rule:
         """The verdicts and margins of one model's test points at one ε; one job does all ε."""

@@ -68,6 +68,15 @@ onstart:
 
 
 GRIDS = {schedule: Grid(config, schedule) for schedule in config["schedules"]}
+SUITES = suites(GRIDS.values())
+
+# The rules that certify differ in their lists of ε alone: in a profile's or command line's `set-resources` and
+# `set-threads` the name `certify` stands for them all. Must come before the first rule, which reads these settings.
+for given in ("overwrite_resources", "overwrite_threads"):
+    chosen = dict(getattr(workflow.resource_settings, given))
+    if "certify" in chosen:
+        of_suites = dict.fromkeys((suite.name for suite in SUITES), chosen["certify"])
+        setattr(workflow.resource_settings, given, of_suites | chosen)
 
 RUN = "{schedule}/{dataset}/{arch}/{method}/{eps_train}/seed{seed}"
 MODEL = f"results/{RUN}"

@@ -1,3 +1,8 @@
+# On a cluster too it runs where Snakemake does: computing nodes often have no way out to download anything.
+localrules:
+    prepare_data,
+
+
 # No source file is an input: each is pinned by its content, so neither its age nor the place where it was found can
 # change what is prepared, and looking elsewhere reruns nothing.
 rule prepare_data:

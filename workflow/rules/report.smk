@@ -11,6 +11,7 @@ localrules:
     document,
     figure,
     comparison,
+    overview,
     verdict,
     history,
 
