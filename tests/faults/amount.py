@@ -4,5 +4,5 @@ import os
 
 import pytest
 
-KILLS = int(os.environ.get("KILLS", "5"))
+KILLS = int(os.environ.get("KILLS", "3"))
 long = pytest.mark.skipif("KILLS" not in os.environ, reason="takes long: `make test-kills`")

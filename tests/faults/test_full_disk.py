@@ -40,7 +40,11 @@ def disk(tmp_path):
 # A state takes 973 KiB, the model 323, the record 8.
 @pytest.mark.parametrize(
     ("room", "fails_at", "kept"),
-    [(4, "unfinished", []), (900, "unfinished", []), (1200, "unfinished", ["unfinished"])],
+    [
+        pytest.param(4, "unfinished", [], marks=long),
+        pytest.param(900, "unfinished", [], marks=long),
+        (1200, "unfinished", ["unfinished"]),
+    ],
 )
 def test_a_training(room, fails_at, kept, disk, trainings):
     disk.fill(leave=room)
@@ -55,7 +59,9 @@ def test_a_training(room, fails_at, kept, disk, trainings):
     assert untimed(out / "training.json") == trainings.whole
 
 
-@pytest.mark.parametrize(("room", "fails_at"), [(300, "model.safetensors"), (328, "training.json")])
+@pytest.mark.parametrize(
+    ("room", "fails_at"), [pytest.param(300, "model.safetensors", marks=long), (328, "training.json")]
+)
 def test_the_end_of_a_training(room, fails_at, disk, trainings):
     disk.fill(leave=room)
     out = disk.inside / "out"
