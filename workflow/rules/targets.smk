@@ -7,6 +7,10 @@ from dmcore.targets import check_target
 if workflow.is_main_process and "snakemake" in (Path(sys.argv[0]).name, Path(sys.argv[0]).parent.name):
     try:
         for target in get_argument_parser().parse_known_args(sys.argv[1:])[0].targets:
-            check_target(GRIDS, ["all", "demo", "trial", *(rule.name for rule in workflow.rules if not rule.has_wildcards())], target)
+            check_target(
+                GRIDS,
+                ["all", "demo", "trial", *(rule.name for rule in workflow.rules if not rule.has_wildcards())],
+                target,
+            )
     except UserError as error:
         raise WorkflowError(str(error)) from None
