@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from dmcore.config import check_config, load_config
-from dmcore.config_file import read_config
+from dmcore.config_file import read_config, retyped
 from dmcore.errors import UserError
 from dmcore.exhibits import exhibit_spec
 from dmcore.grid import Grid
@@ -209,6 +209,18 @@ def test_what_is_taken_over_may_be_said_anew(tmp_path):
     (tmp_path / "c.yaml").write_text(text, encoding="utf-8")
     x, y = {"b": 1, "c": 2}, {"b": 3, "c": 2}
     assert read_config(tmp_path / "c.yaml") == {"a": x, "d": y, "e": {"b": 3, "c": 4}, "f": [x, y]}
+
+
+def test_lists_on_snakemakes_command_line_hold_numbers():
+    given = {
+        "seeds": ["0", "1"],
+        "data_places": ["/a", "{"],
+        "schedules": {"x": {"factor": "0.5", "report": "demo"}},
+        "n": 3,
+    }
+    read = {"seeds": [0, 1], "data_places": ["/a", "{"], "schedules": {"x": {"factor": 0.5, "report": "demo"}}, "n": 3}
+    assert retyped(given) == read
+    assert retyped(["8/255", "", "1.0e-3", "true"]) == ["8/255", "", 0.001, True]
 
 
 def test_short_is_the_papers_schedule_scaled_to_a_tenth():

@@ -27,7 +27,7 @@ REAL = [
     Mistake("no-gpu", "a GPU by name, where `CUDA_VISIBLE_DEVICES` shows none", CUDA[0],
             "dmcore: error: device 'cuda' was asked for<, and that there is none>",
             environment={"CUDA_VISIBLE_DEVICES": "99"}, shown=CUDA[1]),
-    Mistake("disk-full", "output to a full disk", "dmcore spec demo > /dev/full",
+    Mistake("disk-full", "output to a full disk", "dmcore spec digits > /dev/full",
             "dmcore: error: No space left on device"),
 ]  # fmt: skip
 """As processes of their own."""

@@ -78,6 +78,7 @@ REAL = [
     set_("set-schedule", "a schedule misspelt", "schedule=dmeo",
          "config: schedule: unknown schedule 'dmeo': did you mean 'demo'? known: demo, half"),
     set_("set-no-list", "a number for a list", "seeds=3", "config: seeds: 3 is not a list: write [3]"),
+    set_("set-list", "a seed twice, in a list", "'seeds=[0, 0]'", "config: seeds: [0, 0] has non-unique elements"),
     Mistake("set-twice", "a key twice in config.yaml", "snakemake -n demo",
             "cannot read config.yaml: line 4: the key 'seeds' is there twice, first in line 3: remove one of them",
             make=edit(("seeds: [0]\n", "seeds: [0]\nseeds: [1]\n")), code=1),

@@ -78,6 +78,8 @@ MISTAKES = [
           points="all"),
     wrong("argument-points-too-many", "more points than the test set has", "certify",
           "61 test points asked for, but the test set has 60", points="61"),
+    wrong("points-too-many-to-export", "the same, before anything is exported", "vnnlib",
+          "61 test points asked for, but the test set has 60", points="61"),
     usage("seed-negative", "a negative seed", "certify",
           "argument --points-seed: '-1' is not a seed, a whole number from 0 to 4294967295", points_seed="-1"),
     usage("threads-none", "no threads", "certify", "argument --threads: '0' is not a number of threads from 1 to 1024",

@@ -53,7 +53,7 @@ def content(folder):
 
 
 def environment(mistake):
-    values = os.environ | {"PYTHONPATH": str(ROOT)} | mistake.environment
+    values = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": None} | mistake.environment
     return {name: value for name, value in values.items() if value is not None}
 
 
