@@ -4,11 +4,13 @@ Skipped but for `make test-slurm`: it needs root, installs Slurm and takes minut
 """
 
 import os
+import re
 import subprocess
 import time
 
 import pytest
 from on_slurm import CLUSTER, SlurmPipeline, jobs_in_slurm, slurm
+from workflow.tiny import tiny_config
 
 pytestmark = pytest.mark.skipif(
     os.environ.get("DM_TEST_SLURM") != "1", reason="starts a Slurm on this machine, as root: make test-slurm"
@@ -94,6 +96,23 @@ def test_a_cancelled_job_is_tried_again(run, pipeline, new_jobs):
     run.finish(running)
     assert [job.state for job in new_jobs()] == ["CANCELLED", "COMPLETED"]
     same_results(run, pipeline, [f"{DM}/training.json"])
+
+
+def test_a_training_longer_than_its_time_limit_goes_on_in_retries(run, new_jobs):
+    """Slurm's SIGTERM reaches the training through two Snakemakes; it saves its state before the SIGKILL."""
+    config = tiny_config()
+    config["schedules"]["demo"]["training"]["mnist"]["epochs"] = 2.5  # more than a minute on any machine
+    run.write(config)
+    limit = ["--set-resources", "train:runtime=1", "--retries", "9"]
+    output = run.finish(run.start(*limit, "--", f"{DM}/training.json"), seconds=1000)
+    *stopped, last = [job.state for job in new_jobs()]
+    assert (set(stopped), last) == ({"TIMEOUT"}, "COMPLETED"), output
+    steps = [int(step) for step in re.findall(r"stopped by SIGTERM after step (\d+) of 1500", output)]
+    assert len(steps) == len(stopped)
+    assert steps == sorted(set(steps))
+    log = (run.folder / "logs/train/demo/mnist/small/dm/0.1/seed0.log").read_text()
+    assert f"resuming at step {steps[-1]}," in log
+    assert run.result("dm/0.1/seed0/training.json")["history"][-1]["step"] == 1500
 
 
 def test_a_job_whose_node_dies_is_run_again(run, pipeline, new_jobs):
