@@ -102,12 +102,12 @@ def test_records_from_elsewhere_outlive_kills_while_records_are_gathered(pipelin
         theirs[path] = read_csv(path, dtype=str, keep_default_na=False).assign(seed="7")
         theirs[path].to_csv(path, index=False, lineterminator="\n")
     for moment in (0, 0.3, 1):
-        process = start(ours, "results/demo/training.csv", "-f")
+        process = start(ours, "results/demo/training.csv", "-f", "--rerun-incomplete")
         wait_for(".snakemake/incomplete/*", ours.folder, process)  # the job is about to start
         time.sleep(moment)
         kill(process, whole_group=True)
         ours.run("--unlock")
-    ours.run("results/demo/training.csv", "-f")
+    ours.run("results/demo/training.csv", "-f", "--rerun-incomplete")  # the copy has no profile that says so
     for path, before in theirs.items():
         after = read_csv(path, dtype=str, keep_default_na=False)
         assert len(after) == 2 * len(before)
