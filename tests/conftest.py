@@ -160,3 +160,21 @@ def pipeline(tmp_path_factory):
     pipeline = Pipeline(tmp_path_factory.mktemp("pipeline") / "run")
     pipeline.run("demo")
     return pipeline
+
+
+@pytest.fixture(scope="session")
+def forks(tmp_path_factory):
+    """One warmed-up process to fork commands from; a test that kills them starts them in milliseconds."""
+    from forking import Forks
+
+    forks = Forks(tmp_path_factory.mktemp("forks"))
+    yield forks
+    forks.close()
+
+
+@pytest.fixture(scope="session")
+def trainings(forks, tmp_path_factory):
+    """A tiny training's undisturbed run, and any number of others."""
+    from tiny_training import Trainings
+
+    return Trainings(forks, tmp_path_factory.mktemp("trainings"))

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tiny import Pipeline
+from workflow.tiny import Pipeline
 
 MODEL = "results/demo/mnist/small/normal/none/seed0"
 CELL = f"{MODEL}/certify/ibp/linf/n4/0.05.json"

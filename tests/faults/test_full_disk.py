@@ -11,8 +11,8 @@ from small_disk import SmallDisk
 from snakemakes import CELL
 from test_config import ROOT
 from test_kills import RADII
-from tiny import Pipeline
 from tiny_training import final_files, names, untimed, weights
+from workflow.tiny import Pipeline
 
 from dmcore.data import load_images
 

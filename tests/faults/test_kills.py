@@ -7,7 +7,7 @@ import time
 
 import pytest
 from amount import KILLS, long
-from results_folder import write_model
+from report.results_folder import write_model
 from test_config import CONFIG
 from tiny_training import SPEC, final_files, names, untimed
 
