@@ -3,6 +3,7 @@ RECORDS = [f"results/{{schedule}}/{file}" for file in (*FILES.values(), SUMS)]
 
 localrules:
     all,
+    certified,
     demo,
     trial,
     tables,
