@@ -13,8 +13,9 @@ from test_config import ROOT
 from workflow.tiny import Pipeline
 
 CLUSTER = ROOT / "tests/slurm/cluster.sh"
-# Tiny jobs end within seconds: ask for them sooner than a site would.
+# Tiny jobs end within seconds: ask for them sooner than a site would, and do not wait a minute after the last.
 POLL = ["--slurm-init-seconds-before-status-checks", "3", "--seconds-between-status-checks", "3"]
+POLL += ["--max-jobs-per-timespan", "100/1s"]
 
 
 class Job(NamedTuple):

@@ -31,11 +31,12 @@ sys.exit(main())
 
 
 class Call(NamedTuple):
-    """One job's call of dmcore, by the clock."""
+    """One job's call of dmcore, by the clock, and the GPU that it leased."""
 
     command: str
     began: float
     ended: float
+    gpu: str
 
 
 @dataclass(frozen=True)
@@ -59,10 +60,13 @@ class Simulation:
 
     Args:
         seconds: how long each job is to take.
+        gpus: how many GPUs jobs are to lease from; 0 for no leases.
     """
 
-    def __init__(self, folder: Path, config: dict[str, Any], code: Path = ROOT, seconds: float = 0.0) -> None:
-        self.folder, self.code, self.seconds = folder, code, seconds
+    def __init__(
+        self, folder: Path, config: dict[str, Any], code: Path = ROOT, seconds: float = 0.0, gpus: int = 0
+    ) -> None:
+        self.folder, self.code, self.seconds, self.gpus = folder, code, seconds, gpus
         (folder / "dmcore").mkdir(parents=True)
         (folder / "dmcore/__init__.py").touch()
         shutil.copy(Path(__file__).with_name("standin.py"), folder / "dmcore/__main__.py")
@@ -77,7 +81,9 @@ class Simulation:
         """Runs Snakemake to its end, which must be a good one."""
         command = [sys.executable, "-c", MEASURED, "-s", str(self.code / "Snakefile"), *arguments]
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        environment = os.environ | {"PATH": path, "STANDIN_SECONDS": str(self.seconds)}
+        standin = {"STANDIN_SECONDS": str(self.seconds), "STANDIN_GPUS": str(self.gpus), "STANDIN_CODE": str(self.code)}
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("SLURM_")}
+        environment |= {"PATH": path, "TMPDIR": str(self.folder)} | standin
         began = time.perf_counter()
         done = subprocess.run(
             command, cwd=self.folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -92,4 +98,5 @@ class Simulation:
     def calls(self) -> list[Call]:
         """All jobs so far, in the order in which they began."""
         lines = (line.split("\t") for line in (self.folder / "calls.tsv").read_text().splitlines())
-        return sorted((Call(name, float(began), float(ended)) for name, began, ended in lines), key=lambda c: c.began)
+        calls = (Call(name, float(began), float(ended), gpu) for name, began, ended, gpu in lines)
+        return sorted(calls, key=lambda call: call.began)

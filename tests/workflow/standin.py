@@ -1,7 +1,8 @@
 """Stands in for dmcore in simulated runs: writes empty files where a command of the pipeline writes its results.
 
 It lies as ``dmcore/__main__.py`` in the folder that Snakemake runs in, where ``python -m dmcore`` finds it first. Every
-call adds a line to ``calls.tsv``: the command, when it began and when it ended. It takes STANDIN_SECONDS.
+call adds a line to ``calls.tsv``: the command, when it began and when it ended, and its GPU. Where STANDIN_GPUS says how
+many there are, a job that computes leases one as dmcore does, by dmcore's own code. It takes STANDIN_SECONDS.
 """
 
 import argparse
@@ -11,8 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-BEGAN = time.time()
-RECORDS = ("training.csv", "certified_accuracy.csv", "verdicts.csv.gz", "points.csv.gz")
+RECORDS = ("training.csv", "certified_accuracy.csv", "verdicts.csv.gz", "points.csv.gz", "SHA256SUMS")
 SUFFIXES = {
     "tables": (".md", ".txt", ".tex", ".csv", ".html"),
     "figures": (".png", ".svg", ".pdf"),
@@ -45,11 +45,24 @@ def outputs(command: str, rest: list[str]) -> list[Path]:
     return [args.out]  # data, history
 
 
+def lease(rest: list[str]) -> str:
+    """The GPU that a job gets, out of those that there would be."""
+    count = int(os.environ.get("STANDIN_GPUS", "0"))
+    if not count or "--gpu-slots" not in rest:
+        return ""
+    del sys.modules["dmcore"]  # this one
+    sys.path.insert(0, os.environ["STANDIN_CODE"])
+    from dmcore.lease import lease_gpu
+
+    return lease_gpu([str(gpu) for gpu in range(count)], int(rest[rest.index("--gpu-slots") + 1]))
+
+
 if sys.argv[1] == "spec":
     print(json.dumps({sys.argv[2].split("/")[-1]: {}}))
     sys.exit()
+gpu, began = lease(sys.argv[2:]), time.time()
 for path in outputs(sys.argv[1], sys.argv[2:]):
     path.touch()
 time.sleep(float(os.environ.get("STANDIN_SECONDS", "0")))
 with open("calls.tsv", "a") as calls:
-    calls.write(f"{sys.argv[1]}\t{BEGAN}\t{time.time()}\n")
+    calls.write(f"{sys.argv[1]}\t{began}\t{time.time()}\t{gpu}\n")

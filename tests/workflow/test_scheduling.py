@@ -57,3 +57,22 @@ def test_trainings_go_first(simulation):
 
 def test_a_second_run_does_nothing(simulation):
     assert simulation.run("-n", "--cores", "4", "--", RECORDS).jobs == {}
+
+
+@pytest.mark.parametrize(("jobs", "slots"), [(4, 1), (6, 2)])
+def test_each_gpu_is_used_by_so_many_jobs_at_once_as_the_profile_allows(tmp_path, jobs, slots):
+    """Four GPUs for four jobs; three GPUs for six jobs, two on each. The leases are real, the GPUs are not."""
+    config = copy.deepcopy(CONFIG) | {"seeds": list(range(4)), "schedule": "demo"}
+    config["reports"]["demo"] = {"tables": TABLES, "figures": {}}
+    gpus = jobs // slots
+    simulation = Simulation(tmp_path / "run", config, seconds=1.0, gpus=gpus)
+    models = [f"results/demo/mnist/small/dm/0.1/seed{seed}/training.json" for seed in range(4)]
+    models += [f"results/demo/mnist/small/ibp/0.1/seed{seed}/training.json" for seed in range(4)]
+    limits = ["--cores", str(jobs), "--resources", f"gpu={jobs}", "--default-resources", f"gpu_slots={slots}"]
+    simulation.run(*limits, "--", *models)
+    trainings = [call for call in simulation.calls() if call.command == "train"]
+    assert len(trainings) == 8
+    assert {call.gpu for call in trainings} == {str(gpu) for gpu in range(gpus)}
+    assert overlap(trainings) <= jobs
+    for gpu in range(gpus):
+        assert overlap([call for call in trainings if call.gpu == str(gpu)]) <= slots
