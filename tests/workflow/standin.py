@@ -1,8 +1,8 @@
 """Stands in for dmcore in simulated runs: writes empty files where a command of the pipeline writes its results.
 
 It lies as ``dmcore/__main__.py`` in the folder that Snakemake runs in, where ``python -m dmcore`` finds it first. Every
-call adds a line to ``calls.tsv``: the command, when it began and when it ended, and its GPU. Where STANDIN_GPUS says how
-many there are, a job that computes leases one as dmcore does, by dmcore's own code. It takes STANDIN_SECONDS.
+call adds a line to ``calls.tsv``: the command, when it began and when it ended, and its GPU. Where STANDIN_GPUS says
+how many there are, a job that computes leases one as dmcore does, by dmcore's own code. It takes STANDIN_SECONDS.
 """
 
 import argparse
