@@ -110,5 +110,5 @@ MISTAKES = [
             "dmcore: error: cannot read conf.yaml: there is no such file; go to the folder that has it, or name it"),
     Mistake("folder", "a folder", f"{SPEC} --config own", "dmcore: error: cannot read own: Is a directory"),
     Mistake("json", "a config as JSON that is none", "dmcore report --config '{\"schedule\": demo}'",
-            "dmcore: error: --config: not JSON (<reason>)"),
+            "dmcore: error: the config is neither a file nor JSON (<reason>)"),
 ]  # fmt: skip

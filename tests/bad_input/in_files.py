@@ -1,6 +1,7 @@
 """Mistakes with files: source files of data sets, prepared data, models, results."""
 
 import gzip
+import hashlib
 import json
 import struct
 
@@ -83,6 +84,17 @@ def model(**changes):
         path = folder / "model.safetensors"
         tensors, meta = tensorfile.load(path, KIND)
         tensorfile.save(path, KIND, tensors, {"spec": json.dumps(json.loads(meta["spec"]) | changes)})
+
+    return make
+
+
+def records(name, content, written=None):
+    """A file of the tidy records with its sum, and what stands in its place."""
+
+    def make(folder):
+        write(f"results/demo/{name}", "")(folder)
+        (folder / "results/demo" / name).write_bytes(written or content)
+        (folder / "results/demo/SHA256SUMS").write_text(f"{hashlib.sha256(content).hexdigest()}  {name}\n")
 
     return make
 
@@ -187,10 +199,14 @@ MISTAKES = [
             make=write(RECORD, '{"model": "demo/digits/pureconv/dm/0.2/seed0"}')),
     Mistake("records-of-another-version", "tidy records with a column too few", "dmcore report demo",
             "dmcore: error: results/demo/training.csv has other columns than this version writes; <how to make it "
-            "again>", make=write("results/demo/training.csv", "schedule,dataset\ndemo,digits\n")),
+            "again>", make=records("training.csv", b"schedule,dataset\ndemo,digits\n")),
     Mistake("records-damaged", "tidy records that are cut off", "dmcore report demo",
-            "dmcore: error: results/demo/verdicts.csv.gz is damaged <reason and remedy>",
-            make=write("results/demo/verdicts.csv.gz", gzip.compress(b"schedule,dataset\n" * 99)[:-9])),
+            "dmcore: error: results/demo/training.csv is damaged or edited: SHA256SUMS beside it names no such "
+            "content; <how to make it again>",
+            make=records("training.csv", b"schedule,dataset\ndemo,digits\n", written=b"schedule,dataset\ndemo,dig")),
+    Mistake("records-without-sums", "tidy records without `SHA256SUMS` beside them", "dmcore report demo",
+            "dmcore: error: results/demo/SHA256SUMS is missing, with which the records beside it are checked; <remedy>",
+            make=write("results/demo/training.csv", "schedule,dataset\ndemo,digits\n")),
     Mistake("collect-schedule", "the results of a schedule that there is not",
             "dmcore collect --results results --schedule papr --out new",
             "dmcore: error: results has no results of a schedule 'papr'"),

@@ -145,6 +145,7 @@ MISTAKES = [
     Mistake("bracket-empty", "an empty folder", "dmcore bracket own",
             "dmcore: error: no certifications among the 0 files given: see `dmcore certify` and `dmcore attack`"),
     Mistake("bracket-foreign", "a file that is neither", "dmcore bracket other.json attacked",
-            "dmcore: error: other.json is neither of `dmcore certify` nor of `dmcore attack`",
+            "dmcore: error: other.json is no intact record: it has no seal: it is damaged, edited or of an older "
+            "version; <remedy>",
             make=write("other.json", "[1, 2]\n")),
 ]  # fmt: skip
