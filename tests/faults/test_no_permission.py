@@ -14,6 +14,7 @@ from small_disk import SmallDisk
 from test_config import CONFIG, ROOT
 from tiny_training import names, untimed, weights
 
+from dmcore.files import write_json
 from dmcore.resolve import data_spec
 
 
@@ -36,7 +37,7 @@ def refused(ended, line):
 def test_results_that_may_not_be_written(trainings, tmp_path):
     with read_only(tmp_path):
         ended = trainings.run(tmp_path / "out", powerless=True)
-        refused(ended, f"cannot write {tmp_path}/out/model.safetensors: Permission denied; nothing was replaced")
+        refused(ended, f"cannot write {tmp_path}/out/model.safetensors: Permission denied; nothing was started")
         assert names(tmp_path) == []
     assert trainings.run(tmp_path / "out", powerless=True).code == 0
     assert untimed(tmp_path / "out/training.json") == trainings.whole
@@ -48,8 +49,8 @@ def test_results_that_became_read_only_stay(trainings, tmp_path):
     assert trainings.run(out, 0, kill_at=("sync", 6)).code == -9
     with read_only(out):
         ended = trainings.run(out, 0, powerless=True)
-        (state,) = out.glob("unfinished-*")
-        refused(ended, f"cannot write {state}: Permission denied; nothing was replaced")
+        refused(ended, f"cannot write {out}/model.safetensors: Permission denied; nothing was started")
+        assert len(list(out.glob("unfinished-*"))) == 1
     ended = trainings.run(out)
     assert "resuming at step 5," in ended.stderr
     assert names(out) == ["model.safetensors", "training.json"]
@@ -63,7 +64,7 @@ def test_a_read_only_file_system(trainings, tmp_path):
         assert trainings.run(out).code == 0
         disk.remount("ro")
         model = out / "model.safetensors"
-        refused(trainings.run(out), f"cannot write {model}: Read-only file system; nothing was replaced")
+        refused(trainings.run(out), f"cannot write {model}: Read-only file system; nothing was started")
         assert weights(model) == trainings.whole["model_sha256"]
         assert untimed(out / "training.json") == trainings.whole
     finally:
@@ -98,7 +99,7 @@ def test_a_home_that_cannot_be_written(tmp_path):
     for home in (str(tmp_path), "/dev/null/home"):
         out = tmp_path / home.replace("/", "_")
         record = tmp_path / "record.json"
-        record.write_text(json.dumps(RECORD))
+        write_json(record, RECORD)
         command = [sys.executable, "-m", "dmcore", "history", "--record", record, "--out", out / "history.png"]
         environment = {k: v for k, v in os.environ.items() if k not in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME")}
         environment |= {"HOME": home, "PYTHONPATH": str(ROOT)}
