@@ -78,7 +78,7 @@ def test_a_pickle_in_an_npz_is_not_opened(ran):
         with named(paths[0], "allow_pickle=False"):
             read_npz(paths, SHAPE)
     paths[0].write_bytes(pickle.dumps(Evil(ran.parent / "ran")))
-    with named(paths[0], "not a zip file"):
+    with named(paths[0], "no .npz archive"):
         read_npz(paths, SHAPE)
 
 
