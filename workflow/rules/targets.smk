@@ -6,11 +6,8 @@ from dmcore.targets import check_target
 # Snakemake tells its targets to the rules only after it has looked for them.
 if workflow.is_main_process and "snakemake" in (Path(sys.argv[0]).name, Path(sys.argv[0]).parent.name):
     try:
+        named = [rule.name for rule in workflow.rules if not rule.has_wildcards()]
         for target in get_argument_parser().parse_known_args(sys.argv[1:])[0].targets:
-            check_target(
-                GRIDS,
-                ["all", "demo", "trial", *(rule.name for rule in workflow.rules if not rule.has_wildcards())],
-                target,
-            )
+            check_target(GRIDS, named, target)
     except UserError as error:
         raise WorkflowError(str(error)) from None
