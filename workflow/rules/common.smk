@@ -14,7 +14,7 @@ sys.path.insert(0, workflow.basedir)
 from dmcore.config import check_config
 from dmcore.config_file import read_config, retyped
 from dmcore.eps import ID_PATTERN
-from dmcore.errors import UserError
+from dmcore.errors import UserError, nearest
 from dmcore.exhibits import accuracy_tables, exhibit_kind, exhibit_spec, report_spec
 from dmcore.files import digest
 from dmcore.grid import Grid, find_model, suites
@@ -134,6 +134,8 @@ def exhibit_input(kind, schedule, name):
 
 def exhibit_files(schedule):
     """A schedule's records, all tables and figures of its report, what sets it beside the paper, and its histories."""
+    if schedule not in GRIDS:
+        raise WorkflowError(f"config: there is no schedule '{schedule}': {nearest(schedule, GRIDS)}")
     grid, folder = GRIDS[schedule], f"results/{schedule}"
     beside_paper = [f"{folder}/comparisons/{name}.md" for name in accuracy_tables(grid.exhibits("tables"))]
     beside_paper.append(f"{folder}/verdict.md")
