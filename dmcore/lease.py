@@ -27,8 +27,8 @@ def visible_gpus(count: int) -> list[str]:
 
 def lease_folder() -> Path:
     """Where the locks of this user lie; a Slurm job has its own, as its devices are numbered anew."""
-    user, job = os.getuid() if hasattr(os, "getuid") else "user", os.environ.get("SLURM_JOB_ID")
-    return Path(tempfile.gettempdir()) / f"doublemargin-gpus-{user}{f'-slurm-{job}' if job else ''}"
+    job = os.environ.get("SLURM_JOB_ID")
+    return Path(tempfile.gettempdir()) / f"doublemargin-gpus-{os.getuid()}{f'-slurm-{job}' if job else ''}"
 
 
 def lease_gpu(gpus: Sequence[str], slots: int, folder: Path | None = None) -> str:
