@@ -26,7 +26,7 @@ test: lint
 	pytest
 
 test-kills: $(VENV)/.installed-test
-	KILLS=50 pytest -s -rs tests/faults
+	KILLS=50 pytest -s -rs tests/faults tests/workflow/test_corruption.py
 
 test-slurm: $(VENV)/.installed-test
 	pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[slurm]'
