@@ -13,6 +13,7 @@ from snakemakes import CELL, kill, start, with_data_of
 
 from dmcore.files import read_json
 from dmcore.report.columns import FILES
+from dmcore.report.sums import write_sums
 
 UNEQUAL = ("seconds", "cpu_seconds", "timing", "provenance", "commit")  # a commit may be made between two runs
 
@@ -101,6 +102,8 @@ def test_records_from_elsewhere_outlive_kills_while_records_are_gathered(pipelin
         path = ours.folder / "results/demo" / FILES[name]
         theirs[path] = read_csv(path, dtype=str, keep_default_na=False).assign(seed="7")
         theirs[path].to_csv(path, index=False, lineterminator="\n")
+    folder = ours.folder / "results/demo"
+    write_sums(folder, {file: (folder / file).read_bytes() for file in FILES.values()})
     for moment in (0, 0.3, 1):
         process = start(ours, "results/demo/training.csv", "-f", "--rerun-incomplete")
         wait_for(".snakemake/incomplete/*", ours.folder, process)  # the job is about to start
