@@ -103,8 +103,8 @@ def test_a_training_longer_than_its_time_limit_goes_on_in_retries(run, new_jobs)
     config = tiny_config()
     config["schedules"]["demo"]["training"]["mnist"]["epochs"] = 2.5  # more than a minute on any machine
     run.write(config)
-    limit = ["--set-resources", "train:runtime=1", "--retries", "9"]
-    output = run.finish(run.start(*limit, "--", f"{DM}/training.json"), seconds=1000)
+    limit = ["--set-resources", "train:runtime=1", "--retries", "19"]
+    output = run.finish(run.start(*limit, "--", f"{DM}/training.json"), seconds=1500)
     *stopped, last = [job.state for job in new_jobs()]
     assert (set(stopped), last) == ({"TIMEOUT"}, "COMPLETED"), output
     steps = [int(step) for step in re.findall(r"stopped by SIGTERM after step (\d+) of 1500", output)]
