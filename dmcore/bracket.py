@@ -30,12 +30,7 @@ def read_sides(paths: Iterable[Path]) -> tuple[list[dict[str, Any]], list[dict[s
     first: dict[str, Any] = {}
     for file in files:
         record = read_json(file)
-        known = (
-            isinstance(record, dict)
-            and ("certified" in record) != ("broken" in record)
-            and SHARED.keys() <= record.keys()
-        )
-        if not known:
+        if ("certified" in record) == ("broken" in record) or not SHARED.keys() <= record.keys():
             raise UserError(f"{file} is neither of `dmcore certify` nor of `dmcore attack`")
         record["file"] = str(file)
         first = first or record

@@ -96,6 +96,6 @@ _NAMES = [field.name for field in fields(Verdicts)]
 
 def _joined(first: Verdicts, second: Verdicts) -> Verdicts:
     def both(name: str) -> Tensor:
-        return torch.cat([getattr(first, name), getattr(second, name).cpu()])
+        return torch.cat([getattr(first, name), getattr(second, name)])
 
     return Verdicts(*(both(name) for name in _NAMES))
