@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from dmcore.arguments import Parser
-from dmcore.commands import models, points, report, tools
+from dmcore.commands import agenda, models, points, report, tools
 from dmcore.commands.shared import Run
 from dmcore.ending import one_line
 from dmcore.errors import nearest
@@ -43,6 +43,6 @@ def _parser() -> Parser:
         sub.set_defaults(run=run)
         return sub
 
-    for module in (models, points, tools, report):
+    for module in (models, points, tools, report, agenda):
         module.add_to(command)
     return parser

@@ -60,9 +60,9 @@ class Grid:
             for exhibit in self.exhibits(kind).values():
                 yield from exhibit.get("panels", ())
 
-    def part(self, kind: str, name: str) -> Grid:
-        """The grid of one table or figure alone."""
-        report = {"tables": {}, "figures": {}} | {kind: {name: self.exhibits(kind)[name]}}
+    def part(self, kind: str, *names: str) -> Grid:
+        """The grid of some tables or figures alone."""
+        report = {"tables": {}, "figures": {}} | {kind: {name: self.exhibits(kind)[name] for name in names}}
         reports = {self.config["schedules"][self.schedule]["report"]: report}
         return Grid({**self.config, "reports": reports}, self.schedule)
 

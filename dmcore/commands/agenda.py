@@ -1,0 +1,79 @@
+"""What is still to be run, and running it in slots of time."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from dmcore.arguments import count, positive
+from dmcore.commands.shared import Command
+from dmcore.errors import UserError, nearest
+
+SHORTEST = 1
+"""Minutes. Snakemake takes some seconds to start, states and records some to be written."""
+
+
+def add_to(command: Command) -> None:
+    """Declares this command."""
+    next_ = command(
+        "next", _next, "Run the missing cells of a report, those most worth their time first, until a limit."
+    )
+    next_.add_argument("--minutes", type=positive, help="the limit, from now; by then all has ended and is on record")
+    next_.add_argument("--list", action="store_true", help="only print what is missing, in order, with expected times")
+    next_.add_argument("--schedule", help="by default the config's own")
+    next_.add_argument("--config", type=Path, default=Path("config.yaml"), help="config file (default: %(default)s)")
+    next_.add_argument("--tables", nargs="+", default=[], help="of these alone, e.g. table2 table8")
+    what = "of these models alone, by the beginning of their path under the schedule, e.g. mnist/small mnist/*/ibp"
+    next_.add_argument("--models", nargs="+", default=[], metavar="PATTERN", help=what)
+    next_.add_argument("--cores", type=count, help="CPU cores for jobs (default: all)")
+    next_.add_argument("--gpu", type=count, help="jobs at once on all GPUs; without it as many as there are cores")
+    next_.add_argument("snakemake", nargs="*", help="after --: more options of Snakemake, for every run of it")
+
+
+def _next(args: argparse.Namespace) -> None:
+    from dmcore.agenda.run import alone
+    from dmcore.agenda.slot import LOG, Wanted, agenda, fill, listing
+    from dmcore.config import load_config
+    from dmcore.grid import Grid
+    from dmcore.stopping import stoppable
+
+    if args.list == (args.minutes is not None):
+        raise UserError("dmcore next: give either --minutes, to run what is missing, or --list, to see it")
+    if args.minutes is not None and args.minutes < SHORTEST:
+        raise UserError(f"--minutes {args.minutes:g} is too short to start anything; give {SHORTEST} or more")
+    if not Path("Snakefile").is_file():
+        raise UserError("there is no Snakefile here: run `dmcore next` in the project's folder")
+    config = load_config(args.config)
+    schedule = args.schedule or config["schedule"]
+    if schedule not in config["schedules"]:
+        raise UserError(f"no schedule '{schedule}': {nearest(schedule, config['schedules'])}")
+    grid = Grid(config, schedule)
+    for table in args.tables:
+        if table not in grid.exhibits("tables"):
+            raise UserError(f"the report has no table '{table}': {nearest(table, grid.exhibits('tables'))}")
+    wanted = Wanted(grid.part("tables", *args.tables) if args.tables else grid, tuple(args.models))
+    if not wanted.models:
+        raise UserError(f"no model of schedule '{schedule}' begins with {' or '.join(args.models)}")
+    if args.list:
+        from tabulate import tabulate
+
+        lines = listing(agenda(wanted))
+        print(tabulate(lines, headers="keys", floatfmt=".1f", tablefmt="simple") if lines else "nothing is missing")
+        return
+    cores = args.cores or len(os.sched_getaffinity(0))
+    options = [f"--cores={cores}", *args.snakemake]
+    options += [f"--resources=gpu={args.gpu}"] if args.gpu else []
+    options += [f"--configfile={args.config}"] if args.config != Path("config.yaml") else []
+    with alone(), stoppable() as stopper:
+        done = fill(wanted, args.minutes, min(cores, args.gpu or cores), options, lambda: stopper.asked, _tell)
+    left = sum(item.cells for item in done.left)
+    print(f"{done.cells} cells more on record in results/{schedule}, {left} left; tables: snakemake --cores 1 tables")
+    if done.failed:
+        raise UserError(f"{len(done.failed)} failed, the first of them {done.failed[0]}; see {LOG}")
+
+
+def _tell(line: str) -> None:
+    from datetime import datetime
+
+    print(f"{datetime.now():%H:%M:%S} {line}", flush=True)
