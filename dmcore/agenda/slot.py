@@ -65,8 +65,11 @@ class Done:
     limited: bool = False
 
 
-def agenda(wanted: Wanted) -> list[Item]:
-    """What is still to be run; result files that are there are gathered into the schedule's records.
+def agenda(wanted: Wanted, gather: bool = False) -> list[Item]:
+    """What is still to be run, by the records and the result files that are there.
+
+    Args:
+        gather: write the result files into the records.
 
     Raises:
         UserError: records, result files or the paper's cells cannot be read.
@@ -74,7 +77,7 @@ def agenda(wanted: Wanted) -> list[Item]:
     grid, folder = wanted.grid, RESULTS / wanted.grid.schedule
     made = collect(RESULTS, grid.schedule)
     records = merge(read_records(folder), made)
-    if len(made.training):
+    if gather and len(made.training):
         write_records(records, folder)
     reported = grid.report.get("reported")
     costs = Costs(grid.config, grid.schedule, records, read_reported(Path(reported)) if reported else None)
@@ -103,21 +106,22 @@ def fill(
         UserError: as :func:`agenda`.
     """
     deadline = time.monotonic() + 60 * minutes - SPARE
-    done = Done(left=agenda(wanted))
+    done = Done(left=agenda(wanted, gather=True))
     tried: set[str] = set()
     while not done.limited:
-        batch = _batch(
-            [item for item in done.left if str(item) not in tried], slots * (deadline - time.monotonic()), slots
-        )
-        if not batch or deadline - time.monotonic() < LEAST:
-            done.limited = bool(batch)
+        seconds = deadline - time.monotonic()
+        batch = _batch([item for item in done.left if str(item) not in tried], slots * seconds, slots)
+        if not batch:
+            break
+        if stopped() or seconds < LEAST:
+            done.limited = True
             break
         tell(f"next: {_summary(batch)}; expected to take {_minutes(batch) / slots:.0f} minutes")
         watch = Watch(batch, tell)
         code = run_until(deadline, watch.targets, options, LOG, watch.look, stopped)
         watch.look()
         done.limited = code is None
-        before, done.left = done.left, agenda(wanted)
+        before, done.left = done.left, agenda(wanted, gather=True)
         done.cells += sum(item.cells for item in before) - sum(item.cells for item in done.left)
         if not done.limited:
             tried |= {str(item) for item in batch}

@@ -39,7 +39,7 @@ def _next(args: argparse.Namespace) -> None:
     from dmcore.stopping import stoppable
 
     if args.list == (args.minutes is not None):
-        raise UserError("dmcore next: give either --minutes, to run what is missing, or --list, to see it")
+        raise UserError("give either --minutes, to run what is missing, or --list, to see it")
     if args.minutes is not None and args.minutes < SHORTEST:
         raise UserError(f"--minutes {args.minutes:g} is too short to start anything; give {SHORTEST} or more")
     if not Path("Snakefile").is_file():

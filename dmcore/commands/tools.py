@@ -13,6 +13,7 @@ from dmcore.files import check_writable
 PAGES = {
     "architectures": "every architecture, layer by layer: docs/architectures.md",
     "config": "every key of config.yaml: docs/config.md",
+    "results": "what the records in results/ hold: docs/results.md",
     "targets": "everything that Snakemake can be asked for: docs/targets.md",
 }
 """The pages that ``dmcore info`` writes, each by a module of that name in dmcore/describe."""

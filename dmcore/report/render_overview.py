@@ -61,7 +61,7 @@ def summary(overview: Overview) -> str:
 
 def coverage_rows(overview: Overview) -> list[list[str]]:
     """A line a table, and one for all: models, cells, hours of training, data."""
-    lines = [_line(_name(part.name), part) for part in overview.exhibits]
+    lines = [_line(name(part.name), part) for part in overview.exhibits]
     return [*lines, _line("whole report", overview.total)]
 
 
@@ -88,7 +88,8 @@ def _line(name: str, part: Coverage) -> list[str]:
     return [name, f"{part.trained} of {part.models}", f"{part.run:,} of {part.cells:,}", hours, data]
 
 
-def _name(exhibit: str) -> str:
+def name(exhibit: str) -> str:
+    """A table's heading."""
     number = exhibit.removeprefix("table")
     return f"Table {number}" if number.isdigit() else exhibit
 

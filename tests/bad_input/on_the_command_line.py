@@ -32,6 +32,7 @@ GOOD = {
         "--model": "model.safetensors", "--data": "digits.safetensors", "--target": "dm", "--methods": "adv",
         "--eps": "0.1", "--points": "10", "--device": "cpu",
     },
+    "next": {"--minutes": "8"},
 }  # fmt: skip
 """What each command needs; a mistake changes some of it."""
 
@@ -140,6 +141,14 @@ MISTAKES = [
           "cannot write own: it is a folder; name a file in it; nothing was started", out="own"),
     wrong("method-nothing", "a method that adds nothing", "regularizers",
           "the method 'normal' adds nothing to the base loss<, and what follows>", methods="normal"),
+    usage("minutes-negative", "a time limit in the past", "next", "argument --minutes: '-8' is not a number > 0",
+          minutes="-8"),
+    wrong("minutes-few", "a time limit of seconds", "next",
+          "--minutes 0.5 is too short to start anything; give 1 or more", minutes="0.5"),
+    wrong("minutes-none", "no time limit", "next",
+          "give either --minutes, to run what is missing, or --list, to see it", minutes=None),
+    wrong("next-elsewhere", "slots of time outside the project", "next",
+          "there is no Snakefile here: run `dmcore next` in the project's folder"),
     Mistake("bracket-one-side", "certifications without attacks", "dmcore bracket certified",
             "dmcore: error: no attacks among the 1 files given: see `dmcore certify` and `dmcore attack`"),
     Mistake("bracket-empty", "an empty folder", "dmcore bracket own",

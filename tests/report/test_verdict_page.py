@@ -90,6 +90,11 @@ def one_duel(dm, ibp):
     return made_records(SPEC, verdicts_of)
 
 
+def test_tables_beyond_the_paper_do_not_count(papers):
+    assert "supplement1" in SPEC["tables"]
+    assert list(papers.tables) == [f"table{n}" for n in (2, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15, 16)]
+
+
 def test_the_page_follows_the_records():
     ahead = by_name(reach_verdict(SPEC, REPORTED, one_duel(120, 60)))["mnist-large-eps"]
     behind = by_name(reach_verdict(SPEC, REPORTED, one_duel(60, 120)))["mnist-large-eps"]

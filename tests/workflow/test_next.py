@@ -66,6 +66,7 @@ def test_it_runs_what_is_missing_and_leaves_the_records(tmp_path):
     slots = Slots(tmp_path / "run")
     listed = slots.next("--list")
     assert "demo/mnist/small/normal/none/seed0: train, cnn-cert-relu linf n4, ibp linf n4" in listed
+    assert not (slots.folder / "results").exists()
     output = slots.next("--minutes", "9", "--models", "mnist/small/dm", "--cores", "1")
     assert "4 cells more on record in results/demo, 0 left" in output
     assert "demo/mnist/small/dm/0.1/seed0: trained" in output

@@ -13,7 +13,7 @@ from tabulate import tabulate
 
 from dmcore.exhibits import accuracy_tables
 from dmcore.files import write_text
-from dmcore.report.beside import Beside
+from dmcore.report.beside import Beside, Row
 from dmcore.report.comparison import ILLEGIBLE, Pair, Summary, signed, summarise
 from dmcore.report.origin import notes, used_by, warnings
 from dmcore.report.records import Records
@@ -75,6 +75,7 @@ def reach_verdict(spec: Mapping[str, Any], reported: Path, records: Records) -> 
     tables = accuracy_tables(spec["tables"])
     beside = Beside.of(records, reported)
     rows = {name: beside.rows(table) for name, table in tables.items()}
+    rows = {name: found for name, found in rows.items() if _in_the_paper(found)}  # its claims are about its own tables
     evidence = Evidence([row for of_table in rows.values() for row in of_table])
     cells, training = used_by(tables, records)
     return Verdict(
@@ -84,6 +85,10 @@ def reach_verdict(spec: Mapping[str, Any], reported: Path, records: Records) -> 
         contradictions(reported),
         notes(spec, cells, training),
     )
+
+
+def _in_the_paper(rows: list[Row]) -> bool:
+    return any(cell.reported for row in rows for cell in row.cells)
 
 
 def write_verdict(verdict: Verdict, stem: Path) -> None:
