@@ -110,22 +110,22 @@ def fill(
     tried: set[str] = set()
     while not done.limited:
         seconds = deadline - time.monotonic()
-        batch = _batch([item for item in done.left if str(item) not in tried], slots * seconds, slots)
-        if not batch:
+        items = batch([item for item in done.left if str(item) not in tried], slots * seconds, slots)
+        if not items:
             break
         if stopped() or seconds < LEAST:
             done.limited = True
             break
-        tell(f"next: {_summary(batch)}; expected to take {_minutes(batch) / slots:.0f} minutes")
-        watch = Watch(batch, tell)
+        tell(f"next: {_summary(items)}; expected to take {_minutes(items) / slots:.0f} minutes")
+        watch = Watch(items, tell)
         code = run_until(deadline, watch.targets, options, LOG, watch.look, stopped)
         watch.look()
         done.limited = code is None
         before, done.left = done.left, agenda(wanted, gather=True)
         done.cells += sum(item.cells for item in before) - sum(item.cells for item in done.left)
         if not done.limited:
-            tried |= {str(item) for item in batch}
-            done.failed += [item for item in batch if not all(Path(target).exists() for target in item.targets)]
+            tried |= {str(item) for item in items}
+            done.failed += [item for item in items if not all(Path(target).exists() for target in item.targets)]
     return done
 
 
@@ -158,14 +158,14 @@ def _begun(grid: Grid) -> set[str]:
     return {path.parent.relative_to(RESULTS).as_posix() for path in states}
 
 
-def _batch(items: Sequence[Item], seconds: float, slots: int) -> list[Item]:
-    """The first of the items, as many as fill the time."""
-    batch: list[Item] = []
+def batch(items: Sequence[Item], seconds: float, slots: int) -> list[Item]:
+    """The first of the items, as many as fill that time of all slots together, and each of the slots."""
+    first: list[Item] = []
     for item in items[:MOST]:
-        if len(batch) >= slots and sum(i.seconds for i in batch) >= seconds:
+        if len(first) >= slots and sum(i.seconds for i in first) >= seconds:
             break
-        batch.append(item)
-    return batch
+        first.append(item)
+    return first
 
 
 def _minutes(items: Iterable[Item]) -> float:

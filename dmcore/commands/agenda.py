@@ -20,7 +20,7 @@ def add_to(command: Command) -> None:
         "next", _next, "Run the missing cells of a report, those most worth their time first, until a limit."
     )
     next_.add_argument("--minutes", type=positive, help="the limit, from now; by then all has ended and is on record")
-    next_.add_argument("--list", action="store_true", help="only print what is missing, in order, with expected times")
+    next_.add_argument("--list", action="store_true", help="only print what is missing, or what fits the limit")
     next_.add_argument("--schedule", help="by default the config's own")
     next_.add_argument("--config", type=Path, default=Path("config.yaml"), help="config file (default: %(default)s)")
     next_.add_argument("--tables", nargs="+", default=[], help="of these alone, e.g. table2 table8")
@@ -33,13 +33,13 @@ def add_to(command: Command) -> None:
 
 def _next(args: argparse.Namespace) -> None:
     from dmcore.agenda.run import alone
-    from dmcore.agenda.slot import LOG, Wanted, agenda, fill, listing
+    from dmcore.agenda.slot import LOG, Wanted, agenda, batch, fill, listing
     from dmcore.config import load_config
     from dmcore.grid import Grid
     from dmcore.stopping import stoppable
 
-    if args.list == (args.minutes is not None):
-        raise UserError("give either --minutes, to run what is missing, or --list, to see it")
+    if args.minutes is None and not args.list:
+        raise UserError("give --minutes, to run what is missing, or --list, to see it")
     if args.minutes is not None and args.minutes < SHORTEST:
         raise UserError(f"--minutes {args.minutes:g} is too short to start anything; give {SHORTEST} or more")
     if not Path("Snakefile").is_file():
@@ -55,18 +55,20 @@ def _next(args: argparse.Namespace) -> None:
     wanted = Wanted(grid.part("tables", *args.tables) if args.tables else grid, tuple(args.models))
     if not wanted.models:
         raise UserError(f"no model of schedule '{schedule}' begins with {' or '.join(args.models)}")
+    cores = args.cores or len(os.sched_getaffinity(0))
+    slots = min(cores, args.gpu or cores)
     if args.list:
         from tabulate import tabulate
 
-        lines = listing(agenda(wanted))
+        items = agenda(wanted)
+        lines = listing(items if args.minutes is None else batch(items, slots * 60 * args.minutes, slots))
         print(tabulate(lines, headers="keys", floatfmt=".1f", tablefmt="simple") if lines else "nothing is missing")
         return
-    cores = args.cores or len(os.sched_getaffinity(0))
     options = [f"--cores={cores}", *args.snakemake]
     options += [f"--resources=gpu={args.gpu}"] if args.gpu else []
     options += [f"--configfile={args.config}"] if args.config != Path("config.yaml") else []
     with alone(), stoppable() as stopper:
-        done = fill(wanted, args.minutes, min(cores, args.gpu or cores), options, lambda: stopper.asked, _tell)
+        done = fill(wanted, args.minutes, slots, options, lambda: stopper.asked, _tell)
     left = sum(item.cells for item in done.left)
     print(f"{done.cells} cells more on record in results/{schedule}, {left} left; tables: snakemake --cores 1 tables")
     if done.failed:

@@ -22,6 +22,14 @@ def add_to(command: Command) -> None:
     collect.add_argument("--schedule", required=True, help="the schedule to gather")
     collect.add_argument("--out", type=Path, required=True, help="folder for the records")
 
+    merge = command(
+        "merge", _merge, "Merge the tidy records of several runs; of the same model or cell the last one's stay."
+    )
+    merge.add_argument(
+        "folders", type=Path, nargs="+", help="folders with records of one schedule, from oldest to newest"
+    )
+    merge.add_argument("--out", type=Path, required=True, help="folder for the records; what it holds is the oldest")
+
     for kind, run in (("tables", _tables), ("figures", _figures)):
         sub = command(kind, run, f"Make some {kind} from tidy records; cells not run yet show as such.")
         spec_arguments(sub, f"resolved descriptions of the {kind} by name, as JSON")
@@ -56,6 +64,23 @@ def _collect(args: argparse.Namespace) -> None:
     if not (args.results / args.schedule).is_dir():
         raise UserError(f"{args.results} has no results of a schedule '{args.schedule}'")
     write_records(merge(read_records(args.out), collect(args.results, args.schedule)), args.out)
+
+
+def _merge(args: argparse.Namespace) -> None:
+    from functools import reduce
+
+    from dmcore.report.columns import FILES
+    from dmcore.report.records import merge, read_records, write_records
+
+    for folder in args.folders:
+        if not (folder / FILES["training"]).is_file():
+            raise UserError(f"{folder} has no records: there is no {FILES['training']} in it")
+    merged = reduce(merge, [read_records(folder) for folder in (args.out, *args.folders)])
+    schedules = sorted(merged.training["schedule"].unique())
+    if len(schedules) > 1:
+        raise UserError(f"records of several schedules are kept apart: here are {' and '.join(schedules)}")
+    write_records(merged, args.out)
+    print(f"{args.out}: {len(merged.training)} models, {len(merged.certified_accuracy)} cells")
 
 
 def _records(args: argparse.Namespace, exhibits: Mapping[str, Any]) -> Records:

@@ -2,14 +2,15 @@
 
 import gzip
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 from results_folder import COUNTS, spec_hash, write_results
 
+from dmcore.cli import main
 from dmcore.errors import UserError
 from dmcore.files import write_json
-from dmcore.report.columns import FILES
+from dmcore.report.columns import FILES, MODEL
 from dmcore.report.records import Records, collect, merge, read_records, write_records
 from dmcore.report.sums import write_sums
 
@@ -215,3 +216,31 @@ def test_a_table_says_that_bounds_were_intersected(results):
     table = build_table(EXHIBIT | {"panels": panels}, collect(results, "demo"))
     assert words in table.notes[0]
     assert table.panels[0].rows[0].values[0].share == 197 / 200  # of two seeds: 198 and 196
+
+
+def test_records_of_several_runs_are_merged(results, tmp_path):
+    main(["collect", "--results", str(results), "--schedule", "demo", "--out", str(tmp_path / "all")])
+    whole = read_records(tmp_path / "all")
+    half = len(whole.training) // 2
+    for name, models in (("first", whole.training.iloc[:half]), ("second", whole.training.iloc[half:])):
+        chosen = {
+            f.name: getattr(whole, f.name).merge(models[MODEL]) if "method" in getattr(whole, f.name) else whole.points
+            for f in fields(Records)
+        }
+        write_records(Records(**chosen), tmp_path / name)
+    main(["merge", str(tmp_path / "first"), str(tmp_path / "second"), "--out", str(tmp_path / "merged")])
+    assert same(read_records(tmp_path / "merged"), whole)
+    main(["merge", str(tmp_path / "second"), "--out", str(tmp_path / "first")])  # what is there stays
+    assert same(read_records(tmp_path / "first"), whole)
+
+
+def test_records_of_several_schedules_are_not_merged(results, tmp_path, capsys):
+    of_demo = collect(results, "demo")
+    write_records(of_demo, tmp_path / "one")
+    frames = {f.name: getattr(of_demo, f.name) for f in fields(Records)}
+    other = {name: frame.assign(schedule="short") if "schedule" in frame else frame for name, frame in frames.items()}
+    write_records(Records(**other), tmp_path / "other")
+    with pytest.raises(SystemExit):
+        main(["merge", str(tmp_path / "one"), str(tmp_path / "other"), "--out", str(tmp_path / "both")])
+    assert "records of several schedules are kept apart: here are demo and short" in capsys.readouterr().err
+    assert not (tmp_path / "both").exists()
