@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from functools import cache
 from statistics import median
@@ -10,6 +11,7 @@ from typing import Any
 import pandas as pd
 import torch
 
+from dmcore.errors import UserError
 from dmcore.grid import Certification, find_model
 from dmcore.report.records import Records
 
@@ -50,7 +52,7 @@ class Costs:
         self.steps = _Timed(trained.assign(time=trained["seconds"] / trained["steps"]))
         works = [self._work(d, a) for d, a in zip(trained["dataset"], trained["arch"], strict=True)]
         self.rates = _Timed(self.steps.frame.assign(time=self.steps.frame["time"] / works))
-        self.ratios = _Timed(_ratios(reported))
+        self.ratios = _Timed(self._ratios(reported))
         cells = records.certified_accuracy
         self.points = _Timed(cells.assign(time=cells["seconds"] / cells["points"]))
         steps = [self.step(d, a) for d, a in zip(cells["dataset"], cells["arch"], strict=True)]
@@ -88,6 +90,24 @@ class Costs:
         ratio = self.ratios.nearest({"method": method}, ("method",), ())
         return self._rate(BASE) * (1.0 if ratio is None else ratio)
 
+    def _ratios(self, reported: pd.DataFrame | None) -> pd.DataFrame:
+        """The paper's times of a step by method, over those of normal training on the same network."""
+        columns = ["method", "time"]
+        if reported is None:
+            return pd.DataFrame(columns=columns)
+        timed = reported.dropna(subset="seconds").drop_duplicates([*PLACE, "eps_train"])
+        models = timed[[*PLACE, "eps_train"]].itertuples(index=False, name=None)
+        timed = timed.assign(step=timed["seconds"] / [self._steps(*model) for model in models])
+        pairs = timed.merge(timed[timed["method"] == BASE], on=["dataset", "arch"], suffixes=("", "_base"))
+        return pairs.assign(time=pairs["step"] / pairs["step_base"])[columns].dropna()
+
+    def _steps(self, dataset: str, arch: str, method: str, eps: str) -> float:
+        """Of a model of the paper's; NaN where the config no longer has it. Methods may be cut short, each its way."""
+        try:
+            return find_model(self.config, f"{self.schedule}/{dataset}/{arch}/{method}/{eps}/seed0").training.steps
+        except UserError:
+            return math.nan
+
     def _counted(self, dataset: str, arch: str) -> float:
         """Multiply-adds of a batch's forward pass."""
         from torch.utils.flop_counter import FlopCounterMode
@@ -101,16 +121,6 @@ class Costs:
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             net(images)
         return counter.get_total_flops() / 2
-
-
-def _ratios(reported: pd.DataFrame | None) -> pd.DataFrame:
-    """The paper's training times by method, over those of normal training on the same network."""
-    columns = ["method", "time"]
-    if reported is None:
-        return pd.DataFrame(columns=columns)
-    timed = reported.dropna(subset="seconds").drop_duplicates([*PLACE, "eps_train"])
-    pairs = timed.merge(timed[timed["method"] == BASE], on=["dataset", "arch"], suffixes=("", "_base"))
-    return pairs.assign(time=pairs["seconds"] / pairs["seconds_base"])[columns]
 
 
 class _Timed:

@@ -45,6 +45,16 @@ def test_a_method_that_was_never_run_costs_as_in_the_paper_over_normal_training(
     assert found.step("mnist", "small", "of our own") == pytest.approx(0.02 * 3)  # as the methods of the paper
 
 
+def test_the_papers_times_are_of_as_many_steps_as_it_took():
+    reported = [
+        ("gtsrb", "pureconv", "normal", "none", 100.0), ("gtsrb", "pureconv", "mmr", "8_255", 200.0),
+        ("gtsrb", "pureconv", "gone", "none", 200.0),  # no longer in the config
+    ]  # fmt: skip
+    found = costs([("mnist", "small", "normal", 12.0, 600)], reported=reported)
+    assert found.step("mnist", "small", "mmr") == pytest.approx(0.02 * 2 / 0.04, rel=0.01)  # 4 epochs of 100
+    assert found.step("mnist", "small", "gone") == pytest.approx(0.02 * (1 + 2 / 0.04) / 2, rel=0.01)  # the median
+
+
 def test_where_nothing_was_timed_it_is_guessed():
     found = costs()
     assert found.step("mnist", "small") == pytest.approx(SLOW * WORK["small"])
