@@ -78,13 +78,13 @@ def run_until(
             while running.poll() is None:
                 look()
                 if stopped() or time.monotonic() >= deadline:
-                    _stop(running)
                     return None
                 time.sleep(LOOKS)
         except KeyboardInterrupt:
-            _stop(running)
             return None
         finally:
+            if running.poll() is None:
+                _stop(running)
             if running.returncode < 0:
                 _unlock()
             RUNNING.unlink(missing_ok=True)

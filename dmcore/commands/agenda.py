@@ -64,9 +64,10 @@ def _next(args: argparse.Namespace) -> None:
         lines = listing(items if args.minutes is None else batch(items, slots * 60 * args.minutes, slots))
         print(tabulate(lines, headers="keys", floatfmt=".1f", tablefmt="simple") if lines else "nothing is missing")
         return
-    options = [f"--cores={cores}", *args.snakemake]
+    options = [f"--cores={cores}"]
     options += [f"--resources=gpu={args.gpu}"] if args.gpu else []
     options += [f"--configfile={args.config}"] if args.config != Path("config.yaml") else []
+    options += args.snakemake
     with alone(), stoppable() as stopper:
         done = fill(wanted, args.minutes, slots, options, lambda: stopper.asked, _tell)
     left = sum(item.cells for item in done.left)
