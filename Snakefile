@@ -7,7 +7,7 @@
 
 from snakemake.utils import min_version
 
-min_version("9.10")
+min_version("9.17")
 
 
 report: "workflow/report/workflow.rst"

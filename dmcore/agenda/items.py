@@ -49,6 +49,12 @@ class Item:
         """The files to ask Snakemake for: one of each certification, as its job writes them all."""
         return [f"results/{job.cell_paths()[0]}.json" for job in self.certifications]
 
+    @property
+    def folders(self) -> list[str]:
+        """The folders of its jobs under results/, by which the rules know them."""
+        certified = [job.cell_paths()[0].rpartition("/")[0] for job in self.certifications]
+        return [self.model] * self.trains + certified
+
     def __str__(self) -> str:
         parts = ["train"] * self.trains + [f"{job.certifier} {job.norm} n{job.points}" for job in self.certifications]
         return f"{self.model}: {', '.join(parts)}"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -23,7 +24,7 @@ LOOKS = 0.5
 """Seconds between two looks at what Snakemake has done."""
 GRACE = 60.0
 """Seconds that a stopped job gets to save its state; a step of training is the most it may need before."""
-LOCK, RUNNING = Path(".snakemake/dmcore-next.lock"), Path(".snakemake/dmcore-next.running")
+LOCK, RUNNING, ORDER = (Path(f".snakemake/dmcore-next.{what}") for what in ("lock", "running", "order"))
 
 
 @contextmanager
@@ -53,6 +54,7 @@ def alone() -> Iterator[None]:
 def run_until(
     deadline: float,
     targets: Sequence[str],
+    priorities: Mapping[str, int],
     options: Sequence[str],
     log: Path,
     look: Callable[[], None],
@@ -62,6 +64,7 @@ def run_until(
 
     Args:
         deadline: on the clock of :func:`time.monotonic`.
+        priorities: of jobs by their folders under results/; those of a higher one begin first.
         options: of Snakemake.
         log: what Snakemake says is added to it.
         look: called now and then.
@@ -71,8 +74,9 @@ def run_until(
         Its exit code, or None if it was stopped.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
+    write_text(ORDER, json.dumps(priorities))
     with log.open("ab") as out:
-        running = _snakemake(*options, "--prioritize", *targets, "--", *targets, out=out)
+        running = _snakemake(*options, "--", *targets, out=out, DMCORE_ORDER=str(ORDER))
         try:
             write_text(RUNNING, f"{socket.gethostname()} {running.pid}\n")
             while running.poll() is None:
@@ -91,13 +95,15 @@ def run_until(
     return running.returncode
 
 
-def _snakemake(*arguments: str, out: IO[bytes] | int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
+def _snakemake(
+    *arguments: str, out: IO[bytes] | int = subprocess.DEVNULL, **environment: str
+) -> subprocess.Popen[bytes]:
     """Snakemake as a process of a session of its own: Ctrl-C reaches us alone, who then stop it gently."""
     # The rules call `python`, which must be this one.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     return subprocess.Popen(
         [sys.executable, "-m", "snakemake", *arguments],
-        env=os.environ | {"PATH": path},
+        env=os.environ | {"PATH": path} | environment,
         stdout=out,
         stderr=subprocess.STDOUT,
         start_new_session=True,

@@ -118,7 +118,8 @@ def fill(
             break
         tell(f"next: {_summary(items)}; expected to take {_minutes(items) / slots:.0f} minutes")
         watch = Watch(items, tell)
-        code = run_until(deadline, watch.targets, options, LOG, watch.look, stopped)
+        priorities = {folder: len(items) - place for place, item in enumerate(items) for folder in item.folders}
+        code = run_until(deadline, watch.targets, priorities, options, LOG, watch.look, stopped)
         watch.look()
         done.limited = code is None
         before, done.left = done.left, agenda(wanted, gather=True)

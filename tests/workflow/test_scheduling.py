@@ -1,10 +1,14 @@
 """A grid of 110 jobs, run by Snakemake with stand-ins for their work: what is run, in what order, how many."""
 
 import copy
+import json
+import random
 
 import pytest
 from simulated import Simulation
 from test_config import CONFIG
+
+from dmcore.grid import Grid
 
 SEEDS = 12
 PANEL = {
@@ -53,6 +57,25 @@ def test_trainings_go_first(simulation):
     assert commands.index("certify") > MODELS // 2  # two start together, and either may be the first to say so
     last = len(commands) - 1 - commands[::-1].index("train")
     assert last - commands.index("certify") <= 1
+
+
+def test_an_order_is_kept(tmp_path, monkeypatch):
+    config = copy.deepcopy(CONFIG) | {"seeds": list(range(3)), "schedule": "demo"}
+    config["reports"]["demo"] = {"tables": TABLES, "figures": {}}
+    simulation = Simulation(tmp_path / "run", config)
+    jobs = Grid(config, "demo").certifications
+    random.Random(0).shuffle(jobs)
+    folders = []  # of a certification its model's first, if that is not there yet
+    for job in jobs:
+        folders += [job.model] * (job.model not in folders) + [job.cell_paths()[0].rpartition("/")[0]]
+    order = tmp_path / "order.json"
+    order.write_text(json.dumps({folder: len(folders) - place for place, folder in enumerate(folders)}))
+    monkeypatch.setenv("DMCORE_ORDER", str(order))
+    simulation.run("-q", "all", "--cores", "1", "certified")
+    results = simulation.folder / "results"
+    made = [*results.glob("**/model.safetensors"), *results.glob("**/certify/*/linf/n4/0.json")]
+    made.sort(key=lambda path: path.stat().st_mtime_ns)
+    assert [path.parent.relative_to(results).as_posix() for path in made] == folders
 
 
 def test_a_second_run_does_nothing(simulation):

@@ -21,6 +21,7 @@ for suite in SUITES:
             schedule="|".join(suite.schedules),
             dataset=suite.dataset,
             method="|".join(suite.methods),
+        priority: in_order(f"{RUN}/certify/{{certifier}}/{suite.norm}/n{suite.points}", otherwise=0)
         conda:
             "../../envs/certify.yaml"
         threads: 1

@@ -1,6 +1,7 @@
 """The config, checked, and what the rules ask of it."""
 
 import json
+import os
 import shlex
 import shutil
 import sys
@@ -101,6 +102,17 @@ wildcard_constraints:
     eps=ID_PATTERN,
     table="|".join(sorted({name for grid in GRIDS.values() for name in grid.exhibits("tables")})),
     figure="|".join(sorted({name for grid in GRIDS.values() for name in grid.exhibits("figures")})),
+
+
+# The order of `dmcore next`, where that runs this: the priority of each job, by its folder.
+ORDER = {}
+if "DMCORE_ORDER" in os.environ and workflow.is_main_process:
+    ORDER = json.loads(Path(os.environ["DMCORE_ORDER"]).read_text())
+
+
+def in_order(folder, otherwise):
+    """The priority of the jobs whose folder that is, with wildcards in it."""
+    return lambda wildcards: ORDER.get(folder.format(**wildcards), otherwise)
 
 
 def spec_of(wildcards):

@@ -1,4 +1,4 @@
-# Trainings go before certifications, so that none is left to run alone at the end.
+# Trainings go before certifications, so that none is left to run alone at the end; `dmcore next` has an order of its own.
 rule train:
     """A trained model: its weights, and the record of the training."""
     input:
@@ -10,7 +10,7 @@ rule train:
         f"logs/train/{RUN}.log",
     benchmark:
         f"logs/benchmarks/train/{RUN}.tsv"
-    priority: 10
+    priority: in_order(RUN, otherwise=10)
     conda:
         "../../envs/train.yaml"
     threads: 1
