@@ -6,10 +6,14 @@ Skipped but for `make test-slurm`: it needs root, installs Slurm and takes minut
 import os
 import re
 import subprocess
+import sys
 import time
+from pathlib import Path
 
+import psutil
 import pytest
 from on_slurm import CLUSTER, SlurmPipeline, jobs_in_slurm, slurm
+from workflow.slots import LOG, MODEL, Slots
 from workflow.tiny import tiny_config
 
 pytestmark = pytest.mark.skipif(
@@ -147,3 +151,39 @@ def test_jobs_outlive_snakemake(run, pipeline, new_jobs):
     run.run_on_slurm(*targets)
     same_results(run, pipeline, targets)
     assert [job.what.partition("_wildcards")[0] for job in new_jobs()] == ["rule_train"] * 2 + [f"rule_{CERTIFY}"] * 2
+
+
+def test_slots_of_time_add_up(new_jobs, tmp_path):
+    slots = Slots(tmp_path / "run", epochs=2)  # 1,200 steps
+    log = slots.folder / LOG
+
+    def submit(minutes):
+        command = f"{Path(sys.executable).parent}/dmcore next --models mnist/small/dm --cores 1 --minutes {minutes}"
+        slurm("sbatch", "--gpus=1", "--time=9", f"--chdir={slots.folder}", "--output=slots.log", "--wrap", command)
+
+    def state(job, seconds=400):
+        end = time.monotonic() + seconds
+        while new_jobs()[job].state in ("PENDING", "RUNNING", "COMPLETING") and time.monotonic() < end:
+            time.sleep(1)
+        return new_jobs()[job].state
+
+    submit(1.4)
+    assert state(0) == "COMPLETED"
+    assert "0 cells more on record in results/demo, 4 left" in (slots.folder / "slots.log").read_text()
+    assert len(slots.states()) == 1
+    stopped = int(re.search(r"stopped by SIGTERM after step (\d+) of 1200", log.read_text())[1])
+    log.unlink()
+    submit(9)
+    while not (log.exists() and f"resuming at step {stopped}," in log.read_text()):
+        assert new_jobs()[1].state in ("PENDING", "RUNNING")
+        time.sleep(0.5)
+    slurm("scancel", str(new_jobs()[1].id))
+    assert state(1) == "CANCELLED"
+    psutil.wait_procs(slots.processes(), timeout=60)  # Slurm calls it that from its first signal on
+    assert "0 cells more on record in results/demo, 4 left" in (slots.folder / "slots.log").read_text()
+    assert slots.processes() == []
+    assert not (slots.folder / f"{MODEL}/model.safetensors").exists()
+    submit(9)
+    assert state(2) == "COMPLETED"
+    assert "4 cells more on record in results/demo, 0 left" in (slots.folder / "slots.log").read_text()
+    assert slots.states() == []
