@@ -17,6 +17,7 @@ from typing import IO
 import psutil
 from filelock import FileLock, Timeout
 
+from dmcore.agenda.order import VARIABLE
 from dmcore.errors import UserError
 from dmcore.files import write_text
 
@@ -76,7 +77,7 @@ def run_until(
     log.parent.mkdir(parents=True, exist_ok=True)
     write_text(ORDER, json.dumps(priorities))
     with log.open("ab") as out:
-        running = _snakemake(*options, "--", *targets, out=out, DMCORE_ORDER=str(ORDER))
+        running = _snakemake(*options, "--", *targets, out=out, **{VARIABLE: str(ORDER)})
         try:
             write_text(RUNNING, f"{socket.gethostname()} {running.pid}\n")
             while running.poll() is None:

@@ -1,7 +1,6 @@
 """The config, checked, and what the rules ask of it."""
 
 import json
-import os
 import shlex
 import shutil
 import sys
@@ -12,6 +11,7 @@ from snakemake.utils import update_config
 
 sys.path.insert(0, workflow.basedir)
 
+from dmcore.agenda.order import given_order
 from dmcore.config import check_config
 from dmcore.config_file import read_config, retyped
 from dmcore.eps import ID_PATTERN
@@ -105,9 +105,7 @@ wildcard_constraints:
 
 
 # The order of `dmcore next`, where that runs this: the priority of each job, by its folder.
-ORDER = {}
-if "DMCORE_ORDER" in os.environ and workflow.is_main_process:
-    ORDER = json.loads(Path(os.environ["DMCORE_ORDER"]).read_text())
+ORDER = given_order() if workflow.is_main_process else {}
 
 
 def in_order(folder, otherwise):
