@@ -161,6 +161,8 @@ def test_making_records_and_tables(command, forks, tmp_path):
         killed += ended.code == KILLED
         after = made(folder)
         assert after.keys() == new.keys()
+        sums = set(after.pop("demo/SHA256SUMS").splitlines())  # of both, while files are being replaced
+        assert sums <= {line for both in (old, new) for line in both["demo/SHA256SUMS"].splitlines()}
         assert all(content in (old[name], new[name]) for name, content in after.items())
         ended = run(folder)
         assert ended.code == 0, ended.stderr
