@@ -45,6 +45,11 @@ class Item:
     begun: bool = False
 
     @property
+    def worth_per_second(self) -> float:
+        """By which items are ordered; what was over too soon to be timed is worth much, not an error."""
+        return self.worth / max(self.seconds, 1e-9)
+
+    @property
     def targets(self) -> list[str]:
         """The files to ask Snakemake for: one of each certification, as its job writes them all."""
         return [f"results/{job.cell_paths()[0]}.json" for job in self.certifications]
@@ -143,7 +148,7 @@ def _with_training(model: str, seconds: float, parts: list[Item]) -> list[Item]:
     """The training with as many of the sorted certifications as raise its worth per second, then the rest."""
     first = replace(parts[0], trains=True, seconds=seconds + parts[0].seconds)
     for taken, part in enumerate(parts[1:], 1):
-        if part.worth / part.seconds < first.worth / first.seconds:
+        if part.worth_per_second < first.worth_per_second:
             return [first, *parts[taken:]]
         first = replace(
             first,
@@ -156,4 +161,4 @@ def _with_training(model: str, seconds: float, parts: list[Item]) -> list[Item]:
 
 
 def _rank(item: Item) -> tuple[Any, ...]:
-    return not item.begun, -item.worth / max(item.seconds, 1e-9), str(item)
+    return not item.begun, -item.worth_per_second, str(item)

@@ -48,6 +48,12 @@ def test_what_would_lower_the_worth_of_a_training_comes_later():
     assert [item.trains for item in items] == [True] * 4 + [False] * 4
 
 
+def test_what_took_no_time_that_could_be_measured_comes_first():
+    free = Fixed(0.0, **{"cnn-cert-relu": 0.0, "ibp": 0.0})
+    assert [item.cells for item in missing(GRID, set(), set(), set(), free)] == [16] * 4
+    assert str(missing(GRID, set(), {DM}, set(), Fixed(ibp=0.0))[0]) == f"{DM}: ibp linf n200"
+
+
 def test_a_model_that_is_there_is_not_trained():
     items = missing(GRID, set(), {DM}, set(), Fixed())
     assert shown(items[:2]) == [f"{DM}: ibp linf n200", f"{DM}: cnn-cert-relu linf n200"]
