@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dmcore.errors import UserError
+from dmcore.layers.padding import padded
 
 Padding = tuple[int, int, int, int]  # left, right, top, bottom: the order of F.pad
 
@@ -111,15 +112,17 @@ class Conv(Affine):
         return self._conv(r, self._abs_weight())
 
     def transpose(self, g: Tensor, in_shape: Sequence[int]) -> Tensor:
-        left, right, top, bottom = self.padding
-        full = self.transpose_padded(g)
-        # With stride > 1 the last rows of the padded input may not be read at all: their coefficients are 0.
-        height, width = in_shape[-2] + top + bottom, in_shape[-1] + left + right
-        full = F.pad(full, (0, width - full.shape[-1], 0, height - full.shape[-2]))
-        return full[..., top : height - bottom, left : width - right]
+        left, _, top, _ = self.padding
+        return self._transposed(g, (top, top + in_shape[-2]), (left, left + in_shape[-1]))
 
     def transpose_padded(self, g: Tensor) -> Tensor:
-        """``Wᵀ g`` over the padded input, as far as the last window reaches: (N, C, (H−1)·stride + kernel, …).
+        """``Wᵀ g`` over the padded input, as far as the last window reaches: (N, C, (H−1)·stride + kernel, …)."""
+        axes = zip(g.shape[2:], self.stride, self.kernel, self.dilation, strict=True)
+        rows, columns = ((size - 1) * stride + (kernel - 1) * step + 1 for size, stride, kernel, step in axes)
+        return self._transposed(g, (0, rows), (0, columns))
+
+    def _transposed(self, g: Tensor, rows: tuple[int, int], columns: tuple[int, int]) -> Tensor:
+        """``Wᵀ g`` over some rows and columns, from … up to …, of the padded input.
 
         An ordinary convolution with one output for each phase of the stride, which is faster than the transposed one
         by up to four times, unless the kernel leaves many of the phases' taps empty.
@@ -128,16 +131,16 @@ class Conv(Affine):
         channels = self.weight.shape[1]
         empty = kh % sh or kw % sw
         if self.groups > 1 or self.dilation != (1, 1) or (empty and channels > 4):
-            return F.conv_transpose2d(g, self.weight, None, self.stride, 0, 0, self.groups, self.dilation)
+            full = F.conv_transpose2d(g, self.weight, None, self.stride, 0, 0, self.groups, self.dilation)
+            return _window(full, (0, 0), rows, columns)
         my, mx = -(-kh // sh), -(-kw // sw)
         taps = F.pad(self.weight, (0, mx * sw - kw, 0, my * sh - kh)) if empty else self.weight
         phases = taps.unflatten(3, (mx, sw)).unflatten(2, (my, sh)).permute(1, 3, 5, 0, 2, 4).flip(4, 5)
-        out = F.conv2d(g, phases.reshape(-1, len(self.weight), my, mx), padding=(my - 1, mx - 1))
-        height, width = (g.shape[2] - 1) * sh + kh, (g.shape[3] - 1) * sw + kw
-        if (sh, sw) == (1, 1):
-            return out
-        out = out.unflatten(1, (channels, sh, sw)).permute(0, 1, 4, 2, 5, 3)
-        return out.flatten(4).flatten(2, 3)[..., :height, :width]
+        pads = _enough(g.shape[2], my, sh, rows), _enough(g.shape[3], mx, sw, columns)
+        out = F.conv2d(g, phases.reshape(-1, len(self.weight), my, mx), padding=pads)
+        if (sh, sw) != (1, 1):
+            out = out.unflatten(1, (channels, sh, sw)).permute(0, 1, 4, 2, 5, 3).flatten(4).flatten(2, 3)
+        return _window(out, ((my - 1 - pads[0]) * sh, (mx - 1 - pads[1]) * sw), rows, columns)
 
     def offset(self) -> Tensor | None:
         return None if self.bias is None else self.bias[:, None, None]
@@ -148,6 +151,21 @@ class Conv(Affine):
     def extra_repr(self) -> str:
         out, inp = self.weight.shape[:2]
         return f"{inp * self.groups}, {out}, kernel={self.kernel}, stride={self.stride}, padding={self.padding}"
+
+
+def _enough(size: int, taps: int, stride: int, wanted: tuple[int, int]) -> int:
+    """Padding of ``size`` outputs with which a convolution of so many taps reaches the wanted inputs, on one axis."""
+    first, last = wanted[0] // stride, min(-(-wanted[1] // stride), size + taps - 1)
+    return max(taps - 1 - first, last - size, 0)
+
+
+def _window(image: Tensor, corner: tuple[int, int], rows: tuple[int, int], columns: tuple[int, int]) -> Tensor:
+    """Rows and columns, from … up to …, of an image that begins at ``corner``, with zeros where it has none.
+
+    With stride > 1 the last rows of the padded input may not be read at all: their coefficients are 0.
+    """
+    (top, left), (height, width) = corner, image.shape[-2:]
+    return padded(image, left - columns[0], columns[1] - left - width, top - rows[0], rows[1] - top - height)
 
 
 class Linear(Affine):

@@ -69,6 +69,13 @@ class Network(nn.Module):
         """The layer whose output is node ``index`` ≥ 1."""
         return Node(index, self.layers[index - 1], self.parents[index - 1])
 
+    def bends(self) -> list[int]:
+        """For each node, how many non-linear layers come before it on the longest way from the input, its own too."""
+        count = [0]
+        for node in self.nodes():
+            count.append(max(count[p] for p in node.parents) + isinstance(node.layer, layers.Nonlinear))
+        return count
+
     def walk(self, step: Callable[..., object], start: object) -> list:
         """Carries values through the graph: ``step(layer, *inputs)`` gives a node's value; returns every node's."""
         values = [start]

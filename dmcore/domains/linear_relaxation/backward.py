@@ -23,13 +23,15 @@ from dmcore.domains.ball import Ball
 from dmcore.domains.box import Box
 from dmcore.domains.linear_relaxation.coefficients import (
     Coefficients,
+    Dense,
+    Maps,
     Modulated,
     Patches,
     entries,
     identity,
 )
 from dmcore.domains.linear_relaxation.lines import Lines, Slope, lines_of_layer
-from dmcore.domains.linear_relaxation.reach import pivot, reach, symmetric
+from dmcore.domains.linear_relaxation.reach import is_box, pivot, reach, symmetric
 from dmcore.domains.linear_relaxation.rounding import Rounding, gamma, outward
 from dmcore.domains.rules import RuleTable
 from dmcore.layers import Affine, Flatten, Nonlinear, ReLU, Sum
@@ -37,7 +39,7 @@ from dmcore.nets.network import INPUT, Network, Node
 
 T = TypeVar("T")
 
-CACHED = 2**20  # coefficients at once of dense forms on a CPU: what its caches hold
+CACHED = 2**22  # coefficients at once of dense forms on a CPU: what its caches hold
 FEW = 0.5  # up to this share of a node's values are worth picking out, rather than bounding all of them
 
 
@@ -54,7 +56,7 @@ class Form:
         return self.upper is self.lower
 
     def map(self, change: Callable[[Coefficients], Coefficients]) -> Form:
-        """The same change of both sets of coefficients, made once where they are shared."""
+        """The same linear change of both sets of coefficients, made once where they are shared."""
         lower = change(self.lower)
         if self.upper is None:
             return Form(lower, None)
@@ -67,6 +69,31 @@ class Form:
             total = self.lower + other.lower
             return Form(total, total)
         return Form(self.lower + other.lower, self.upper + other.upper)
+
+
+@dataclass
+class Around(Form):
+    """``middle − half`` and ``middle + half``, kept apart through affine layers and added up when asked for.
+
+    Behind a fully connected layer and a convolution there are fewer coefficients to add up than between the two.
+    """
+
+    middle: Coefficients
+    half: Coefficients
+
+    def __init__(self, middle: Coefficients, half: Coefficients) -> None:
+        self.middle, self.half = middle, half
+
+    @cached_property
+    def lower(self) -> Coefficients:
+        return self.middle - self.half
+
+    @cached_property
+    def upper(self) -> Coefficients:
+        return self.middle + self.half
+
+    def map(self, change: Callable[[Coefficients], Coefficients]) -> Form:
+        return Around(change(self.middle), change(self.half))
 
 
 @dataclass
@@ -108,6 +135,7 @@ class LinearRelaxation(RuleTable):
         self.shapes = self.net.shapes(self.ball.x)
         self.lines: dict[int, Lines] = {}
         self.references: dict[int, Tensor] = {}
+        self.gaps: dict[tuple[int, int], Tensor] = {}
         self.ranges: dict[int, Box] = {}
         self.rounding = None if self.exact is None else Rounding(self, self.exact)
 
@@ -142,11 +170,7 @@ class LinearRelaxation(RuleTable):
 
     @cached_property
     def _bends_before(self) -> list[int]:
-        """For each node, how many non-linear layers come before it on the longest way from the input."""
-        count = [0]
-        for node in self.net.nodes():
-            count.append(max(count[p] for p in node.parents) + _bends(node))
-        return count
+        return self.net.bends()
 
     def _range(self, index: int) -> Box:
         """A node's range by intervals, from those behind the last non-linear layers, or from the ball."""
@@ -210,7 +234,7 @@ class LinearRelaxation(RuleTable):
         most = self.sizes.get((index, what), count)
         if len(self.shapes[index]) != 3 and self.ball.x.device.type == "cpu":
             widest = max(torch.Size(shape).numel() for shape in self.shapes)
-            most = min(most, max(8, CACHED // (max(1, len(self.ball.x)) * widest)))
+            most = min(most, max(2, CACHED // (max(1, len(self.ball.x)) * widest)))
         parts, start, size = [], 0, min(count, most)
         while start < count:
             rows = slice(start, min(start + size, count))
@@ -286,6 +310,10 @@ class LinearRelaxation(RuleTable):
     def _concretise(self, at: int, form: Form, radius: Radius) -> None:
         """How far a form moves over the ball, or over the box of the node at which the substitution ends."""
         region = self.ball if at == INPUT else self.boxes[at]
+        if isinstance(form.lower, Maps) and isinstance(form.upper, Maps) and not form.shared and is_box(region):
+            sides = form.lower.abs_dots(form.upper, region.radius)
+            radius.add(*(self._rounded_up(c, side) for c, side in zip((form.lower, form.upper), sides, strict=True)))
+            return
         low = self._rounded_up(form.lower, reach(form.lower, region, upward=False))
         if form.upper is None or (form.shared and symmetric(region)):
             radius.add(low, low)
@@ -305,6 +333,17 @@ class LinearRelaxation(RuleTable):
             box = self.boxes[node.parents[0]]
             self.lines[node.index] = lines_of_layer(node.layer, box.lower, box.upper, self.slope)
         return self.lines[node.index]
+
+    def gap(self, node: Node, chain: int) -> Tensor:
+        """Half the distance of a layer's lines at the reference, with the errors of sums of ``chain`` numbers."""
+        if (node.index, chain) not in self.gaps:
+            lines = self.lines_of(node)
+            gap = lines.gap(self.reference(node.parents[0]))
+            if self.rounding is not None:
+                slope = lines.slope if lines.parallel else torch.maximum(lines.lower_slope, lines.upper_slope)
+                gap = self.rounding.gap(node, gap.to(slope.dtype), slope, chain)
+            self.gaps[node.index, chain] = gap
+        return self.gaps[node.index, chain]
 
 
 def _bends(node: Node) -> bool:
@@ -337,11 +376,8 @@ def _relax(domain: LinearRelaxation, node: Node, form: Form, radius: Radius) -> 
     """
     (parent,) = node.parents
     lines = domain.lines_of(node)
-    gap = lines.gap(domain.reference(parent))
-    if domain.rounding is not None:
-        slope = lines.slope if lines.parallel else torch.maximum(lines.lower_slope, lines.upper_slope)
-        chain = max(c.chain for c in (form.lower, form.upper) if c is not None)
-        gap = domain.rounding.gap(node, gap.to(slope.dtype), slope, chain)
+    form = form.map(lambda c: c.explicit if isinstance(c, Maps) else c)  # needed more than once
+    gap = domain.gap(node, max(c.chain for c in (form.lower, form.upper) if c is not None))
 
     def through(c: Coefficients, slopes: Tensor) -> Coefficients:
         if lines.pool is not None:
@@ -353,12 +389,18 @@ def _relax(domain: LinearRelaxation, node: Node, form: Form, radius: Radius) -> 
         radius.add(below, below if form.upper is None or form.shared else form.upper.abs_dot(gap))
         return [form.map(lambda c: through(c, lines.slope))]
 
-    size = form.lower.abs()
-    below = above = size.dot(gap)
-    middle, half = through(form.lower, lines.slope), through(size, lines.half_slope)
-    if form.upper is None or form.shared:
-        radius.add(below, above)
-        return [Form(middle - half, None if form.upper is None else middle + half)]
-    size = form.upper.abs()
-    radius.add(below, size.dot(gap))
-    return [Form(middle - half, through(form.upper, lines.slope) + through(size, lines.half_slope))]
+    def tilted(c: Coefficients, sign: int) -> Coefficients:
+        if lines.pool is None and isinstance(c, Dense | Patches) and not c.shared:
+            return c.tilted(lines.slope, lines.half_slope, sign)
+        middle, half = through(c, lines.slope), through(c.abs(), lines.half_slope)
+        return middle + half if sign > 0 else middle - half
+
+    below = form.lower.abs_dot(gap)
+    if form.upper is None:
+        radius.add(below, below)
+        return [Form(tilted(form.lower, -1), None)]
+    if form.shared:
+        radius.add(below, below)
+        return [Around(through(form.lower, lines.slope), through(form.lower.abs(), lines.half_slope))]
+    radius.add(below, form.upper.abs_dot(gap))
+    return [Form(tilted(form.lower, -1), tilted(form.upper, 1))]

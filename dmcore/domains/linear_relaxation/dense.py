@@ -24,11 +24,23 @@ def sized(data: Tensor, t: Tensor) -> Tensor:
     return size.mul_(t) if in_place else size * t
 
 
+def add_product(total: Tensor, one: Tensor, two: Tensor, sign: int = 1) -> Tensor:
+    """``total ± one · two``, in the place of ``total`` where no gradient needs it."""
+    if torch.is_grad_enabled():
+        return torch.addcmul(total, one, two, value=sign)
+    return total.addcmul_(one, two, value=sign)
+
+
 @dataclass(frozen=True, eq=False)
 class Dense:
     """All coefficients: ``data`` of shape (B or 1, R, *shape), R linear forms a sample."""
 
     data: Tensor
+
+    @property
+    def shared(self) -> bool:
+        """Whether all samples have the same coefficients."""
+        return len(self.data) == 1
 
     def abs(self) -> Dense:
         """|A|."""
@@ -41,10 +53,6 @@ class Dense:
     def negative(self) -> Dense:
         """min(A, 0)."""
         return Dense(self.data.clamp(max=0))
-
-    def square(self) -> Dense:
-        """A² of each coefficient."""
-        return Dense(self.data.square())
 
     def largest(self) -> Tensor:
         """max|A| of each form: (B or 1, R)."""
@@ -67,6 +75,10 @@ class Dense:
         check_budget(max(len(t), len(self.data)) * self.data[0].numel())
         return Dense(self.data * t[:, None])
 
+    def tilted(self, slope: Tensor, half: Tensor, sign: int) -> Dense:
+        """``A · diag(slope) ± |A| · diag(half)``, both (B, *shape)."""
+        return Dense(add_product(self.times(slope).data, self.data.abs(), half[:, None], sign))
+
     def dot(self, t: Tensor) -> Tensor:
         """A t with t of shape (B or 1, *shape): (B, R)."""
         flat = self.data.flatten(2)
@@ -79,9 +91,13 @@ class Dense:
         if self.data.ndim != 5:
             return self.abs().dot(t)
         # Channel by channel: a sum of sums errs less than one of all the numbers (:attr:`chain`).
-        if len(self.data) == 1:  # the same for all samples: a matrix product for each channel
+        if self.shared:  # a matrix product for each channel
             return torch.bmm(self.data[0].abs().flatten(2).transpose(0, 1), t.flatten(2).permute(1, 2, 0)).sum(0).T
         return sized(self.data, t[:, None]).flatten(3).sum(3).sum(2)
+
+    def square_dot(self, t: Tensor) -> Tensor:
+        """A² t, of the square of each coefficient: (B, R)."""
+        return Dense(self.data.square()).abs_dot(t)
 
     @property
     def chain(self) -> int:

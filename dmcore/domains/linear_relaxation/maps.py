@@ -1,7 +1,8 @@
-"""The coefficients of all neurons of a convolution as maps: what one convolution of a map of slopes gives at once."""
+"""The coefficients of all neurons of a convolution, made block by block while they are added up."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -9,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from dmcore.domains.linear_relaxation.padding import padded
-from dmcore.domains.linear_relaxation.patches import Pair, Patches
+from dmcore.domains.linear_relaxation.dense import add_product
+from dmcore.domains.linear_relaxation.joint import Joint
+from dmcore.domains.linear_relaxation.patches import Patches
 from dmcore.layers import Affine, Diagonal
+from dmcore.layers.padding import padded
 from dmcore.nets.network import Shape
 
 if TYPE_CHECKING:
@@ -20,130 +23,139 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Maps:
-    """Patches in another order: ``data`` of shape (Gy, B, rows, columns, C, Sy, Sx, Gx, O).
+    """``(± joint ± …) · diag(scale)``: sums of :class:`Joint`, of which only sums over the windows are needed.
 
-    Entry u = S·g + r of the window of the neuron at (i, j) stands at ``data[g_y, :, i, j + g_x, :, r_y, r_x, g_x]``.
-    What it multiplies depends on its place in the map and on g_y and r, but not on g_x. So sums over windows need no
-    window to be copied.
+    Whoever asks for anything else gets the coefficients written out, as :class:`Patches`.
 
     Attributes:
-        terms: the coefficients are the sum of these tensors, each with its sign; a sum that is only ever measured
-            (:meth:`abs_dot`) is never written out.
+        terms: what is added up, each with its sign.
         patches: the same windows, without coefficients.
+        scale: (B or 1, C, H, W); None: 1.
     """
 
-    terms: tuple[tuple[int, Tensor], ...]
+    terms: tuple[tuple[int, Joint], ...]
     patches: Patches
+    scale: Tensor | None = None
 
-    @cached_property
-    def data(self) -> Tensor:
-        """The coefficients, summed up."""
-        (sign, total), *rest = self.terms
-        total = total if sign == 1 else -total
-        for sign, term in rest:
-            total = torch.add(total, term, alpha=sign)
-        return total
-
-    @property
-    def _shape(self) -> torch.Size:
-        return self.terms[0][1].shape
-
-    @property
-    def _phase(self) -> Pair:
-        return self._shape[5], self._shape[6]
-
-    def _neurons(self, t: Tensor) -> Tensor:
-        """What the neurons' windows have of t (Gy, B, rows, columns, …, Gx, O): a view (Gy, B, i, j, …, Gx, O)."""
-        t = t.contiguous()
-        size, steps = list(t.shape), list(t.stride())
-        size[3] = self.patches.grid[1]
-        steps[-2] += steps[3]
-        return t.as_strided(size, steps)
+    @classmethod
+    def of(cls, joint: Joint, patches: Patches) -> Maps:
+        """A single one."""
+        return cls(((1, joint),), patches)
 
     @cached_property
     def explicit(self) -> Patches:
         """The same coefficients, window by window."""
-        order = self._neurons(self.data).permute(1, 2, 3, 8, 4, 0, 5, 7, 6)  # (B, i, j, O, C, Gy, Sy, Gx, Sx)
-        wide = order.flatten(7).flatten(5, 6).flatten(1, 2)
+        (sign, first), *rest = self.terms
+        total = first.data if sign == 1 else -first.data
+        for sign, joint in rest:
+            total = torch.add(total, joint.data, alpha=sign)
+        first_entries, groups = first.entries, first.groups
+        whole = total.unflatten(3, (first_entries[0], groups[0] * first_entries[1], groups[1] * first_entries[2]))
         kh, kw = self.patches.kernel
-        return replace(self.patches, data=wide[..., :kh, :kw].flatten(3))
-
-    def _beneath(self, t: Tensor) -> Tensor:
-        """What each entry multiplies in t (B, C, H, W), zero outside: (Gy, B, rows, columns, C, Sy, Sx)."""
-        (sh, sw), (top, left) = self._phase, self.patches.origin
-        groups, rows, columns = self._shape[0], self._shape[2], self._shape[3]
-        height, width = (rows + groups - 1) * sh, columns * sw
-        cut = padded(t, left, width - left - t.shape[3], top, height - top - t.shape[2])
-        phases = cut.unflatten(3, (-1, sw)).unflatten(2, (-1, sh)).permute(0, 2, 4, 1, 3, 5)
-        return phases.unfold(1, rows, 1).permute(1, 0, 6, 2, 3, 4, 5)
+        written = replace(self.patches, data=whole[..., :kh, :kw].flatten(3))
+        return written if self.scale is None else written.times(self.scale)
 
     def dot(self, t: Tensor) -> Tensor:
         """A t with t of shape (B or 1, C, H, W): (B, P·O)."""
-        return self._summed(t, absolute=False)
+        return self._added_up([self], t, lambda part: part)[0]
 
     def abs_dot(self, t: Tensor) -> Tensor:
         """|A| t: (B, P·O)."""
-        return self._summed(t, absolute=True)
+        return self._added_up([self], t, _abs)[0]
+
+    def square_dot(self, t: Tensor) -> Tensor:
+        """A² t, of the square of each coefficient: (B, P·O)."""
+        return self._added_up([self], t, _square)[0]
+
+    def abs_dots(self, other: Maps, t: Tensor) -> tuple[Tensor, Tensor]:
+        """|A| t of two of them; what is in both is made once."""
+        if self.scale is not other.scale or not self.patches.same_windows(other.patches):
+            return self.abs_dot(t), other.abs_dot(t)
+        one, two = self._added_up([self, other], t, _abs)
+        return one, two
 
     @property
     def chain(self) -> int:
-        """How many numbers :meth:`abs_dot` adds up one after the other, at most."""
-        groups, *_, channels, rows, columns, across, _ = self._shape
-        return groups + channels * rows * columns + across
+        """How many numbers one after the other go into what has been added up so far, at most."""
+        first = self.terms[0][1]
+        in_blocks = first.groups[0] * first.groups[1] + torch.Size(first.entries).numel()
+        return max(in_blocks, self.explicit.chain) if "explicit" in self.__dict__ else in_blocks
 
-    def _summed(self, t: Tensor, absolute: bool) -> Tensor:
-        beneath = self._beneath(t).flatten(4)
-        signs, terms = zip(*((sign, term.flatten(4, 6)) for sign, term in self.terms), strict=True)
-        total: Tensor | float = 0.0
-        for g in range(self._shape[0]):  # a slice at a time, which stays in the cache
-            row: Tensor | None = None
-            for k in range(beneath.shape[4]):
-                part = terms[0][g, ..., k, :, :]
-                part = part if signs[0] == 1 else -part
-                for sign, term in zip(signs[1:], terms[1:], strict=True):
-                    part = torch.add(part, term[g, ..., k, :, :], alpha=sign)
-                part = part.abs() if absolute else part
-                weight = beneath[g, ..., k, None, None]
-                row = part * weight if row is None else torch.addcmul(row, part, weight)
-            total = total + self._neurons(row[None])[0].sum(3)
-        return total.flatten(1)
+    def _beneath(self, t: Tensor) -> Tensor:
+        """What the blocks' entries multiply in t (B, C, H, W): (B, rows + Gy − 1, columns + Gx − 1, C·Sy·Sx, 1)."""
+        joint = self.terms[0][1]
+        (_, sy, sx), (gy, gx), (rows, columns) = joint.entries, joint.groups, self.patches.grid
+        (top, left), (height, width) = self.patches.origin, ((rows + gy - 1) * sy, (columns + gx - 1) * sx)
+        cut = padded(t, left, width - left - t.shape[3], top, height - top - t.shape[2])
+        phases = cut.unflatten(3, (-1, sx)).unflatten(2, (-1, sy)).permute(0, 2, 4, 1, 3, 5)
+        return phases.flatten(3)[..., None]
 
-    def abs(self) -> Maps:
-        """|A|."""
-        return Maps(((1, self.data.abs()),), self.patches)
+    @staticmethod
+    def _added_up(forms: Sequence[Maps], t: Tensor, size: Callable[[Tensor], Tensor]) -> list[Tensor]:
+        """The sum of ``size(coefficient) · t`` of each of the forms, whose windows and scale are the same."""
+        scale, (rows, columns) = forms[0].scale, forms[0].patches.grid
+        beneath = forms[0]._beneath(t if scale is None else size(scale.clone()) * t)
+        joints = list(dict.fromkeys(joint for form in forms for _, joint in form.terms))
+        totals: list[Tensor | None] = [None] * len(forms)
+        for gx in range(joints[0].groups[1]):
+            for gy, blocks in enumerate(zip(*(joint.column(gx) for joint in joints), strict=True)):
+                made = dict(zip(joints, blocks, strict=True))
+                weight = beneath[:, gy : gy + rows, gx : gx + columns]
+                for i, form in enumerate(forms):
+                    part = size(form._block(made, alone=len(forms) == 1)).unflatten(1, (rows, columns))
+                    totals[i] = part * weight if totals[i] is None else add_product(totals[i], part, weight)
+        return [total.sum(3).flatten(1) for total in totals]
 
-    def square(self) -> Maps:
-        """A² of each coefficient."""
-        return Maps(((1, self.data.square()),), self.patches)
+    def _block(self, made: dict[Joint, Tensor], alone: bool) -> Tensor:
+        """The sum of one block of each term, a tensor that may be changed."""
+        (sign, first), *rest = self.terms
+        total = made[first]
+        if not rest and not alone:
+            total = total.clone()
+        total = total if sign == 1 else -total
+        for sign, joint in rest:
+            total = torch.add(total, made[joint], alpha=sign)
+        return total
 
     def __add__(self, other: Coefficients) -> Coefficients:
-        if not isinstance(other, Maps):
-            return self.explicit + other
-        if not self.patches.same_windows(other.patches):
-            return self.explicit + other.explicit
-        return Maps(self.terms + other.terms, self.patches)
+        return self._combined(other, 1)
 
     def __sub__(self, other: Coefficients) -> Coefficients:
-        if not isinstance(other, Maps):
-            return self.explicit - other
-        if not self.patches.same_windows(other.patches):
-            return self.explicit - other.explicit
-        return Maps(self.terms + tuple((-sign, term) for sign, term in other.terms), self.patches)
+        return self._combined(other, -1)
 
-    def times(self, t: Tensor | float) -> Maps:
+    def _combined(self, other: Coefficients, sign: int) -> Coefficients:
+        """self + sign · other."""
+        if not isinstance(other, Maps):
+            return self.explicit + other if sign == 1 else self.explicit - other
+        if self.scale is other.scale and self.patches.same_windows(other.patches):
+            return replace(self, terms=self.terms + tuple((sign * own, joint) for own, joint in other.terms))
+        return self.explicit + other.explicit if sign == 1 else self.explicit - other.explicit
+
+    def times(self, t: Tensor | float) -> Maps | Patches:
         """A · diag(t) with t of shape (B, C, H, W), or a plain number."""
         if not isinstance(t, Tensor):
-            return Maps(((1, self.data * t),), self.patches)
-        return Maps(((1, self.data * self._beneath(t)[..., None, None]),), self.patches)
+            return self.explicit.times(t)
+        return replace(self, scale=t if self.scale is None else self.scale * t)
 
     def through(self, layer: Affine, in_shape: Shape) -> Coefficients:
         """A W: the same linear forms over the affine layer's input."""
         if isinstance(layer, Diagonal):
-            ones = torch.ones(1, *in_shape, dtype=self.data.dtype, device=self.data.device)
-            return self.times(layer.linear(ones))
+            like = self.terms[0][1].slopes
+            return self.times(layer.linear(torch.ones(1, *in_shape, dtype=like.dtype, device=like.device)))
         return self.explicit.through(layer, in_shape)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
         return getattr(self.explicit, name)
+
+
+# In place where no gradient needs both values: the blocks are of the size of a cache, and stay in it.
+
+
+def _abs(t: Tensor) -> Tensor:
+    return t.abs() if torch.is_grad_enabled() else t.abs_()
+
+
+def _square(t: Tensor) -> Tensor:
+    return t.square() if torch.is_grad_enabled() else t.square_()

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from dmcore.domains.linear_relaxation.budget import check_budget
+from dmcore.domains.linear_relaxation.joint import Joint
 from dmcore.domains.linear_relaxation.maps import Maps
-from dmcore.domains.linear_relaxation.padding import padded
 from dmcore.domains.linear_relaxation.patches import Patches
 from dmcore.layers import Affine, Conv
 from dmcore.nets.network import Shape
@@ -66,32 +65,13 @@ class Product:
         return joint <= single
 
     def _joint(self, layer: Conv, in_shape: Shape) -> Maps:
-        # An entry u = S·g + r of a grown window gets filters[o, c, g − m] · slopes[c, p + g − m] · weight[c, r + S·m]
-        # from each tap m: a convolution of the slopes with one output channel for each (g, channel of weight, r, o),
-        # here as matrix products, one for each g_y.
         base, weight = self.filters, layer.weight
-        (my, mx), (sh, sw), (ky, kx) = self._taps(layer), layer.stride, base.kernel
-        gy, gx = ky + my - 1, kx + mx - 1
+        (my, mx), (sh, sw) = self._taps(layer), layer.stride
         inner, channels = weight.shape[:2]
-        filters = base.data[0, 0].unflatten(1, (inner, ky, kx))
-        # by tap, in the order in which a convolution reads them: the last tap first
-        shifted = F.pad(filters, (mx - 1, mx - 1, my - 1, my - 1)).unfold(2, my, 1).unfold(3, mx, 1)
+        filters = base.data[0, 0].unflatten(1, (inner, *base.kernel))
         phases = F.pad(weight, (0, mx * sw - weight.shape[3], 0, my * sh - weight.shape[2]))
-        phases = phases.reshape(inner, channels, my, sh, mx, sw).flip(2, 4)
-        one = shifted.permute(2, 4, 5, 1, 3, 0).contiguous()  # (Gy, my, mx, inner, Gx, O)
-        two = phases.permute(2, 4, 0, 1, 3, 5).contiguous()  # (my, mx, inner, channels, Sy, Sx)
-        kernel = one[:, :, :, :, None, None, None] * two[..., None, None]
-        parts = kernel.shape[4:]
-        (rows, columns), batch = (base.grid[0], base.grid[1] + gx - 1), len(self.slopes)
-        check_budget(gy * batch * rows * columns * parts.numel())
-        top, left = my - 1 + base.origin[0], mx - 1 + base.origin[1]
-        height, width = self.slopes.shape[-2:]
-        bottom, right = rows + gy - 1 + my - 1 - top - height, columns + mx - 1 - left - width
-        seen = padded(self.slopes, left, right, top, bottom).unfold(2, my, 1).unfold(3, mx, 1)
-        seen = seen.permute(0, 2, 3, 4, 5, 1).flatten(3)  # (B, rows + Gy − 1, columns, my·mx·inner)
-        images = seen.unfold(1, rows, 1).permute(1, 0, 4, 2, 3).flatten(1, 3)  # (Gy, B·rows·columns, my·mx·inner)
-        maps = images @ kernel.flatten(4).flatten(1, 3)
-        return Maps(((1, maps.view(gy, batch, rows, columns, *parts)),), base.before(layer, in_shape))
+        phases = phases.reshape(inner, channels, my, sh, mx, sw)
+        return Maps.of(Joint(self.slopes, filters, phases, base), base.before(layer, in_shape))
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dmcore.domains.linear_relaxation.budget import check_budget
-from dmcore.domains.linear_relaxation.dense import Dense, sized
-from dmcore.domains.linear_relaxation.padding import padded
+from dmcore.domains.linear_relaxation.dense import Dense, add_product, sized
 from dmcore.layers import Affine, Conv, Diagonal, MaxPool
+from dmcore.layers.padding import padded
 from dmcore.nets.network import Shape
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class Patches:
         chosen: (B, P) if the forms are of chosen positions (of one neuron each, O = 1), counted through the grid; else
             they are of all of it, P = rows · columns.
         masked: the coefficients outside are zeros already.
+        unit: every form is one of the values themselves, of whole rows of the node.
     """
 
     data: Tensor
@@ -46,12 +47,13 @@ class Patches:
     origin: Pair = (0, 0)
     chosen: Tensor | None = None
     masked: bool = False
+    unit: bool = False
 
     @classmethod
     def identity(cls, shape: Shape, rows: slice, like: Tensor) -> Patches:
         """Each neuron itself, of some rows of a (C, H, W) node: a 1×1 convolution with the unit matrix."""
         eye = torch.eye(shape[0], dtype=like.dtype, device=like.device)[None, None]
-        return cls(eye, shape, (rows.stop - rows.start, shape[2]), origin=(-rows.start, 0), masked=True)
+        return cls(eye, shape, (rows.stop - rows.start, shape[2]), origin=(-rows.start, 0), masked=True, unit=True)
 
     @classmethod
     def entries(cls, index: Tensor, shape: Shape, like: Tensor) -> Patches:
@@ -90,7 +92,7 @@ class Patches:
         return seen.permute(0, 2, 3, 1, 4, 5)[batch, row, column].flatten(2)
 
     def _with(self, data: Tensor, masked: bool | None = None) -> Patches:
-        return replace(self, data=data, masked=self.masked if masked is None else masked)
+        return replace(self, data=data, masked=self.masked if masked is None else masked, unit=False)
 
     def abs(self) -> Patches:
         """|A|."""
@@ -103,10 +105,6 @@ class Patches:
     def negative(self) -> Patches:
         """min(A, 0)."""
         return self._with(self.data.clamp(max=0))
-
-    def square(self) -> Patches:
-        """A² of each coefficient."""
-        return self._with(self.data.square())
 
     def largest(self) -> Tensor:
         """max|A| of each form: (B or 1, P·O)."""
@@ -159,8 +157,15 @@ class Patches:
         check_budget(max(len(t), len(self.data)) * self.positions * self.data[0, 0].numel())
         return self._with(self.data * self.windows(t)[:, :, None], masked=True)
 
+    def tilted(self, slope: Tensor, half: Tensor, sign: int) -> Patches:
+        """``A · diag(slope) ± |A| · diag(half)``, both (B, C, H, W)."""
+        product = self.times(slope)
+        return product._with(add_product(product.data, self.data.abs(), self.windows(half)[:, :, None], sign))
+
     def dot(self, t: Tensor) -> Tensor:
         """A t with t of shape (B or 1, C, H, W): (B, P·O)."""
+        if self.unit:
+            return t[:, :, -self.origin[0] : self.grid[0] - self.origin[0]].permute(0, 2, 3, 1).flatten(1)
         seen = self.windows(t)
         if self.shared:  # one matrix product
             return (seen @ self.data[0, 0].T).flatten(1)
@@ -168,21 +173,29 @@ class Patches:
 
     def abs_dot(self, t: Tensor) -> Tensor:
         """|A| t with t of shape (B or 1, C, H, W): (B, P·O)."""
+        if self.unit:
+            return self.dot(t)
         if self.shared:
             return self.abs().dot(t)
         # Channel by channel: a sum of sums errs less than one of all the numbers (:attr:`chain`).
         products = sized(self.data, self.windows(t)[:, :, None])
         return products.unflatten(3, (self.shape[0], -1)).sum(4).sum(3).flatten(1)
 
+    def square_dot(self, t: Tensor) -> Tensor:
+        """A² t, of the square of each coefficient: (B, P·O)."""
+        return self._with(self.data.square()).abs_dot(t)
+
     @property
     def chain(self) -> int:
         """How many numbers :meth:`abs_dot` adds up one after the other, at most."""
+        if self.unit:
+            return 1
         size = self.data.shape[3]
         return size if self.shared else self.shape[0] + size // self.shape[0]
 
     def double(self) -> Patches:
         """The same in float64."""
-        return self._with(self.data.double())
+        return replace(self, data=self.data.double())
 
     def through(self, layer: Affine, in_shape: Shape) -> Coefficients:
         """A W: the same linear forms over the affine layer's input."""

@@ -9,21 +9,28 @@ import torch
 from torch import Tensor
 
 from dmcore.device import out_of_memory
+from dmcore.layers import Nonlinear
 from dmcore.nets.network import Network
 
 Part = TypeVar("Part")
 
-POINTS_AT_ONCE = {"cpu": 8, "cuda": 64}  # on a CPU, what stays in the cache is fastest
-WIDTH_AT_ONCE = 2**16  # values of a network's widest layer, of all points together, on a CPU
+POINTS_AT_ONCE = {"cpu": 8, "cuda": 64}  # where gradients need what every step made
+WIDTH_AT_ONCE = {"shallow": 2**18, "deep": 2**15}  # values of the widest layer, of all points together, on a CPU
 
 
 def points_at_once(net: Network, x: Tensor) -> int:
-    """How many points are bounded together, unless memory asks for fewer."""
-    most = POINTS_AT_ONCE[x.device.type]
+    """How many points are bounded together, unless memory asks for fewer: on a CPU, as many as were found fastest.
+
+    Up to the second convolution a step is short, and many points share what it costs to begin it. From the third on
+    each neuron has coefficients of its own in every step, and a few points fill the cache.
+    """
     if x.device.type != "cpu":
-        return most
-    widest = max(torch.Size(shape).numel() for shape in net.shapes(x))
-    return max(1, min(most, WIDTH_AT_ONCE // max(1, widest)))
+        return POINTS_AT_ONCE[x.device.type]
+    shapes, bends = net.shapes(x), net.bends()
+    bounded = (parent for node in net.nodes() if isinstance(node.layer, Nonlinear) for parent in node.parents)
+    deep = any(len(shapes[index]) == 3 and bends[index] > 1 for index in bounded)
+    widest = max(torch.Size(shape).numel() for shape in shapes)
+    return min(32, max(1, WIDTH_AT_ONCE["deep" if deep else "shallow"] // max(1, widest)))
 
 
 def over_points(count: int, size: int, work: Callable[[slice], Part]) -> list[Part]:

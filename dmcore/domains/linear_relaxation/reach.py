@@ -24,12 +24,12 @@ Region = Ball | Box
 
 def pivot(region: Region) -> Tensor:
     """The point from which :func:`reach` counts, (B, *shape): x, or the middle of a box."""
-    return region.center if _is_box(region) else region.x
+    return region.center if is_box(region) else region.x
 
 
 def symmetric(region: Region) -> bool:
     """Whether all forms rise as far as they fall."""
-    return _is_box(region) or (region.norm != "l0" and not region.clip_input)
+    return is_box(region) or (region.norm != "l0" and not region.clip_input)
 
 
 def reach(forms: Coefficients, region: Region, upward: bool) -> Tensor:
@@ -39,19 +39,20 @@ def reach(forms: Coefficients, region: Region, upward: bool) -> Tensor:
     largest gains of one input. For a ball of ℓ2 or ℓ1 cut to [0, 1] a bound: the smaller of this and the cut box's
     reach.
     """
-    if _is_box(region):
+    if is_box(region):
         return forms.abs_dot(region.radius)
     fall, rise = region.room if upward else reversed(region.room)
     if region.norm == "l0":
         return _largest_gains(forms, fall, rise, region.eps)
     ones = torch.ones_like(region.x[:1]) if len(region.x) else region.x
-    dual = _root(forms.square().abs_dot(ones)) if region.norm == "l2" else forms.largest()
+    dual = _root(forms.square_dot(ones)) if region.norm == "l2" else forms.largest()
     if not region.clip_input:
         return region.eps * dual
     return torch.minimum(region.eps * dual, forms.positive().abs_dot(rise) + forms.negative().abs_dot(fall))
 
 
-def _is_box(region: Region) -> bool:
+def is_box(region: Region) -> bool:
+    """Whether forms move independently in each value: over a box, which the ball of ℓ∞ is."""
     return isinstance(region, Box) or region.norm == "linf"
 
 

@@ -45,9 +45,11 @@ def terms(layer: Affine) -> tuple[int, int]:
 
 def outward(t: Tensor, dtype: torch.dtype, sign: int) -> Tensor:
     """t in ``dtype``, rounded down (sign −1) or up (+1)."""
+    if t.dtype == dtype:
+        return t
     rounded = t.to(dtype)
-    beyond = torch.nextafter(rounded, torch.full_like(rounded, sign * torch.inf))
-    return torch.where(sign * (rounded.to(t.dtype) - t) < 0, beyond, rounded)
+    beyond = torch.nextafter(rounded, torch.tensor(sign * torch.inf, dtype=dtype, device=t.device))
+    return torch.where(rounded > t if sign < 0 else rounded < t, beyond, rounded)
 
 
 def interval_errors(net: Network, ball: Ball) -> list[Tensor]:
