@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dmcore.domains.linear_relaxation.dense import add_product
 from dmcore.domains.linear_relaxation.joint import Joint
-from dmcore.domains.linear_relaxation.patches import Patches
+from dmcore.domains.linear_relaxation.patches import Patches, signed_sum
 from dmcore.layers import Affine, Diagonal
 from dmcore.layers.padding import padded
 from dmcore.nets.network import Shape
@@ -45,15 +45,8 @@ class Maps:
     @cached_property
     def explicit(self) -> Patches:
         """The same coefficients, window by window."""
-        (sign, first), *rest = self.terms
-        total = first.data if sign == 1 else -first.data
-        for sign, joint in rest:
-            total = torch.add(total, joint.data, alpha=sign)
-        first_entries, groups = first.entries, first.groups
-        whole = total.unflatten(3, (first_entries[0], groups[0] * first_entries[1], groups[1] * first_entries[2]))
-        kh, kw = self.patches.kernel
-        written = replace(self.patches, data=whole[..., :kh, :kw].flatten(3))
-        return written if self.scale is None else written.times(self.scale)
+        total = signed_sum((sign, joint.explicit) for sign, joint in self.terms)
+        return total if self.scale is None else total.times(self.scale)
 
     def dot(self, t: Tensor) -> Tensor:
         """A t with t of shape (B or 1, C, H, W): (B, P·O)."""

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import torch.nn.functional as F
+import torch
 from torch import Tensor
 
 from dmcore.domains.linear_relaxation.joint import Joint
 from dmcore.domains.linear_relaxation.maps import Maps
-from dmcore.domains.linear_relaxation.patches import Patches
+from dmcore.domains.linear_relaxation.patches import Patches, signed_sum
 from dmcore.layers import Affine, Conv
 from dmcore.nets.network import Shape
 
@@ -41,37 +41,20 @@ class Product:
         """The product over the affine layer's input."""
         at = id(layer), in_shape
         if at not in self._grown:
-            joint = isinstance(layer, Conv) and self._worthwhile(layer, in_shape)
-            self._grown[at] = self._joint(layer, in_shape) if joint else self.explicit.through(layer, in_shape)
+            joint = self.joint(layer, in_shape) if isinstance(layer, Conv) else None
+            self._grown[at] = self.explicit.through(layer, in_shape) if joint is None else joint
         return self._grown[at]
 
-    def _taps(self, layer: Conv) -> tuple[int, int]:
-        """How many of the layer's outputs reach one of its inputs, on each axis."""
-        (kh, kw), (sh, sw) = layer.kernel, layer.stride
-        return -(-kh // sh), -(-kw // sw)
-
-    def _worthwhile(self, layer: Conv, in_shape: Shape) -> bool:
-        """Whether one convolution of the slopes takes less arithmetic than a transposed one of each patch."""
-        base = self.filters
-        grown = base.before(layer, in_shape)
-        if grown is None or base.stride != (1, 1) or layer.dilation != (1, 1) or layer.groups != 1:
-            return False
-        (my, mx), (sh, sw) = self._taps(layer), layer.stride
-        gy, gx = base.kernel[0] + my - 1, base.kernel[1] + mx - 1
-        rows, columns = base.grid[0], base.grid[1] + gx - 1
-        filters, (channels, (kh, kw)) = base.data.shape[2], (layer.weight.shape[1], layer.kernel)
-        joint = rows * columns * filters * channels * gy * sh * gx * sw * base.shape[0] * my * mx
-        single = base.positions * filters * base.data.shape[3] * kh * kw * max(channels, 8)
-        return joint <= single
-
-    def _joint(self, layer: Conv, in_shape: Shape) -> Maps:
-        base, weight = self.filters, layer.weight
-        (my, mx), (sh, sw) = self._taps(layer), layer.stride
-        inner, channels = weight.shape[:2]
-        filters = base.data[0, 0].unflatten(1, (inner, *base.kernel))
-        phases = F.pad(weight, (0, mx * sw - weight.shape[3], 0, my * sh - weight.shape[2]))
-        phases = phases.reshape(inner, channels, my, sh, mx, sw)
-        return Maps.of(Joint(self.slopes, filters, phases, base), base.before(layer, in_shape))
+    def joint(self, layer: Conv, in_shape: Shape) -> Maps | None:
+        """The product over the layer's input as one convolution; None where that is not possible, or takes longer."""
+        grown = self.filters.before(layer, in_shape)
+        if grown is None or self.filters.stride != (1, 1) or layer.dilation != (1, 1) or layer.groups != 1:
+            return None
+        found = Joint(self.filters, self.slopes, layer, in_shape)
+        channels, (kh, kw) = layer.weight.shape[1], layer.kernel
+        # Phases of a stride hold the kernel and zeros; a transposed convolution always fills 8 channels.
+        arithmetic = torch.Size(found.entries).numel() * found.taps[0] * found.taps[1]
+        return Maps.of(found, grown) if arithmetic <= kh * kw * max(channels, 8) else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,19 +71,11 @@ class Modulated:
     @cached_property
     def explicit(self) -> Patches:
         """The sum written out."""
-        return self._sum([(sign, product.explicit) for sign, product in self.terms])
-
-    @staticmethod
-    def _sum(terms: list[tuple[int, Coefficients]]) -> Coefficients:
-        sign, total = terms[0]
-        total = total if sign == 1 else total.times(-1.0)
-        for sign, term in terms[1:]:
-            total = total + term if sign == 1 else total - term
-        return total
+        return signed_sum((sign, product.explicit) for sign, product in self.terms)
 
     def through(self, layer: Affine, in_shape: Shape) -> Coefficients:
         """A W: the same linear forms over the affine layer's input."""
-        return self._sum([(sign, product.through(layer, in_shape)) for sign, product in self.terms])
+        return signed_sum((sign, product.through(layer, in_shape)) for sign, product in self.terms)
 
     def __add__(self, other: Coefficients) -> Coefficients:
         if isinstance(other, Modulated):

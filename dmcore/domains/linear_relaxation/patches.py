@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,15 @@ if TYPE_CHECKING:
 Pair = tuple[int, int]
 
 UNROLLED = 1024  # largest patch (C·kh·kw) whose transposed convolution may be written out as a matrix
+
+
+def signed_sum(terms: Iterable[tuple[int, Coefficients]]) -> Coefficients:
+    """The sum of coefficients, each with its sign, ±1."""
+    (sign, total), *rest = terms
+    total = total if sign == 1 else total.times(-1.0)
+    for sign, term in rest:
+        total = total + term if sign == 1 else total - term
+    return total
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +139,8 @@ class Patches:
 
     def _combined(self, other: Coefficients, sign: int) -> Coefficients:
         """self + sign · other, over windows that hold both."""
+        if not isinstance(other, Dense | Patches):
+            other = other.explicit
         fits = isinstance(other, Patches) and (self.grid, self.stride) == (other.grid, other.stride)
         if not fits or self.chosen is not other.chosen:
             return Dense(torch.add(self.dense().data, other.dense().data, alpha=sign))
@@ -232,15 +244,18 @@ class Patches:
         def transposed(patches: Tensor) -> Tensor:
             return layer.transpose_padded(patches.reshape(-1, self.shape[0], *self.kernel))
 
-        patches = self.data.flatten(0, 2)
-        size = patches.shape[1]
-        channels, (kh, kw) = layer.weight.shape[1], layer.kernel
-        grown = channels * ((self.kernel[0] - 1) * layer.stride[0] + kh) * ((self.kernel[1] - 1) * layer.stride[1] + kw)
-        if size > UNROLLED or len(patches) < 4 * size or grown > 4 * kh * kw * max(channels, 8):
+        patches, size = self.data.flatten(0, 2), self.data.shape[3]
+        if not self.unrolled(layer, len(patches)):
             return transposed(patches)
         # Many tiny images: the convolution written out as a matrix is several times faster than torch's own.
         matrix = transposed(torch.eye(size, dtype=patches.dtype, device=patches.device)).flatten(1)
         return patches @ matrix
+
+    def unrolled(self, layer: Conv, count: int) -> bool:
+        """Whether ``count`` patches go through a convolution as one matrix product."""
+        size, channels, (kh, kw) = self.data.shape[3], layer.weight.shape[1], layer.kernel
+        grown = channels * ((self.kernel[0] - 1) * layer.stride[0] + kh) * ((self.kernel[1] - 1) * layer.stride[1] + kw)
+        return size <= UNROLLED and count >= 4 * size and grown <= 4 * kh * kw * max(channels, 8)
 
     def through_pool(self, pool: MaxPool, slopes: Tensor, in_shape: Shape) -> Coefficients:
         """The forms over a max-pool's input, the pool in a line with ``slopes`` (B, C, H, W, k·k) of its windows."""

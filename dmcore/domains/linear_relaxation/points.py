@@ -15,7 +15,7 @@ from dmcore.nets.network import Network
 Part = TypeVar("Part")
 
 POINTS_AT_ONCE = {"cpu": 8, "cuda": 64}  # where gradients need what every step made
-WIDTH_AT_ONCE = {"shallow": 2**18, "deep": 2**15}  # values of the widest layer, of all points together, on a CPU
+WIDTH_AT_ONCE = {"shallow": 2**18, "deep": 2**16}  # values of the widest layer, of all points together, on a CPU
 
 
 def points_at_once(net: Network, x: Tensor) -> int:
