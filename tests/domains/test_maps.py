@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from dmcore.domains.linear_relaxation import patches
 from dmcore.domains.linear_relaxation.coefficients import Maps, Patches
 from dmcore.domains.linear_relaxation.joint import Joint
 from dmcore.domains.linear_relaxation.modulated import Product
@@ -42,33 +43,36 @@ def same(one, two):
 
 @pytest.mark.parametrize("gradients", [False, True])
 def test_sums_over_windows(pair, gradients):
-    x, ((maps, patches), _) = pair
+    x, ((maps, written), _) = pair
     with torch.set_grad_enabled(gradients):
         for t in (x, x[:1]):
-            same(maps.dot(t), patches.mask().dot(t))
-            same(maps.abs_dot(t), patches.abs_dot(t))
-            same(maps.square_dot(t), patches.square_dot(t))
+            same(maps.dot(t), written.mask().dot(t))
+            same(maps.abs_dot(t), written.abs_dot(t))
+            same(maps.square_dot(t), written.square_dot(t))
 
 
-def test_written_out(pair):
-    _, ((maps, patches), (other, others)) = pair
-    assert maps.explicit.same_windows(patches)
-    same(maps.mask().data, patches.mask().data)
-    same((maps - other).explicit.mask().data, (patches - others).mask().data)
-    same((other + patches).mask().data, (others + patches).mask().data)
-    assert isinstance(patches - other, Patches)  # and not every coefficient of the node's
-    same((patches - other).mask().data, (patches - others).mask().data)
+@pytest.mark.parametrize("unrolled", [0, patches.UNROLLED])
+def test_written_out(pair, unrolled, monkeypatch):
+    """By blocks, or as one product with the convolution's matrix."""
+    monkeypatch.setattr(patches, "UNROLLED", unrolled)
+    _, ((maps, written), (other, others)) = pair
+    assert maps.explicit.same_windows(written)
+    same(maps.mask().data, written.mask().data)
+    same((maps - other).explicit.mask().data, (written - others).mask().data)
+    same((other + written).mask().data, (others + written).mask().data)
+    assert isinstance(written - other, Patches)  # and not every coefficient of the node's
+    same((written - other).mask().data, (written - others).mask().data)
 
 
 @torch.no_grad()
 def test_two_sums_at_once_are_each_alone(pair):
-    x, ((maps, patches), (other, others)) = pair
+    x, ((maps, written), (other, others)) = pair
     lower, upper = maps - other, maps + other
     assert isinstance(lower, Maps)
     for one, two, first, second in (
-        (lower, upper, patches - others, patches + others),
-        (maps, other, patches, others),
-        (maps, maps, patches, patches),
+        (lower, upper, written - others, written + others),
+        (maps, other, written, others),
+        (maps, maps, written, written),
     ):
         low, high = one.abs_dots(two, x)
         same(low, first.abs_dot(x))
@@ -77,9 +81,9 @@ def test_two_sums_at_once_are_each_alone(pair):
 
 @torch.no_grad()
 def test_behind_a_normalisation(pair):
-    x, ((maps, patches), (other, others)) = pair
+    x, ((maps, written), (other, others)) = pair
     layer = Normalize([0.5, 0.1], [0.2, 2.0]).double()
-    scaled, written = maps.through(layer, SHAPE), patches.through(layer, SHAPE)
+    scaled, written = maps.through(layer, SHAPE), written.through(layer, SHAPE)
     assert isinstance(scaled, Maps)
     same(scaled.abs_dot(x), written.abs_dot(x))
     same(scaled.square_dot(x), written.square_dot(x))
@@ -93,19 +97,19 @@ def test_behind_a_normalisation(pair):
 
 
 def test_gradients_reach_the_slopes(pair):
-    x, ((maps, patches), _) = pair
+    x, ((maps, written), _) = pair
     slopes = maps.terms[0][1].slopes
     (ours,) = torch.autograd.grad(maps.abs_dot(x).sum(), slopes)
-    (theirs,) = torch.autograd.grad(patches.abs_dot(x).sum(), slopes)
+    (theirs,) = torch.autograd.grad(written.abs_dot(x).sum(), slopes)
     same(ours, theirs)
     assert ours.abs().sum() > 0
 
 
 def test_rounding_knows_how_much_was_added_up(pair):
     """The longest sum is that of the blocks, until the coefficients were written out."""
-    _, ((maps, patches), _) = pair
+    _, ((maps, written), _) = pair
     joint = maps.terms[0][1]
     blocks = joint.groups[0] * joint.groups[1] + torch.Size(joint.entries).numel()
     assert maps.chain == blocks
-    assert maps.positive().chain == patches.chain
-    assert maps.chain == max(blocks, patches.chain)
+    assert maps.positive().chain == written.chain
+    assert maps.chain == max(blocks, written.chain)

@@ -71,7 +71,7 @@ class Joint:
 
     @cached_property
     def _rows(self) -> Tensor:
-        """The slopes with every row that a tap sees: (B, C, rows + Gy − 1, W', my), W' one wider than any window."""
+        """The slopes under all taps of all g, row by row: (B, C, rows + Gy − 1, width, my)."""
         (my, mx), (gy, gx), (rows, columns) = self.taps, self.groups, self.filters.grid
         top, left = my - 1 + self.filters.origin[0], mx - 1 + self.filters.origin[1]
         height, width = self.slopes.shape[-2:]
