@@ -33,6 +33,7 @@ class Alpha(Certifier):
 
     LABEL = "α-CNN-Cert"
     VARIANTS = ("relu", "ada", "zero")
+    NEVER_BELOW = ("cnn-cert-zero", "cnn-cert-ada", "cnn-cert-relu")
     STEPS = 50
     """Of the rows' slopes."""
     HIDDEN_STEPS = 5

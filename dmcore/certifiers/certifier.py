@@ -24,6 +24,8 @@ class Certifier(ABC):
 
     LABEL = ""
     """The name in tables."""
+    NEVER_BELOW: tuple[str, ...] = ()
+    """Faster certifiers, none of whose bounds is above this one's: what they certify need not be bounded again."""
 
     def __init__(self, intersect_ibp: bool = False) -> None:
         self.intersect_ibp = intersect_ibp

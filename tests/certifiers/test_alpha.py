@@ -130,6 +130,22 @@ def test_verdicts_that_no_variant_reaches():
     assert certified == {"cnn-cert-relu": False, "cnn-cert-ada": False, "cnn-cert-zero": False, "alpha": True}
 
 
+def test_points_that_a_variant_certifies_are_not_bounded_again(monkeypatch):
+    net, y = two_unstable_net(torch.float32), torch.zeros(3, dtype=torch.long)
+    net[3].bias.data[0] += 0.1
+    x = torch.tensor([[0.0, 0.0], [4.0, 0.0], [0.0, 0.0]]).reshape(3, 1, 1, 2)  # far out the first ReLU suffices
+    asked = []
+    lower = Alpha.lower
+    monkeypatch.setattr(Alpha, "lower", lambda *args: asked.append(len(args[2].x)) or lower(*args))
+    verdicts = certify_points(net, x, y, 1.0, certifier="alpha")
+    variants = torch.stack([margin_bounds(net, x, y, 1.0, certifier=c).amin(1) for c in VARIANTS])
+    assert asked == [2]
+    assert (variants.amax(0) > 0).tolist() == [False, True, False]
+    assert verdicts.certified.all()
+    assert verdicts.margin[1] in variants[:, 1]
+    assert (verdicts.margin == margin_bounds(net, x, y, 1.0, certifier="alpha").amin(1))[[0, 2]].all()
+
+
 def linear_program(steps, row, x, eps, before):
     """The least row · logits with each unstable ReLU between its chord, 0 and z, by linear programming (SciPy)."""
     sizes = [len(x)]

@@ -27,6 +27,13 @@ class Killed(BaseException):
     pass
 
 
+@pytest.fixture(scope="module", autouse=True)
+def eight_points_at_once():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dmcore.jobs.certify.points_at_once", lambda net, x: 8)
+        yield
+
+
 def made_in(folder):
     images = digits()
     tensors = {f"{s}_{a}": getattr(getattr(images, s), a) for s in ("train", "test") for a in "xy"}
