@@ -11,6 +11,7 @@ from torch import nn
 from dmcore.certify import certify_points, margin_bounds
 from dmcore.domains import Ball, Interval
 from dmcore.domains.linear_relaxation import LinearRelaxation
+from dmcore.domains.linear_relaxation.coefficients import Dense, Patches
 from dmcore.domains.linear_relaxation.rounding import gamma, interval_errors, outward
 from dmcore.nets import as_network
 
@@ -149,3 +150,25 @@ def test_gamma_and_outward():
     assert (down.double() <= third).all()
     assert (up.double() >= third).all()
     assert (up - down).tolist() == [2**-25, 2**-25, 0.0]  # an exact value stays
+
+
+@pytest.mark.parametrize("certifier", CERTIFIERS)
+@pytest.mark.parametrize("name", sorted(NETS))
+def test_no_sum_is_longer_than_there_is_room_for(name, certifier, monkeypatch):
+    """What is added up over images goes channel by channel (``chain``): nothing takes all of them at once."""
+    make, shape = NETS[name]
+    net, x = make(0, torch.float32), torch.rand(2, *shape, generator=torch.Generator().manual_seed(0))
+    at_once = []
+
+    def counted(kind, dot):
+        def counting(self, t):
+            if self.data[0, 0].numel() > self.chain:
+                at_once.append(self)
+            return dot(self, t)
+
+        monkeypatch.setattr(kind, "dot", counting)
+
+    counted(Dense, Dense.dot)
+    counted(Patches, Patches.dot)
+    margin_bounds(net, x, torch.tensor([0, 1]), 0.1, certifier=certifier)
+    assert not [form for form in at_once if not (isinstance(form, Patches) and (form.shared or form.unit))]
