@@ -50,6 +50,8 @@ class Product:
         grown = self.filters.before(layer, in_shape)
         if grown is None or self.filters.stride != (1, 1) or layer.dilation != (1, 1) or layer.groups != 1:
             return None
+        if self.filters.kernel == (1, 1):  # blocks of a single tap are too small to be worth it
+            return None
         found = Joint(self.filters, self.slopes, layer, in_shape)
         channels, (kh, kw) = layer.weight.shape[1], layer.kernel
         # Phases of a stride hold the kernel and zeros; a transposed convolution always fills 8 channels.
