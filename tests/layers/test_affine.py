@@ -1,5 +1,7 @@
 """An affine layer's four answers agree with each other and with torch."""
 
+from random import Random
+
 import pytest
 import torch
 from torch import nn
@@ -20,6 +22,28 @@ LAYERS = {
     "scale": (lambda: Scale(torch.tensor([[[1.0, -2.0, 0.0], [0.5, 0.0, 1.0]]])), (1, 2, 3)),
     "scale, flat": (lambda: Scale(torch.tensor([1.0, 0.0, -0.5, 3.0])), (4,)),
 }
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_transpose_of_any_convolution_is_its_gradient(seed):
+    """Of any kernel, stride (also beyond it), padding (also beyond it), dilation and groups."""
+    random, tried = Random(seed), 0
+    torch.manual_seed(seed)
+    while tried < 100:
+        groups, channels = random.choice([1, 1, 1, 2]), random.randint(1, 6)
+        kernel, stride, dilation = ((random.randint(1, most), random.randint(1, most)) for most in (4, 5, 2))
+        padding = tuple(random.randint(0, 4) for _ in range(4))
+        conv = Conv(channels * groups, 2 * groups, kernel, stride, padding, dilation, groups).double()
+        shape = (channels * groups, random.randint(1, 7), random.randint(1, 7))
+        lines = zip(shape[1:], (padding[2] + padding[3], padding[0] + padding[1]), kernel, dilation, strict=True)
+        if any(size + added <= (k - 1) * step for size, added, k, step in lines):
+            continue
+        x = torch.zeros(2, *shape, dtype=torch.float64, requires_grad=True)
+        z = conv.linear(x)
+        g = torch.randn_like(z)
+        (expected,) = torch.autograd.grad(z, x, g)
+        torch.testing.assert_close(conv.transpose(g, shape), expected, msg=f"{conv}, {shape}")
+        tried += 1
 
 
 @pytest.fixture(params=sorted(LAYERS))

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from dmcore.domains.ball import Ball
-from dmcore.domains.linear_relaxation.backward import Form, LinearRelaxation, Radius
+from dmcore.domains.linear_relaxation.backward import LinearRelaxation
 from dmcore.domains.linear_relaxation.coefficients import Coefficients, Dense
+from dmcore.domains.linear_relaxation.forms import Form, Radius
 from dmcore.errors import UserError, nearest
 from dmcore.layers import MaxPool, ReLU
 from dmcore.nets.network import INPUT, Network, Node

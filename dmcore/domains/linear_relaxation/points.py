@@ -15,6 +15,7 @@ from dmcore.nets.network import Network
 Part = TypeVar("Part")
 
 POINTS_AT_ONCE = {"cpu": 8, "cuda": 64}  # where gradients need what every step made
+AT_MOST = 32  # on a CPU, where nothing is kept
 WIDTH_AT_ONCE = {"shallow": 2**18, "deep": 2**16}  # values of the widest layer, of all points together, on a CPU
 
 
@@ -30,7 +31,7 @@ def points_at_once(net: Network, x: Tensor) -> int:
     bounded = (parent for node in net.nodes() if isinstance(node.layer, Nonlinear) for parent in node.parents)
     deep = any(len(shapes[index]) == 3 and bends[index] > 1 for index in bounded)
     widest = max(torch.Size(shape).numel() for shape in shapes)
-    return min(32, max(1, WIDTH_AT_ONCE["deep" if deep else "shallow"] // max(1, widest)))
+    return min(AT_MOST, max(1, WIDTH_AT_ONCE["deep" if deep else "shallow"] // max(1, widest)))
 
 
 def over_points(count: int, size: int, work: Callable[[slice], Part]) -> list[Part]:
