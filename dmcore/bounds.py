@@ -2,42 +2,64 @@
 
 from __future__ import annotations
 
+import copy
+
+import torch
 from torch import Tensor, nn
 
-from dmcore.device import full_precision
-from dmcore.domains import Ball, DoubleMargin, Interval
+from dmcore.domains import DoubleMargin, Interval
+from dmcore.domains.ball import PIXELS, Range
+from dmcore.domains.interval import rounded_bounds
+from dmcore.inputs import Radius, checked_ball
 from dmcore.nets.network import as_network
-from dmcore.norms import check_radius
+from dmcore.precision import full_precision
 
 
 @full_precision()
 def interval_bounds(
-    net: nn.Module, x: Tensor, eps: float, norm: str = "linf", clip_input: bool = False
+    net: nn.Module,
+    x: Tensor,
+    eps: Radius,
+    norm: str = "linf",
+    clip_input: bool = False,
+    input_range: Range = PIXELS,
 ) -> tuple[Tensor, Tensor]:
     """Interval bounds (IBP, equation (2)) of the logits over the ε-ball around x.
+
+    They hold for the network computed in real numbers, whatever the caller has set: they are computed in float64, with
+    room for rounding errors. Their gradients are those of the bounds in x's dtype, without that room.
 
     Args:
         net: a network of ours, or a plain ``nn.Sequential`` of Conv2d, Linear, ReLU, MaxPool2d, Flatten.
         x: inputs (B, C, H, W), pixels in [0, 1].
-        eps: radius ε ≥ 0 in pixel scale; under ``l0`` how many inputs change (a channel of a pixel each).
+        eps: radius ε ≥ 0 in pixel scale, a number or text such as ``8/255``; or one for each point, (B,). Under ``l0``
+            how many inputs change (a channel of a pixel each).
         norm: the ball's norm: ``linf``, ``l2``, ``l1`` or ``l0``.
-        clip_input: cut the ball to [0, 1]; sound and tighter for images, and no change for ``l0``.
+        clip_input: cut the ball to ``input_range``; sound and tighter for images, and no change for ``l0``.
+        input_range: (low, high), what an input may be: x outside it is refused.
 
     Returns:
         (lower, upper), each (B, K). Bounds of logits, not of margins: the difference of two of them is far looser than
         :func:`dmcore.certify.margin_bounds`.
 
     Raises:
-        UserError: a layer without a rule (named), an unknown norm, ε < 0, a fraction under ``l0``, integer pixels.
+        UserError: a layer without a rule (named), an unknown norm, ε < 0, a fraction under ``l0``, integer pixels,
+            inputs out of their range.
     """
-    domain, graph, ball = Interval(), as_network(net), Ball(x, eps, norm, clip_input)
-    check_radius(norm, eps)
-    graph.shapes(x)
-    lower, upper = domain.bounds(domain.output(graph, ball))
+    graph, ball = as_network(net), checked_ball(x, eps, norm, clip_input, input_range)
+    graph.shapes(ball.x)
+    sides = rounded_bounds(copy.deepcopy(graph).double(), ball, [graph.output])[graph.output]
+    if not torch.is_grad_enabled() or not any(t.requires_grad for t in (ball.x, *graph.parameters())):
+        return sides
+    domain = Interval()
+    plain = domain.bounds(domain.output(graph, ball))
+    lower, upper = (value + (side - side.detach()) for value, side in zip(sides, plain, strict=True))
     return lower, upper
 
 
-def double_margins(net: nn.Module, x: Tensor, eps: float, norm: str = "linf") -> tuple[Tensor, Tensor, Tensor]:
+def double_margins(
+    net: nn.Module, x: Tensor, eps: Radius, norm: str = "linf", input_range: Range = PIXELS
+) -> tuple[Tensor, Tensor, Tensor]:
     """Double margins at the logits (equations (7), (8); other norms: appendix H.1).
 
     Args as :func:`interval_bounds`, but ``l0`` takes fractions, as a training's ramp has them. The margins are no
@@ -46,8 +68,9 @@ def double_margins(net: nn.Module, x: Tensor, eps: float, norm: str = "linf") ->
     Returns:
         (z, s, v), each (B, K): clean logits, linear margin s, non-linear margin v.
     """
-    domain, graph, ball = DoubleMargin(), as_network(net), Ball(x, eps, norm)
-    graph.shapes(x)
+    domain, graph = DoubleMargin(), as_network(net)
+    ball = checked_ball(x, eps, norm, input_range=input_range, fractions=True)
+    graph.shapes(ball.x)
     m = domain.output(graph, ball)
     s = m.s.expand_as(m.z)
     return m.z, s, m.z.new_zeros(m.z.shape) if m.v is None else m.v

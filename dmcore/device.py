@@ -5,8 +5,6 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import torch
 
@@ -76,17 +74,3 @@ def keep_memory() -> None:
         return
     mallopt(mmap_threshold, 2**25)  # the largest that glibc takes
     mallopt(trim_threshold, 2**30)
-
-
-@contextmanager
-def full_precision() -> Iterator[None]:
-    """Float32 without TF32, whatever the caller has set: a bound must not rest on 10-bit mantissas."""
-    backends = (torch.backends.cuda.matmul, torch.backends.cudnn)
-    before = [backend.allow_tf32 for backend in backends]
-    for backend in backends:
-        backend.allow_tf32 = False
-    try:
-        yield
-    finally:
-        for backend, allowed in zip(backends, before, strict=True):
-            backend.allow_tf32 = allowed

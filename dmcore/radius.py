@@ -9,8 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from dmcore.certify import certify_points
+from dmcore.domains.ball import PIXELS, Range
 from dmcore.errors import UserError
-from dmcore.norms import check_norm, check_radius
+from dmcore.inputs import checked_ball, checked_labels
+from dmcore.nets.network import as_network
+from dmcore.norms import check_radius
 
 SMALLEST = 1e-6
 """The smallest radius > 0 that is tried, as a share of the largest."""
@@ -40,42 +43,46 @@ def certified_radius(
     clip_input: bool = False,
     upper: float | None = None,
     tolerance: float = 0.01,
+    input_range: Range = PIXELS,
 ) -> Radii:
     """Bisects, for each point, for the largest ε at which :func:`certify_points` says yes.
 
     Every point is robust at its radius, and so at all smaller ε: a certificate speaks of the whole ball. Bounds with
     adaptive lines need not fall with ε, so that one above ``refused`` may be certified all the same.
 
-    The bisection is in log scale, as CNN-Cert's, on radii that all points share; those that ask for the same are
-    certified together. Under ``l0`` it is among the whole numbers, and exact.
+    The bisection is in log scale, as CNN-Cert's, on radii that all points share. Under ``l0`` it is among the whole
+    numbers, and exact.
 
     Args:
-        net, x, y, norm, certifier, clip_input: as :func:`dmcore.certify.margin_bounds`.
-        upper: the largest ε tried; by default the distance between opposite corners of [0, 1]ⁿ.
+        net, x, y, norm, certifier, clip_input, input_range: as :func:`dmcore.certify.margin_bounds`.
+        upper: the largest ε tried; by default the distance between opposite corners of the inputs' range.
         tolerance: ``refused`` ≤ (1 + tolerance) · radius, but for radii below 1e-6 · ``upper``, which are 0.
 
     Raises:
         UserError: as ``margin_bounds``; an ``upper`` or tolerance that is none.
     """
-    check_norm(norm)
-    size = x[0].numel() if len(x) else 1
-    diameter = {"linf": 1.0, "l2": math.sqrt(size), "l1": float(size), "l0": float(size)}[norm]
-    grid = _grid(norm, diameter if upper is None else upper, tolerance)
+    graph, ball = as_network(net), checked_ball(x, 0.0, norm, clip_input, input_range)
+    labels = checked_labels(y, ball.x, graph.shapes(ball.x)[graph.output])
+    size, (low, high) = x[0].numel() if len(x) else 1, ball.input_range
+    diameter = size if norm == "l0" else (high - low) * size ** {"linf": 0.0, "l2": 0.5, "l1": 1.0}[norm]
+    radii = torch.tensor(
+        _grid(norm, diameter if upper is None else upper, tolerance), dtype=torch.float64, device="cpu"
+    )
 
-    def certified(points: Tensor, eps: float) -> Tensor:
-        return certify_points(net, x[points], y[points], eps, norm, certifier, clip_input).certified.cpu()
+    def certified(points: Tensor, eps: Tensor | float) -> Tensor:
+        points = points.to(x.device)
+        found = certify_points(net, x[points], labels[points], eps, norm, certifier, clip_input, False, input_range)
+        return found.certified.cpu()
 
-    start = certified(torch.arange(len(x)), 0.0)
-    low = torch.zeros(len(x), dtype=torch.long)  # certified at grid[low], refused at grid[high]
-    high = torch.where(start, len(grid) - 1, 0)
-    while (open_ := high - low > 1).any():  # in log₂ of the grid's length rounds
-        middle = (low + high) // 2
-        for step in middle[open_].unique().tolist():
-            points = (open_ & (middle == step)).nonzero()[:, 0]
-            yes = certified(points, grid[step])
-            low[points[yes]], high[points[~yes]] = step, step
-    radii = torch.tensor(grid, dtype=torch.float64)
-    return Radii(radii[low].where(start, torch.nan), radii[high].where(start, torch.nan))
+    start = certified(torch.arange(len(x), device="cpu"), 0.0)
+    below = torch.zeros(len(x), dtype=torch.long, device="cpu")  # certified at radii[below], refused at radii[above]
+    above = torch.where(start, len(radii) - 1, 0)
+    while (unknown := above - below > 1).any():  # in log₂ of the grid's length rounds
+        points = unknown.nonzero()[:, 0]
+        middle = (below + above)[points] // 2
+        yes = certified(points, radii[middle])
+        below[points[yes]], above[points[~yes]] = middle[yes], middle[~yes]
+    return Radii(radii[below].where(start, torch.nan), radii[above].where(start, torch.nan))
 
 
 def _grid(norm: str, upper: float, tolerance: float) -> list[float]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from dmcore.attacked.descent import descend
 from dmcore.attacked.found import Found
 from dmcore.attacked.library import check_library, library_attacks
-from dmcore.domains import Ball
+from dmcore.domains.ball import PIXELS, Range
 from dmcore.errors import UserError, nearest
-from dmcore.norms import check_radius
+from dmcore.inputs import Radius, checked_ball, checked_labels
+from dmcore.precision import full_precision
 
 __all__ = ["ATTACKS", "Attacked", "attack_points", "check_attack"]
 
@@ -45,17 +48,19 @@ def check_attack(attack: str, norm: str) -> None:
         check_library(norm)
 
 
+@full_precision()
 def attack_points(
     net: nn.Module,
     x: Tensor,
     y: Tensor,
-    eps: float,
+    eps: Radius,
     norm: str = "linf",
     attack: str = "pgd",
     clip_input: bool = True,
     seed: int = 0,
     restarts: int = 3,
     steps: int = 50,
+    input_range: Range = PIXELS,
 ) -> Attacked:
     """Searches the ε-ball around each point for an input that the network gets wrong.
 
@@ -66,14 +71,16 @@ def attack_points(
         net: maps (B, *in_shape) to logits (B, K); left as it is.
         x: inputs (B, *in_shape), pixels in [0, 1]; searched in x's dtype, checked in float64.
         y: labels (B,).
-        eps: radius ε ≥ 0 in pixel scale; under ``l0`` how many inputs change, each to a value in [0, 1].
+        eps: radius ε ≥ 0 in pixel scale, a number or text such as ``8/255``; under ``l0`` how many inputs change, each
+            to a value in ``input_range``.
         norm: the ball's norm: ``linf``, ``l2``, ``l1`` or ``l0``.
         attack: ``pgd``, or ``auto`` for those of the adversarial-robustness-toolbox (not ``l0``).
-        clip_input: stay in [0, 1]. The ball of certificates that do not clip is larger, so that the bound holds
-            beside either kind.
+        clip_input: stay in ``input_range``. The ball of certificates that do not clip is larger, so that the bound
+            holds beside either kind.
         seed: of all random numbers.
         restarts: tries from different starts.
         steps: gradient steps of a try.
+        input_range: (low, high), what an input may be: x outside it is refused.
 
     Raises:
         UserError: an unknown attack or norm, an ε that is none, ART not installed or without attacks of this norm.
@@ -81,8 +88,12 @@ def attack_points(
     check_attack(attack, norm)
     if restarts < 1 or steps < 1:
         raise UserError(f"restarts and steps must be ≥ 1, got {restarts} and {steps}")
-    Ball(x[:0], eps, norm)  # refuses a bad ε, norm or dtype before any work
-    check_radius(norm, eps)
-    found = Found(net, x, y, eps, norm, clip_input)
-    ATTACKS[attack](net, x.detach(), y.long(), found, seed, restarts, steps)
+    ball = checked_ball(x, eps, norm, clip_input, input_range)
+    if isinstance(ball.eps, Tensor):
+        raise UserError(f"an attack takes one eps for all points, got shape {tuple(ball.eps.shape)}")
+    x = ball.x.detach()
+    with torch.no_grad():
+        labels = checked_labels(y, x, tuple(net(x[:1]).shape[1:]))
+    found = Found(net, x, labels, ball.eps, norm, ball.input_range if ball.one_sided else (-math.inf, math.inf))
+    ATTACKS[attack](net, x, labels, found, seed, restarts, steps)
     return Attacked(found.predicted, found.margin, found.broken, found.inputs)

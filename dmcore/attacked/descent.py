@@ -34,7 +34,7 @@ def descend(net: nn.Module, x: Tensor, y: Tensor, found: Found, seed: int, resta
             if not len(found.standing):
                 return
             for points in found.standing.split(POINTS_AT_ONCE):
-                ball = BALLS[found.norm](x[points], found.eps, found.cut)
+                ball = BALLS[found.norm](x[points], found.eps, found.limits)
                 start = ball.draw(generator) if restart else ball.x
                 target = None if rank is None else targets[points, rank]
                 found.offer(points, _ascend(net, y[points], ball, start, steps, _loss(target)))

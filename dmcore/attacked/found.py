@@ -7,6 +7,8 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from dmcore.domains.ball import Range
+
 POINTS_AT_ONCE = 500
 
 CLEARLY = 1e-10
@@ -17,16 +19,17 @@ class Found:
     """The worst input known of each point.
 
     Attributes:
-        x, y, eps, norm, cut: the points, x in float64, and their balls, cut to [0, 1] or not.
+        x, y, eps, norm: the points, x in float64, and their balls.
+        limits: what a pixel of the ball may be, (low, high); infinite where the ball is not cut.
         predicted: (B,), the classes of the clean inputs.
         margin: (B,) float64, the smallest margin that was seen.
         broken: (B,) bool, whether that input is misclassified.
         inputs: (B, *in_shape) float64, where it is.
     """
 
-    def __init__(self, net: nn.Module, x: Tensor, y: Tensor, eps: float, norm: str, cut: bool) -> None:
+    def __init__(self, net: nn.Module, x: Tensor, y: Tensor, eps: float, norm: str, limits: Range) -> None:
         self.net = copy.deepcopy(net).double()
-        self.x, self.y, self.eps, self.norm, self.cut = x.detach().double(), y.long(), eps, norm, cut
+        self.x, self.y, self.eps, self.norm, self.limits = x.detach().double(), y.long(), eps, norm, limits
         self.inputs = self.x.clone()
         self.margin = torch.full_like(self.y, torch.inf, dtype=torch.float64)
         self.broken = torch.zeros_like(self.y, dtype=torch.bool)
@@ -50,10 +53,10 @@ class Found:
         if not len(points):
             return points
         x, y = self.x[points], self.y[points]
-        at = into_ball(tried.detach().double(), x, self.eps, self.norm, self.cut)
+        at = into_ball(tried.detach().double(), x, self.eps, self.norm, self.limits)
         logits = torch.cat([self.net(part) for part in at.split(POINTS_AT_ONCE)])
         margin = margins(logits, y)
-        worse = (margin < self.margin[points]) & inside(at, x, self.eps, self.norm, self.cut)
+        worse = (margin < self.margin[points]) & inside(at, x, self.eps, self.norm, self.limits)
         kept = points[worse]
         self.margin[kept], self.inputs[kept] = margin[worse], at[worse]
         self.broken[kept] = (margin < -CLEARLY * logits.abs().amax(1))[worse]
@@ -66,19 +69,19 @@ def margins(logits: Tensor, y: Tensor) -> Tensor:
     return logits.gather(1, y[:, None])[:, 0] - others
 
 
-def inside(at: Tensor, x: Tensor, eps: float, norm: str, cut: bool) -> Tensor:
+def inside(at: Tensor, x: Tensor, eps: float, norm: str, limits: Range) -> Tensor:
     """(B,) bool: ``at`` is in the ball in exact arithmetic; both float64. Says no to what rounding leaves in doubt."""
     flat = (at - x).flatten(1)
-    low, high = _range(x, norm, cut)
+    low, high = _range(x, limits)
     in_range = ((at >= low) & (at <= high)).flatten(1).all(1)
     if norm == "l0":
         return in_range & ((flat != 0).sum(1) <= eps)
     return in_range & (_length(flat, norm) <= eps * (1 - _rounding(flat)))
 
 
-def into_ball(at: Tensor, x: Tensor, eps: float, norm: str, cut: bool) -> Tensor:
+def into_ball(at: Tensor, x: Tensor, eps: float, norm: str, limits: Range) -> Tensor:
     """The inputs with their excess over ε taken off, so that :func:`inside` says yes; under ℓ0 pixels' range alone."""
-    low, high = _range(x, norm, cut)
+    low, high = _range(x, limits)
     at = at.clamp(low, high)
     if norm == "l0":
         return at
@@ -92,11 +95,10 @@ def into_ball(at: Tensor, x: Tensor, eps: float, norm: str, cut: bool) -> Tensor
     return (x + flat.view_as(x)).clamp(low, high)
 
 
-def _range(x: Tensor, norm: str, cut: bool) -> tuple[Tensor, Tensor]:
-    """What a pixel may be; one that is outside [0, 1] may keep its value."""
-    if cut or norm == "l0":
-        return x.clamp(max=0), x.clamp(min=1)
-    return torch.full_like(x, -torch.inf), torch.full_like(x, torch.inf)
+def _range(x: Tensor, limits: Range) -> tuple[Tensor, Tensor]:
+    """What a pixel may be; one that is outside the limits may keep its value."""
+    low, high = limits
+    return x.clamp(max=low), x.clamp(min=high)
 
 
 def _length(flat: Tensor, norm: str) -> Tensor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 import random
 import warnings
 from collections.abc import Iterator
@@ -32,8 +33,8 @@ SMALLEST_SIDE = 20
 def library_attacks(net: nn.Module, x: Tensor, y: Tensor, found: Found, seed: int, restarts: int, steps: int) -> None:
     """Offers ``found`` what each attack finds for the points that stand; Square may ask 10 times ``steps`` queries."""
     check_library(found.norm)
-    if not found.cut:
-        raise UserError("the attack 'auto' stays in [0, 1]: leave clip_input on, or use 'pgd'")
+    if not math.isfinite(found.limits[1] - found.limits[0]):
+        raise UserError("the attack 'auto' stays in the inputs' range: leave clip_input on, or use 'pgd'")
     evasion, classification = _art()
     if not found.eps:
         return
@@ -43,7 +44,7 @@ def library_attacks(net: nn.Module, x: Tensor, y: Tensor, found: Found, seed: in
             loss=nn.CrossEntropyLoss(),
             input_shape=tuple(x.shape[1:]),
             nb_classes=len(net(x[:1])[0]) if len(x) else 0,
-            clip_values=(0.0, 1.0),
+            clip_values=found.limits,
             device_type="gpu" if x.is_cuda else "cpu",
         )
         shared = {"norm": ORDERS[found.norm], "eps": float(found.eps), "verbose": False}

@@ -9,10 +9,7 @@ from dmcore.attacks.pixel_ball import PixelBall
 
 
 class L0Ball(PixelBall):
-    """At most ε inputs differ from x (PGD-0 of Croce & Hein 2019). The pixels' range is kept in any case."""
-
-    def __init__(self, x: Tensor, eps: float | Tensor, cut: bool = True) -> None:
-        super().__init__(x, eps)
+    """At most ε inputs differ from x (PGD-0 of Croce & Hein 2019)."""
 
     def draw(self, generator: torch.Generator) -> Tensor:
         """As many random inputs as may change, at 0 or 1, as worst cases are."""

@@ -7,11 +7,12 @@ certificates speak that do not clip the input.
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor
+
+from dmcore.domains.ball import PIXELS, Range
 
 
 class PixelBall(ABC):
@@ -20,12 +21,12 @@ class PixelBall(ABC):
     Attributes:
         x: (B, *in_shape), the centre.
         eps: radius ε ≥ 0 in pixel scale, a number or a 0-dim tensor.
-        low, high: the pixels' range, (0, 1); infinite where ``cut`` is False.
+        low, high: the pixels' range; infinite where the ball is not cut.
     """
 
-    def __init__(self, x: Tensor, eps: float | Tensor, cut: bool = True) -> None:
+    def __init__(self, x: Tensor, eps: float | Tensor, limits: Range = PIXELS) -> None:
         self.x, self.eps = x, eps
-        self.low, self.high = (0.0, 1.0) if cut else (-math.inf, math.inf)
+        self.low, self.high = limits
 
     @abstractmethod
     def draw(self, generator: torch.Generator) -> Tensor:
@@ -56,8 +57,8 @@ class PixelBall(ABC):
 class LinfBall(PixelBall):
     """‖x' − x‖∞ ≤ ε: a box."""
 
-    def __init__(self, x: Tensor, eps: float | Tensor, cut: bool = True) -> None:
-        super().__init__(x, eps, cut)
+    def __init__(self, x: Tensor, eps: float | Tensor, limits: Range = PIXELS) -> None:
+        super().__init__(x, eps, limits)
         self.lower, self.upper = (x - eps).clamp(min=self.low), (x + eps).clamp(max=self.high)
 
     def draw(self, generator: torch.Generator) -> Tensor:

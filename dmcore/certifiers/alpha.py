@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -95,7 +94,7 @@ class Alpha(Certifier):
             """Every point as often as there are rows: a batch in which each row is a point."""
             return t.expand(points, *t.shape[1:]).repeat_interleave(count, 0)
 
-        balls, start = replace(ball, x=each(ball.x)), Dense(rows.data.expand(points, -1, -1).flatten(0, 1)[:, None])
+        balls, start = ball.select(each), Dense(rows.data.expand(points, -1, -1).flatten(0, 1)[:, None])
         wide = {index: Box(each(box.center), each(box.radius)) for index, box in boxes.items()}
         variants = [relu_slopes(net, wide, slope) for slope in self.VARIANTS]
         chosen = found.argmax(0).flatten(), torch.arange(points * count, device=found.device)

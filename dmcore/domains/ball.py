@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cached_property
 from numbers import Real
 
@@ -13,33 +14,59 @@ from torch import Tensor
 from dmcore.errors import UserError
 from dmcore.norms import check_norm
 
+Range = tuple[float, float]
+PIXELS: Range = (0.0, 1.0)
+
 
 @dataclass(frozen=True)
 class Ball:
-    """``{x + δ : ‖δ‖ ≤ ε}``, in pixel scale, cut to the pixels' range [0, 1] where ``clip_input``.
+    """``{x + δ : ‖δ‖ ≤ ε}``, in pixel scale, cut to the inputs' range where ``clip_input``.
 
-    Under ℓ0 at most ε inputs (each one channel of one pixel) take any value in [0, 1], or keep their own; a cut changes
-    nothing there. A fraction, which only a training's ramp passes through, stands between the whole numbers beside it.
+    Under ℓ0 at most ε inputs (each one channel of one pixel) take any value of their range, or keep their own; a cut
+    changes nothing there. A fraction, which only a training's ramp passes through, stands between the whole numbers
+    beside it.
 
     Attributes:
         x: (B, *in_shape), the centre before any cut.
-        eps: radius ε ≥ 0; in training it may be a tensor without axes, which is not checked.
+        eps: radius ε ≥ 0; or one for each sample, (B,); in training it may be a tensor without axes, which is not
+            checked.
+        input_range: what an input may be, (low, high).
     """
 
     x: Tensor
     eps: float | Tensor
     norm: str = "linf"
     clip_input: bool = False
+    input_range: Range = (0.0, 1.0)
 
     def __post_init__(self) -> None:
         check_norm(self.norm)
-        number = isinstance(self.eps, Tensor) or (
-            isinstance(self.eps, Real) and math.isfinite(self.eps) and self.eps >= 0
-        )
+        if isinstance(self.eps, Tensor):
+            number = self.eps.shape in ((), self.x.shape[:1])
+        else:
+            number = isinstance(self.eps, Real) and math.isfinite(self.eps) and self.eps >= 0
         if not number:
             raise UserError(f"eps must be a finite number ≥ 0 (pixel scale), got {self.eps}")
         if self.x.dtype not in (torch.float32, torch.float64):
             raise UserError(f"x must be float32 or float64 pixels in [0, 1], got {self.x.dtype}")
+
+    def select(self, of: Callable[[Tensor], Tensor]) -> Ball:
+        """The balls around ``of(x)``, which picks or repeats samples."""
+        own = isinstance(self.eps, Tensor) and self.eps.ndim == 1
+        return replace(self, x=of(self.x), eps=of(self.eps) if own else self.eps)
+
+    def eps_like(self, t: Tensor) -> float | Tensor:
+        """ε, to be multiplied with (B, …) values such as t."""
+        if not isinstance(self.eps, Tensor) or self.eps.ndim == 0:
+            return self.eps
+        return self.eps.to(t.dtype).view(-1, *[1] * (t.ndim - 1))
+
+    @property
+    def largest_eps(self) -> float:
+        """The largest ε of all samples."""
+        if isinstance(self.eps, Tensor):
+            return float(self.eps.max()) if self.eps.numel() else 0.0
+        return float(self.eps)
 
     @cached_property
     def center(self) -> Tensor:
@@ -51,16 +78,19 @@ class Ball:
 
     @cached_property
     def radius(self) -> Tensor:
-        """Half-widths of the bounding box; (1, *in_shape) without a cut, as they do not depend on the sample."""
+        """Half-widths of the bounding box; (1, *in_shape) without a cut and with one ε for all samples."""
         if not self.one_sided:
-            return torch.ones_like(self.x[:1]) * self.eps if len(self.x) else self.x.detach()
+            shared = not isinstance(self.eps, Tensor) or self.eps.ndim == 0
+            like = self.x[:1] if shared else self.x
+            return torch.ones_like(like) * self.eps_like(like) if len(self.x) else self.x.detach()
         lower, upper = self._box
         return (upper - lower) / 2
 
     @cached_property
     def room(self) -> tuple[Tensor, Tensor]:
         """How far each input alone can (fall, rise), each of x's shape; under ℓ0 if it is one of the changed ones."""
-        lower, upper = (self.x.clamp(max=0), self.x.clamp(min=1)) if self.norm == "l0" else self._box
+        low, high = self.input_range
+        lower, upper = (self.x.clamp(max=low), self.x.clamp(min=high)) if self.norm == "l0" else self._box
         return self.x - lower, upper - self.x
 
     @property
@@ -71,11 +101,13 @@ class Ball:
     @cached_property
     def _box(self) -> tuple[Tensor, Tensor]:
         """(lower, upper) corners of the bounding box, where it is cut or of ℓ0."""
+        eps = self.eps_like(self.x)
         if self.norm == "l0":
-            share = self.eps.clamp(max=1) if isinstance(self.eps, Tensor) else min(self.eps, 1)
+            share = eps.clamp(max=1) if isinstance(eps, Tensor) else min(eps, 1)
             fall, rise = self.room
             return self.x - share * fall, self.x + share * rise
-        # A centre outside [0, 1] would leave an empty box; the cut must keep the centre itself.
-        lower = torch.minimum((self.x - self.eps).clamp(min=0), self.x)
-        upper = torch.maximum((self.x + self.eps).clamp(max=1), self.x)
+        # A centre outside its range would leave an empty box; the cut must keep the centre itself.
+        low, high = self.input_range
+        lower = torch.minimum((self.x - eps).clamp(min=low), self.x)
+        upper = torch.maximum((self.x + eps).clamp(max=high), self.x)
         return lower, upper

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -9,6 +12,8 @@ from dmcore.domains.ball import Ball
 from dmcore.domains.box import Box
 from dmcore.domains.domain import Domain
 from dmcore.domains.first_layer import FirstLayer
+from dmcore.domains.linear_relaxation.rounding import FEW, gamma, outward, terms
+from dmcore.domains.magnitude import Magnitude
 from dmcore.layers import Affine, Flatten, MaxPool, ReLU, Sum
 from dmcore.nets.network import Network
 from dmcore.registries import forward_domain
@@ -47,6 +52,38 @@ def _flatten(domain: Interval, layer: Flatten, box: Box) -> Box:
 @Interval.passes(Sum)
 def _sum(domain: Interval, layer: Sum, *boxes: Box) -> Box:
     return Box(layer(*(b.center for b in boxes)), layer(*(b.radius for b in boxes)))
+
+
+def interval_errors(net: Network, ball: Ball) -> list[Tensor]:
+    """How far interval bounds of each node may be off, computed in the dtype of ``ball.x``: (B, *shape).
+
+    Each layer's sums err by γ of the sizes of what they add up, and its errors pass on like the sizes themselves.
+    """
+    counts = [FEW]
+    for node in net.nodes():
+        before = max(counts[parent] for parent in node.parents)
+        own = max(terms(node.layer)) if isinstance(node.layer, Affine) else len(node.parents)
+        counts.append(before + own + FEW)
+    sizes = Magnitude().states(net, ball)
+    return [size * (2 * gamma(count, ball.x.dtype)) for size, count in zip(sizes, counts, strict=True)]
+
+
+@torch.no_grad()
+def rounded_bounds(exact: Network, ball: Ball, nodes: Collection[int]) -> dict[int, tuple[Tensor, Tensor]]:
+    """(lower, upper) interval bounds of some nodes, in the dtype of ``ball.x`` and with room for all rounding errors.
+
+    Args:
+        exact: the network in float64, in which they are computed.
+    """
+    wide = replace(ball, x=ball.x.double())
+    states, errors = Interval().states(exact, wide), interval_errors(exact, wide)
+    return {
+        index: (
+            outward(states[index].lower - errors[index], ball.x.dtype, -1),
+            outward(states[index].upper + errors[index], ball.x.dtype, +1),
+        )
+        for index in nodes
+    }
 
 
 def relu_inputs(net: Network, ball: Ball) -> list[Box]:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from dmcore.domains import Ball
+from dmcore.domains.ball import PIXELS, Range
 from dmcore.domains.linear_relaxation.coefficients import Dense
 from dmcore.domains.linear_relaxation.margins import margin_rows
-from dmcore.errors import UserError
 from dmcore.exact.ball import check_ball
 from dmcore.exact.boxes import Relaxations
 from dmcore.exact.model import Model
+from dmcore.inputs import Radius, checked_ball, checked_labels
 from dmcore.nets.network import Network, as_network
-from dmcore.norms import check_radius
+from dmcore.precision import full_precision
 
 TIME_LIMIT, NODE_LIMIT = 60.0, 20_000  # of one solve: seconds, and nodes of the tree
 
@@ -48,12 +50,13 @@ def minima(
         UserError: the norm ℓ2, a layer without a rule, a point with too many undecided ReLUs and max-pools.
     """
     check_ball(ball)
-    net, x = copy.deepcopy(net).double(), ball.x.double()
+    net, balls = copy.deepcopy(net).double(), replace(ball, x=ball.x.double())
+    x = balls.x
     data = rows.data.double().expand(len(x), *rows.data.shape[1:])
     lower, upper = data.new_empty(data.shape[:2]), data.new_empty(data.shape[:2])
     solved = torch.zeros_like(lower, dtype=torch.bool)
     for i in range(len(x)):
-        point = Ball(x[i : i + 1], ball.eps, ball.norm, ball.clip_input)
+        point = balls.select(lambda t, i=i: t[i : i + 1])
         relaxations = Relaxations(net, point)
         model = Model(net, point, relaxations.boxes)
         upper[i], found = data[i] @ net(point.x)[0], relaxations.lower(Dense(data[i : i + 1]))[0]
@@ -66,13 +69,15 @@ def minima(
     return Minima(torch.minimum(lower, upper), upper, solved)
 
 
+@full_precision()
 def exact_margins(
     net: nn.Module,
     x: Tensor,
     y: Tensor,
-    eps: float,
+    eps: Radius,
     norm: str = "linf",
     clip_input: bool = False,
+    input_range: Range = PIXELS,
     time_limit: float = TIME_LIMIT,
     node_limit: int = NODE_LIMIT,
 ) -> Minima:
@@ -82,9 +87,11 @@ def exact_margins(
         net: a network of ours, or a plain ``nn.Sequential`` of Conv2d, Linear, ReLU, MaxPool2d, Flatten.
         x: inputs (B, C, H, W), pixels in [0, 1].
         y: labels (B,), integers in 0..K−1.
-        eps: radius ε ≥ 0 in pixel scale; under ``l0`` how many inputs change.
+        eps: radius ε ≥ 0 in pixel scale, a number or text such as ``8/255``; or one for each point, (B,). Under ``l0``
+            how many inputs change.
         norm: ``linf``, ``l1`` or ``l0``.
-        clip_input: cut the ball to [0, 1].
+        clip_input: cut the ball to ``input_range``.
+        input_range: (low, high), what an input may be: x outside it is refused.
         time_limit, node_limit: of one margin's solve: seconds, and nodes of the tree.
 
     Returns:
@@ -92,15 +99,13 @@ def exact_margins(
         the bound is proved to be the minimum. At j = y +inf, +inf and True.
 
     Raises:
-        UserError: the norm ℓ2, ε < 0 or a fraction under ``l0``, a layer that cannot be modelled, labels out of range,
-            a point with too many undecided ReLUs and max-pools.
+        UserError: the norm ℓ2, ε < 0 or a fraction under ``l0``, a layer that cannot be modelled, inputs or
+            labels out of range, a point with too many undecided ReLUs and max-pools.
     """
-    graph, ball = as_network(net), Ball(x, eps, norm, clip_input)
-    check_radius(norm, eps)
-    classes = graph.shapes(x)[graph.output][0]
-    if y.shape != x.shape[:1] or (len(y) and not 0 <= int(y.min()) <= int(y.max()) < classes):
-        raise UserError(f"labels must be {len(x)} integers in 0..{classes - 1}, got {tuple(y.shape)} {y.dtype}")
-    found = minima(graph, ball, margin_rows(y.long(), classes, x), time_limit, node_limit)
-    own = torch.nn.functional.one_hot(y.long(), classes).bool()
+    graph, ball = as_network(net), checked_ball(x, eps, norm, clip_input, input_range)
+    output = graph.shapes(ball.x)[graph.output]
+    labels, classes = checked_labels(y, ball.x, output), output[0]
+    found = minima(graph, ball, margin_rows(labels, classes, ball.x), time_limit, node_limit)
+    own = torch.nn.functional.one_hot(labels, classes).bool()
     lower, upper = (bound.masked_fill(own, torch.inf) for bound in (found.lower, found.upper))
     return Minima(lower, upper, found.solved | own)

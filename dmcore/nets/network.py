@@ -98,12 +98,23 @@ class Network(nn.Module):
         if like in self._shapes:
             return self._shapes[like]
         try:
-            values = self.walk(lambda layer, *inputs: layer(*inputs), x[:1])
+            values = self.walk(_on_images, x[:1])
         except RuntimeError as error:
             reason = " ".join(str(error).split())[:200]
             raise UserError(f"input {tuple(x.shape)} {x.dtype} does not fit the network: {reason}") from error
         self._shapes[like] = [tuple(v.shape[1:]) for v in values]
         return self._shapes[like]
+
+
+def _on_images(layer: nn.Module, *inputs: Tensor) -> Tensor:
+    """A layer's output; torch itself would take an image without a batch axis."""
+    if isinstance(layer, layers.Conv | layers.MaxPool) and inputs[0].ndim != 4:
+        shape = ("B", *inputs[0].shape[1:])
+        raise UserError(
+            f"a {type(layer).__name__} takes a batch of images (B, C, H, W), got ({', '.join(map(str, shape))}): "
+            "x[None] is a batch of one image, x[:, None] gives images their channel"
+        )
+    return layer(*inputs)
 
 
 def as_network(net: nn.Module) -> Network:
@@ -114,12 +125,15 @@ def as_network(net: nn.Module) -> Network:
     Raises:
         UserError: names the layer that no domain knows how to pass.
     """
-    known = isinstance(net, Network | nn.Sequential)
-    if not known or type(net).forward not in (Network.forward, nn.Sequential.forward):
+    if not isinstance(net, Network | nn.Sequential) or _computes_its_own_way(net):
         raise UserError(f"cannot bound a {type(net).__name__}: pass a dmcore network or a plain torch.nn.Sequential")
-    if isinstance(net, Network):
-        return net
+    if torch.nn.modules.module._global_forward_hooks or torch.nn.modules.module._global_forward_pre_hooks:
+        raise UserError("torch has hooks for all modules' forward, which may change what the network computes")
     _refuse_hooks("the network", net)
+    if isinstance(net, Network):
+        for index, layer in enumerate(net.layers):
+            _refuse_hooks(f"layer {index}", layer)
+        return net
     graph = Network()
     for name, module in _leaves(net, prefix=""):
         layer = _convert(name, module)
@@ -134,14 +148,33 @@ def _leaves(net: nn.Sequential, prefix: str) -> Iterator[tuple[str, nn.Module]]:
     # Not named_children(): that skips a module that stands in the Sequential twice, as one nn.ReLU() often does.
     for name, module in net._modules.items():
         _refuse_hooks(f"layer {prefix}{name}", module)
-        if isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward:
+        if isinstance(module, nn.Sequential) and not _computes_its_own_way(module):
             yield from _leaves(module, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", module
 
 
+CALLED = {
+    "forward",
+    "__call__",
+    "_call_impl",
+    "_wrapped_call_impl",
+    "__iter__",
+    "__getattr__",
+    "__getattribute__",
+    "walk",
+}
+"""What calling a module calls: a class that defines one of these for itself may compute anything."""
+
+
+def _computes_its_own_way(net: nn.Module) -> bool:
+    """Whether the class of a Network or Sequential changes what calling it does."""
+    ours = type(net).__mro__[: type(net).__mro__.index(Network if isinstance(net, Network) else nn.Sequential)]
+    return any(CALLED & vars(kind).keys() for kind in ours)
+
+
 def _refuse_hooks(what: str, module: nn.Module) -> None:
-    if module._forward_hooks or module._forward_pre_hooks or "forward" in vars(module):
+    if module._forward_hooks or module._forward_pre_hooks or CALLED & vars(module).keys():
         raise UserError(f"{what} ({type(module).__name__}) has hooks, which may change what it computes")
 
 

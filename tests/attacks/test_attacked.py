@@ -14,10 +14,12 @@ from torch import nn
 from dmcore.attacked import attack_points
 from dmcore.attacked.found import Found, inside, into_ball, margins
 from dmcore.certify import certify_points
+from dmcore.domains.ball import PIXELS
 from dmcore.errors import UserError
 from dmcore.nets import as_network
 
 NORMS = ["linf", "l2", "l1", "l0"]
+ANY = (-float("inf"), float("inf"))
 EPS = {"linf": 0.12, "l2": 0.35, "l1": 0.9, "l0": 2}
 
 
@@ -103,8 +105,9 @@ def exactly_inside(at, x, eps, norm):
 def test_what_rounding_left_outside_is_moved_inside_to_exactness(norm, eps, cut):
     x = points((1, 8, 8), 10)
     far = x + torch.randn(x.shape, generator=torch.Generator().manual_seed(1), dtype=x.dtype)
-    at = into_ball(far, x, eps, norm, cut)
-    assert inside(at, x, eps, norm, cut).all()
+    limits = PIXELS if cut else ANY
+    at = into_ball(far, x, eps, norm, limits)
+    assert inside(at, x, eps, norm, limits).all()
     assert all(exactly_inside(at[i], x[i], eps, norm) for i in range(len(x)))
     if not cut and eps <= 0.1:  # and nothing is given away
         length = (at - x).flatten(1).norm({"linf": float("inf"), "l2": 2, "l1": 1}[norm], dim=1)
@@ -113,23 +116,23 @@ def test_what_rounding_left_outside_is_moved_inside_to_exactness(norm, eps, cut)
 
 def test_inside_says_no_to_what_is_not():
     x = torch.zeros(1, 4, dtype=torch.float64)
-    assert not inside(torch.tensor([[0.0, 0.0, 0.0, 0.1]], dtype=x.dtype), x, 0.1, "linf", True)  # in doubt
-    assert inside(torch.tensor([[0.0, 0.0, 0.0, 0.1 - 1e-14]], dtype=x.dtype), x, 0.1, "linf", True)
-    assert not inside(torch.tensor([[0.0, 0.0, 0.06, 0.06]], dtype=x.dtype), x, 0.1, "l1", True)
-    assert inside(torch.tensor([[0.0, 0.0, 0.06, 0.06]], dtype=x.dtype), x, 0.1, "l2", True)
+    assert not inside(torch.tensor([[0.0, 0.0, 0.0, 0.1]], dtype=x.dtype), x, 0.1, "linf", PIXELS)  # in doubt
+    assert inside(torch.tensor([[0.0, 0.0, 0.0, 0.1 - 1e-14]], dtype=x.dtype), x, 0.1, "linf", PIXELS)
+    assert not inside(torch.tensor([[0.0, 0.0, 0.06, 0.06]], dtype=x.dtype), x, 0.1, "l1", PIXELS)
+    assert inside(torch.tensor([[0.0, 0.0, 0.06, 0.06]], dtype=x.dtype), x, 0.1, "l2", PIXELS)
     below = torch.tensor([[0.0, 0.0, 0.0, -0.01]], dtype=x.dtype)
-    assert not inside(below, x, 0.1, "linf", True)
-    assert inside(below, x, 0.1, "linf", False)
-    assert not inside(below, x, 1, "l0", False)
-    assert inside(-below, x, 1, "l0", False)
-    assert not inside(torch.tensor([[0.0, 0.3, 0.0, 1.0]], dtype=x.dtype), x, 1, "l0", True)
+    assert not inside(below, x, 0.1, "linf", PIXELS)
+    assert inside(below, x, 0.1, "linf", ANY)
+    assert not inside(below, x, 1, "l0", PIXELS)
+    assert inside(-below, x, 1, "l0", PIXELS)
+    assert not inside(torch.tensor([[0.0, 0.3, 0.0, 1.0]], dtype=x.dtype), x, 1, "l0", PIXELS)
 
 
 def test_an_input_outside_the_ball_is_no_find():
     net = linear_net(4, 2)
     net[1].weight.data, net[1].bias.data = torch.eye(2, 4).double(), torch.tensor([0.5, 0.0]).double()
     x, y, everything = torch.zeros(1, 4).double(), torch.tensor([0]), torch.tensor([0])
-    found = Found(net, x, y, 1, "l0", True)
+    found = Found(net, x, y, 1, "l0", PIXELS)
     assert found.margin.item() == 0.5
     found.offer(everything, torch.tensor([[0.0, 1.0, 1.0, 0.0]]))  # two changes; misclassified
     assert not found.broken.any()
@@ -244,7 +247,7 @@ def test_restarts_find_no_less():
         ({"eps": 1.5, "norm": "l0"}, "a whole number, not 1.5"),
         ({"steps": 0}, "restarts and steps must be ≥ 1"),
         ({"attack": "auto", "norm": "l0", "eps": 1}, "the attack 'auto' has no norm 'l0'"),
-        ({"attack": "auto", "clip_input": False}, "the attack 'auto' stays in [0, 1]"),
+        ({"attack": "auto", "clip_input": False}, "the attack 'auto' stays in the inputs' range"),
     ],
 )
 def test_what_cannot_be_attacked_is_refused(change, told):

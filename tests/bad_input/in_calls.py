@@ -3,6 +3,7 @@
 from mistakes import Mistake
 
 TITLE = "The library"
+RADIUS = "eps must be a finite number ≥ 0 (pixel scale), such as 0.1 or '8/255', or one for each point, shape (4,); "
 PIXELS = "x must be float32 or float64 pixels in [0, 1], got torch."
 
 
@@ -28,11 +29,21 @@ MISTAKES = [
     call("call-label-type", "labels that are no whole numbers", "margin_bounds(net, x, y.float(), 0.1)",
          "labels must be 4 integers in 0..9, got (4,) torch.float32"),
     call("call-eps-negative", "a negative ε", "margin_bounds(net, x, y, -0.1)",
-         "eps must be a finite number ≥ 0 (pixel scale), got -0.1"),
+         f"{RADIUS}got -0.1"),
     call("call-eps-nan", "ε that is no number", "margin_bounds(net, x, y, float('nan'))",
-         "eps must be a finite number ≥ 0 (pixel scale), got nan"),
-    call("call-eps-text", "ε as text", "margin_bounds(net, x, y, '8/255')",
-         "eps must be a finite number ≥ 0 (pixel scale), got 8/255"),
+         f"{RADIUS}got nan"),
+    call("call-eps-text", "text that is no ε", "margin_bounds(net, x, y, '8/0')",
+         "eps '8/0' is not a radius ≥ 0 such as 0.3 or 8/255"),
+    call("call-eps-shape", "an ε for each of other points", "margin_bounds(net, x, y, y[:2] / 10)",
+         f"{RADIUS}got tensor(<its values>)"),
+    call("call-range", "pixels from 0 to 255 as float", "margin_bounds(net, 0 * x + 255, y, 0.1)",
+         "x[0, 0, 0, 0] is 255, outside [0, 1]: scale the inputs, or name the range they come from: "
+         "input_range=(low, high)"),
+    call("call-nan", "a pixel that is no number", "margin_bounds(net, x / 0, y, 0.1)",
+         "x[0, 0, 0, 0] is <inf or nan>, outside [0, 1]: <how to name the range>"),
+    call("call-image", "an image without a batch", "margin_bounds(nn.Sequential(nn.Conv2d(1, 2, 3)), x[0], y, 0.1)",
+         "a Conv takes a batch of images (B, C, H, W), got (B, 28, 28): x[None] is a batch of one image, x[:, None] "
+         "gives images their channel"),
     call("call-l0", "a fraction of an input", "margin_bounds(net, x, y, 0.5, 'l0')",
          "under the norm l0 eps counts changed inputs: a whole number, not 0.5"),
     call("call-norm", "a norm that there is not", "margin_bounds(net, x, y, 0.1, 'inf')",
@@ -50,7 +61,7 @@ MISTAKES = [
     call("call-module", "a net of one's own class", "margin_bounds(nn.Bilinear(2, 2, 2), x, y, 0.1)",
          "cannot bound a Bilinear: pass a dmcore network or a plain torch.nn.Sequential"),
     call("call-bounds-eps", "a negative ε of bounds", "interval_bounds(net, x, -1)",
-         "eps must be a finite number ≥ 0 (pixel scale), got -1"),
+         f"{RADIUS}got -1"),
     call("call-radius", "a largest radius of 0", "certified_radius(net, x, y, upper=0)",
          "upper must be a finite radius > 0, got 0"),
     call("call-attack", "no tries of an attack", "attack_points(net, x, y, 0.1, restarts=0)",

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from dmcore.certify import certify_points
-from dmcore.device import full_precision
+from dmcore.precision import full_precision
 
 
 def one_weight_net(gap):

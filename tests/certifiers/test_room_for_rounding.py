@@ -10,9 +10,10 @@ from torch import nn
 
 from dmcore.certify import certify_points, margin_bounds
 from dmcore.domains import Ball, Interval
+from dmcore.domains.interval import interval_errors
 from dmcore.domains.linear_relaxation import LinearRelaxation
 from dmcore.domains.linear_relaxation.coefficients import Dense, Patches
-from dmcore.domains.linear_relaxation.rounding import gamma, interval_errors, outward
+from dmcore.domains.linear_relaxation.rounding import gamma, outward
 from dmcore.nets import as_network
 
 CERTIFIERS = ["cnn-cert-relu", "cnn-cert-ada", "cnn-cert-zero", "ibp"]

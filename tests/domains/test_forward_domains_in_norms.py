@@ -184,16 +184,16 @@ def odd_nets():
 
 @pytest.mark.parametrize("norm", ["linf", *NORMS])
 def test_intervals_hold_whatever_comes_first(norm):
-    x = pixels(1, 2, 3, 3)
+    domain, x = Interval(), pixels(1, 2, 3, 3)
     x[0, 0, 0, 0], x[0, 1, 2, 2] = 1.2, -0.1  # odd inputs keep their own value, or move into [0, 1]
     for net in odd_nets():
         for eps in (RADII[norm], 3 * RADII[norm]):
             tried = random_points(x[0], eps, norm, 3000, 0)
-            lower, upper = interval_bounds(net, x, eps, norm)
+            lower, upper = domain.bounds(domain.output(net, Ball(x, eps, norm)))
             assert (lower - 1e-9 <= net(tried)).all()
             assert (net(tried) <= upper + 1e-9).all()
             cut = tried[((tried >= 0) & (tried <= 1) | (tried == x)).flatten(1).all(1)]
-            lower, upper = interval_bounds(net, x, eps, norm, clip_input=True)
+            lower, upper = domain.bounds(domain.output(net, Ball(x, eps, norm, clip_input=True)))
             assert (lower - 1e-9 <= net(cut)).all()
             assert (net(cut) <= upper + 1e-9).all()
 

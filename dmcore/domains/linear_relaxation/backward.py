@@ -260,7 +260,7 @@ class LinearRelaxation(RuleTable):
         """What forms reach, with room for the errors of that sum."""
         if self.rounding is None:
             return reached
-        changed = math.ceil(self.ball.eps) if self.ball.norm == "l0" else 0  # so many gains are added up
+        changed = math.ceil(self.ball.largest_eps) if self.ball.norm == "l0" else 0  # so many gains are added up
         return reached * (1 + 2 * self.rounding.gamma(forms.chain + changed + 8))
 
     def lines_of(self, node: Node) -> Lines:

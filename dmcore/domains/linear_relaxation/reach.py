@@ -43,12 +43,13 @@ def reach(forms: Coefficients, region: Region, upward: bool) -> Tensor:
         return forms.abs_dot(region.radius)
     fall, rise = region.room if upward else reversed(region.room)
     if region.norm == "l0":
-        return _largest_gains(forms, fall, rise, region.eps)
+        return _largest_gains(forms, fall, rise, region)
     ones = torch.ones_like(region.x[:1]) if len(region.x) else region.x
     dual = _root(forms.square_dot(ones)) if region.norm == "l2" else forms.largest()
+    moved = region.eps_like(dual) * dual
     if not region.clip_input:
-        return region.eps * dual
-    return torch.minimum(region.eps * dual, forms.positive().abs_dot(rise) + forms.negative().abs_dot(fall))
+        return moved
+    return torch.minimum(moved, forms.positive().abs_dot(rise) + forms.negative().abs_dot(fall))
 
 
 def is_box(region: Region) -> bool:
@@ -62,25 +63,29 @@ def _root(t: Tensor) -> Tensor:
     return torch.where(positive, t, 1.0).sqrt() * positive
 
 
-def _largest_gains(forms: Coefficients, fall: Tensor, rise: Tensor, eps: float | Tensor) -> Tensor:
+def _largest_gains(forms: Coefficients, fall: Tensor, rise: Tensor, ball: Ball) -> Tensor:
     """The sum of each form's ε largest gains ``max(A_l · rise_l, −A_l · fall_l)``, a few samples at a time: (B, R)."""
     a, up = forms.beside(rise)
     _, down = forms.beside(fall)
     sample = torch.broadcast_shapes(a.shape[1:], up.shape[1:]).numel()
     at_once = max(1, AT_ONCE // max(1, sample))
     own = a.split(at_once) if len(a) > 1 else repeat(a)
-    parts = [_sum_of_largest(*part, eps) for part in zip(own, up.split(at_once), down.split(at_once), strict=False)]
+    eps = ball.eps_like(up)
+    radii = eps.split(at_once) if isinstance(eps, Tensor) and eps.ndim else repeat(eps)
+    # A training's ε, whose value nobody may ask for here, has all gains ranked.
+    unknown = isinstance(eps, Tensor) and eps.ndim == 0
+    k = a.shape[-1] if unknown else min(math.ceil(ball.largest_eps), a.shape[-1])
+    of_parts = zip(own, up.split(at_once), down.split(at_once), radii, strict=False)
+    parts = [_sum_of_largest(*part, k) for part in of_parts]
     return torch.cat(parts).flatten(1)
 
 
-def _sum_of_largest(a: Tensor, up: Tensor, down: Tensor, eps: float | Tensor) -> Tensor:
-    """Over the last axis, for tensors that broadcast.
+def _sum_of_largest(a: Tensor, up: Tensor, down: Tensor, eps: float | Tensor, k: int) -> Tensor:
+    """The sum over the last axis of the ε ≤ k largest gains, for tensors that broadcast.
 
-    Which gains are largest is found without gradients; what is differentiated are these few alone. A tensor ε, whose
-    value nobody may ask for here, has all of them ranked.
+    Which gains are largest is found without gradients; what is differentiated are these few alone.
     """
     count = a.shape[-1]
-    k = count if isinstance(eps, Tensor) else min(math.ceil(eps), count)
     with torch.no_grad():
         top = torch.maximum(a * up, -a * down).topk(k)
     gains = top.values

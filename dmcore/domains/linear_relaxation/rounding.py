@@ -17,7 +17,6 @@ from dmcore.layers import Affine, Conv, Diagonal, Linear, MaxPool, Nonlinear, Su
 from dmcore.nets.network import INPUT, Network, Node
 
 if TYPE_CHECKING:
-    from dmcore.domains.ball import Ball
     from dmcore.domains.linear_relaxation.backward import LinearRelaxation
 
 FEW = 8
@@ -50,22 +49,6 @@ def outward(t: Tensor, dtype: torch.dtype, sign: int) -> Tensor:
     rounded = t.to(dtype)
     beyond = torch.nextafter(rounded, torch.tensor(sign * torch.inf, dtype=dtype, device=t.device))
     return torch.where(rounded > t if sign < 0 else rounded < t, beyond, rounded)
-
-
-def interval_errors(net: Network, ball: Ball) -> list[Tensor]:
-    """How far interval bounds of each node may be off, computed in the dtype of ``ball.x``: (B, *shape).
-
-    Each layer's sums err by γ of the sizes of what they add up, and its errors pass on like the sizes themselves.
-    """
-    from dmcore.domains.magnitude import Magnitude  # not at the top: all domains begin with this package's reach
-
-    counts = [FEW]
-    for node in net.nodes():
-        before = max(counts[parent] for parent in node.parents)
-        own = max(terms(node.layer)) if isinstance(node.layer, Affine) else len(node.parents)
-        counts.append(before + own + FEW)
-    sizes = Magnitude().states(net, ball)
-    return [size * (2 * gamma(count, ball.x.dtype)) for size, count in zip(sizes, counts, strict=True)]
 
 
 class Rounding:
