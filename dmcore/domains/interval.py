@@ -12,7 +12,7 @@ from dmcore.domains.ball import Ball
 from dmcore.domains.box import Box
 from dmcore.domains.domain import Domain
 from dmcore.domains.first_layer import FirstLayer
-from dmcore.domains.linear_relaxation.rounding import FEW, gamma, outward, terms
+from dmcore.domains.linear_relaxation.rounding import gamma, outward, summed
 from dmcore.domains.magnitude import Magnitude
 from dmcore.layers import Affine, Flatten, MaxPool, ReLU, Sum
 from dmcore.nets.network import Network
@@ -59,13 +59,8 @@ def interval_errors(net: Network, ball: Ball) -> list[Tensor]:
 
     Each layer's sums err by γ of the sizes of what they add up, and its errors pass on like the sizes themselves.
     """
-    counts = [FEW]
-    for node in net.nodes():
-        before = max(counts[parent] for parent in node.parents)
-        own = max(terms(node.layer)) if isinstance(node.layer, Affine) else len(node.parents)
-        counts.append(before + own + FEW)
     sizes = Magnitude().states(net, ball)
-    return [size * (2 * gamma(count, ball.x.dtype)) for size, count in zip(sizes, counts, strict=True)]
+    return [size * (2 * gamma(count, ball.x.dtype)) for size, count in zip(sizes, summed(net), strict=True)]
 
 
 @torch.no_grad()

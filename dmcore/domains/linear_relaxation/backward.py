@@ -267,7 +267,9 @@ class LinearRelaxation(RuleTable):
         """The linear bounds of a non-linear layer over its input's box, made once."""
         if node.index not in self.lines:
             box = self.boxes[node.parents[0]]
-            self.lines[node.index] = lines_of_layer(node.layer, box.lower, box.upper, self.slope)
+            ties = self.rounding is not None and (self.slope != "relu" or not isinstance(node.layer, ReLU))
+            slack = 2 * self.rounding.slack(node.parents[0]) if ties else 0.0
+            self.lines[node.index] = lines_of_layer(node.layer, box.lower, box.upper, self.slope, slack)
         return self.lines[node.index]
 
     def gap(self, node: Node, chain: int) -> Tensor:

@@ -67,26 +67,31 @@ class Lines:
 
 
 @singledispatch
-def lines_of_layer(layer: nn.Module, lower: Tensor, upper: Tensor, slope: Slope) -> Lines:
-    """The lines of a non-linear layer whose input is in [lower, upper]; a layer of a new kind registers its own."""
+def lines_of_layer(layer: nn.Module, lower: Tensor, upper: Tensor, slope: Slope, slack: Tensor | float = 0.0) -> Lines:
+    """The lines of a non-linear layer whose input is in [lower, upper]; a layer of a new kind registers its own.
+
+    Args:
+        slack: how far each bound may be off for rounding's sake, (B, *shape). A choice that hangs on which of two
+            bounds is larger is made as if they were equal where they may be. Any choice is sound.
+    """
     raise UserError(f"linear relaxations have no lines for the layer {type(layer).__name__}")
 
 
 @lines_of_layer.register
-def _(layer: ReLU, lower: Tensor, upper: Tensor, slope: Slope) -> Lines:
-    return relu_lines(lower, upper, slope)
+def _(layer: ReLU, lower: Tensor, upper: Tensor, slope: Slope, slack: Tensor | float = 0.0) -> Lines:
+    return relu_lines(lower, upper, slope, slack)
 
 
 @lines_of_layer.register
-def _(layer: MaxPool, lower: Tensor, upper: Tensor, slope: Slope) -> Lines:
-    return pool_lines(layer, lower, upper, slope)
+def _(layer: MaxPool, lower: Tensor, upper: Tensor, slope: Slope, slack: Tensor | float = 0.0) -> Lines:
+    return pool_lines(layer, lower, upper, slope, slack)
 
 
-def relu_lines(lower: Tensor, upper: Tensor, slope: Slope) -> Lines:
+def relu_lines(lower: Tensor, upper: Tensor, slope: Slope, slack: Tensor | float = 0.0) -> Lines:
     """Bounds of ReLU on [lower, upper] (each (B, *shape)).
 
     Exact where the sign is known. Else the upper line is the chord u/(u−l)·(z−l), and the lower line goes through 0
-    with slope u/(u−l) (``relu``), 1 if u ≥ −l else 0 (``ada``), or 0 (``zero``).
+    with slope u/(u−l) (``relu``), 1 if u ≥ −l else 0 (``ada``), or 0 (``zero``; but 1 where l may be 0).
     """
     unstable = (lower < 0) & (upper > 0)
     width = torch.where(unstable, upper - lower, 1.0)  # never 0, whose gradient would be NaN
@@ -95,26 +100,33 @@ def relu_lines(lower: Tensor, upper: Tensor, slope: Slope) -> Lines:
     if slope == "relu":
         return Lines(chord, chord, None, intercept)
     if slope == "ada":
-        return Lines(torch.where(unstable, (upper >= -lower).to(chord.dtype), chord), chord, None, intercept)
-    return Lines(torch.where(unstable, 0.0, chord), chord, None, intercept)
+        wide_above = (upper + lower >= -2 * slack).to(chord.dtype)
+        return Lines(torch.where(unstable, wide_above, chord), chord, None, intercept)
+    return Lines(torch.where(unstable, (lower >= -slack).to(chord.dtype), chord), chord, None, intercept)
 
 
-def pool_lines(pool: MaxPool, lower: Tensor, upper: Tensor, slope: Slope) -> Lines:
+def pool_lines(pool: MaxPool, lower: Tensor, upper: Tensor, slope: Slope, slack: Tensor | float = 0.0) -> Lines:
     """Bounds of the maximum of each window, its inputs in [lower, upper] (each (B, C, H, W)).
 
     An input with u ≤ l* = max l never exceeds the one that gives l*, and is left out. With γ ∈ [l*, min u] over the
     others and a = (u−γ)/(u−l) ∈ [0, 1], the maximum lies between ``η + Σ a (z−η)`` and ``γ + Σ a (z−l)``, where η is
     below every z if Σ a < 1 and above if Σ a > 1. For ``zero`` the bounds are the constants l* and max u, IBP's own.
-    Where one input is at least l* and all others are at most l*, the maximum is that input, exactly.
+    Where one input is at least l* and all others are at most l*, the maximum is that input, exactly. Where u ≤ l* holds
+    only up to ``slack``, the upper line makes up for it.
     """
     low, high = pool.windows(lower, -torch.inf), pool.windows(upper, -torch.inf)
     floor, top = low.amax(-1, keepdim=True), high.amax(-1, keepdim=True)  # l* and max u
-    matters = high > floor  # none does if the maximum is the constant l* = max u
-    decides = matters & (matters.sum(-1, keepdim=True) == 1) & (low == floor)
+    apart = 2 * pool(slack.expand_as(upper))[..., None] if isinstance(slack, Tensor) else slack
+    matters = high > floor + apart  # none does if the maximum is the constant l* = max u
+    decides = matters & (matters.sum(-1, keepdim=True) == 1) & (low >= floor - apart)
     decided = decides.any(-1)
     exact = decides.to(upper.dtype)
+    above = torch.where(decided, low.where(decides, 0.0).sum(-1), floor[..., 0])
+    excess = (high.where(~matters, -torch.inf).amax(-1) - above).clamp(
+        min=0
+    )  # of what is left out, over the upper line
     if slope == "zero":
-        return Lines(exact, exact, floor[..., 0].where(~decided, 0.0), top[..., 0].where(~decided, 0.0), pool)
+        return Lines(exact, exact, floor[..., 0].where(~decided, 0.0), top[..., 0].where(~decided, excess), pool)
 
     low, high = low.where(matters, floor), high.where(matters, floor + 1)  # harmless; their slope will be 0
     inverse = matters / (high - low)
@@ -124,6 +136,6 @@ def pool_lines(pool: MaxPool, lower: Tensor, upper: Tensor, slope: Slope) -> Lin
     slopes = ((high - gamma) * inverse).clamp(0, 1).where(~decided[..., None], exact)
     total = slopes.sum(-1)
     eta = low.amin(-1).where(total < 1, top[..., 0])
-    upper_intercept = gamma[..., 0] - (slopes * low).sum(-1)
+    upper_intercept = gamma[..., 0] - (slopes * low).sum(-1) + excess
     lower_intercept = (eta * (1 - total)).where(~decided, 0.0)
-    return Lines(slopes, slopes, lower_intercept, upper_intercept.where(~decided, 0.0), pool)
+    return Lines(slopes, slopes, lower_intercept, upper_intercept.where(~decided, excess), pool)

@@ -51,6 +51,16 @@ def outward(t: Tensor, dtype: torch.dtype, sign: int) -> Tensor:
     return torch.where(rounded > t if sign < 0 else rounded < t, beyond, rounded)
 
 
+def summed(net: Network) -> list[int]:
+    """For each node, how many roundings at most its values have met, those of all layers before it included."""
+    counts = [FEW]
+    for node in net.nodes():
+        before = max(counts[parent] for parent in node.parents)
+        own = max(terms(node.layer)) if isinstance(node.layer, Affine) else len(node.parents)
+        counts.append(before + own + FEW)
+    return counts
+
+
 class Rounding:
     """The errors of one :class:`LinearRelaxation`, of its dtype.
 
@@ -62,8 +72,10 @@ class Rounding:
     def __init__(self, relaxation: LinearRelaxation, exact: Network) -> None:
         self.of, self.exact = relaxation, exact
         self.dtype = relaxation.ball.x.dtype
+        self._summed = summed(relaxation.net)
         self._spread: dict[int, Tensor] = {}
         self._error: dict[int, Tensor] = {}
+        self._slack: dict[int, Tensor] = {}
         self._readers = [0] * (relaxation.net.output + 1)
         for node in relaxation.net.nodes():
             for parent in node.parents:
@@ -114,8 +126,12 @@ class Rounding:
         node = of.net.node(index)
         if isinstance(node.layer, Nonlinear):  # its own rule takes care of all that came before
             return torch.zeros_like(reference)
+        return self._passed(node, [self.error(parent) for parent in node.parents])
+
+    def _passed(self, node: Node, inputs: list[Tensor]) -> Tensor:
+        """What forms over an affine layer's, a flatten's or a sum's output are off by, if those over its inputs are."""
+        of = self.of
         several = FEW + sum(self._readers[parent] for parent in node.parents)
-        inputs = [self.error(parent) for parent in node.parents]
         if isinstance(node.layer, Affine):
             (parent,) = node.parents
             forward, backward = terms(node.layer)
@@ -131,6 +147,32 @@ class Rounding:
             return total
         sizes = node.layer(*(of.reference(parent).to(self.dtype).abs() for parent in node.parents))
         return (total + sizes * gamma(several, torch.float64)) * (1 + self.gamma(several))
+
+    def slack(self, index: int) -> Tensor:
+        """An estimate of the room for rounding in a node's bounds, seldom less than half of it: (B, *shape).
+
+        Nothing sound rests on it: it says which bounds may be equal but for that room.
+        """
+        if index not in self._slack:
+            node = None if index == INPUT or index in self.of.stop else self.of.net.node(index)
+            if node is None:
+                passed = self.error(index)
+            elif isinstance(node.layer, Nonlinear):
+                (parent,) = node.parents
+                box = self.of.boxes[parent]
+                size = torch.maximum(box.lower.abs(), box.upper.abs())
+                passed = node.layer(self.slack(parent).expand_as(size)) + node.layer(size) * self._lines(node)
+            else:
+                passed = self._passed(node, [self.slack(parent) for parent in node.parents])
+            spread, size = self.spread(index), self.of.reference(index).to(self.dtype).abs()
+            sums = spread * self.gamma(self._summed[index]) + size * gamma(self._summed[index], torch.float64)
+            self._slack[index] = passed + sums + (spread + size) * self.gamma(2 * FEW)
+        return self._slack[index]
+
+    def _lines(self, node: Node) -> float:
+        """The error of a non-linear layer's slopes and intercepts, for values of size 1."""
+        entries = node.layer.kernel[0] * node.layer.kernel[1] if isinstance(node.layer, MaxPool) else 1
+        return self.gamma(4 * FEW + 2 * FEW * entries)
 
     def opened(self, node: Node | None, box: Box) -> Box:
         """A box that intervals gave, with room for their errors; ``node`` None for the input's."""
@@ -167,7 +209,7 @@ class Rounding:
         constant = (slope == 0).all(-1) if isinstance(node.layer, MaxPool) else slope == 0
         # Behind a dead ReLU the value itself is known, without an error; but a bound that is no number knows nothing.
         known = constant & (gap == 0) & size.isfinite()
-        total = gap + off * (1 + self.gamma(entries + FEW)) + size * self.gamma(4 * FEW + 2 * FEW * entries)
+        total = gap + off * (1 + self.gamma(entries + FEW)) + size * self._lines(node)
         return torch.where(known, 0.0, total + total.abs() * (2 * self.gamma(chain + FEW)))
 
     def box(self, lower: Tensor, upper: Tensor) -> Box:
