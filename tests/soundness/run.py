@@ -91,6 +91,8 @@ def _report(found: dict[str, Outcome], nets: Counter[str], seconds: float) -> No
 
     print("\nNetworks in which there is")
     print(_table(sorted(total.kinds.items()), ["kind of layer", "networks"]))
+    print("\nNetworks bounded in each state of torch that a caller may have set")
+    print(_table(sorted(total.states.items()), ["state", "networks"]))
     unstable = total.inputs["unstable"] / max(1, total.inputs["all"])
     print(f"\nInputs of ReLUs and max-pools that may be of either sign: {unstable:.0%} of {total.inputs['all']:,}.")
     attacks = total.points["attacked"] // STEPS

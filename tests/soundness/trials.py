@@ -1,5 +1,6 @@
 """One trial: a network, a ball around each of a few inputs, and every point that can be tried against every bound.
 
+The public functions are called in one of the states of torch that a caller may have set, another for each network.
 All in float64. A bound may be beaten by what rounding explains, ``ROUNDING`` of the size of the numbers that are added
 up, and by no more. A verdict of float32 may not be beaten at all.
 """
@@ -7,17 +8,20 @@ up, and by no more. A verdict of float32 may not be beaten at all.
 from __future__ import annotations
 
 import copy
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 
 import torch
+from caller_states import STATES
 from norm_balls import attacked_points, cut, extreme_points, random_points
 from soundness.descriptions import Case
 from soundness.networks import build, kinds, pixels
 from torch import Tensor
 
+from dmcore.bounds import interval_bounds
 from dmcore.certify import Verdicts, certify_points, margin_bounds
 from dmcore.domains import Ball, Interval, Magnitude
 from dmcore.domains.linear_relaxation import LinearRelaxation
@@ -60,6 +64,7 @@ class Outcome:
         kinds: in how many networks each kind of layer is.
         inputs: of ReLUs and max-pools, how many there are and how many are unstable (CNN-Cert-ReLU's bounds).
         verdicts: of float32, by certifier and verdict.
+        states: how many networks were bounded in each state of torch that a caller may have set.
     """
 
     points: Counter[str] = field(default_factory=Counter)
@@ -68,6 +73,7 @@ class Outcome:
     kinds: Counter[str] = field(default_factory=Counter)
     inputs: Counter[str] = field(default_factory=Counter)
     verdicts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    states: Counter[str] = field(default_factory=Counter)
 
     def add(self, other: Outcome) -> None:
         """Takes in what another trial found."""
@@ -86,7 +92,7 @@ class Outcome:
             self.violations.setdefault(what, []).append(f"{where}: beaten by {-closest:.3g} of the size of the numbers")
 
     def _counts(self) -> tuple[Counter, ...]:
-        return self.points, self.kinds, self.inputs, self.verdicts
+        return self.points, self.kinds, self.inputs, self.verdicts, self.states
 
 
 class Trial:
@@ -135,6 +141,12 @@ class Trial:
         case, single = self.case, copy.deepcopy(self.net).float()
         x, y = self.x[which].float(), self.y[which]
         return certify_points(single, x, y, case.eps, case.norm, name, case.clip, case.intersect)
+
+    def intervals(self) -> tuple[Tensor, Tensor]:
+        """Interval bounds of the logits in float32, around the inputs as float32 has them: (count, K) each."""
+        case, single = self.case, copy.deepcopy(self.net).float()
+        with torch.no_grad():
+            return interval_bounds(single, self.x.float(), case.eps, case.norm, case.clip)
 
     def node_bounds(self) -> Bounds:
         """Intervals of all nodes, and what linear relaxations bound on the way; each (count, *shape)."""
@@ -203,9 +215,12 @@ def slow_certifiers(norm: str) -> list[str]:
 
 def run(case: Case, effort: Effort, names: list[str], seed: int = 0, count: int = 2) -> Outcome:
     """Tries everything against the bounds and verdicts of the certifiers ``names``, and the bounds of hidden nodes."""
-    trial = Trial(case, count)
-    outcome = Outcome(kinds=Counter(set(kinds(trial.net))))
-    bounds, verdicts = {name: trial.bounds(name) for name in names}, {name: trial.verdicts(name) for name in names}
+    trial, state = Trial(case, count), list(STATES)[seed % len(STATES)]
+    outcome = Outcome(kinds=Counter(set(kinds(trial.net))), states=Counter([state]))
+    with warnings.catch_warnings(), STATES[state]():
+        warnings.simplefilter("ignore")  # of torch, on what is set
+        bounds, verdicts = {name: trial.bounds(name) for name in names}, {name: trial.verdicts(name) for name in names}
+        single = trial.intervals()
     boxes = trial.node_bounds()
     _count_unstable(boxes, outcome)
     for name in names:
@@ -223,6 +238,8 @@ def run(case: Case, effort: Effort, names: list[str], seed: int = 0, count: int 
             for name in certified:
                 outcome.note(f"{name}, verdicts", margin.sign() - 1, f"certified, but wrong at {where}", least=0)
             lowest, highest = [v.amin(0) for v in values], [v.amax(0) for v in values]
+            slack = torch.minimum(lowest[-1] - single[0][i], single[1][i] - highest[-1])
+            outcome.note("intervals, float32", slack / _not_zero(trial.sizes[-1][i]), f"logits at {where}")
             for (what, node), (lower, upper) in boxes.items():
                 slack = torch.minimum(lowest[node] - lower[i], upper[i] - highest[node])
                 outcome.note(what, slack / _not_zero(trial.sizes[node][i]), f"node {node} at {where}")
