@@ -283,6 +283,21 @@ def test_a_damaged_cache_is_passed_by_and_mended(own, server, capsys):
     assert own.prepare()["source"]["place"] == "cache"
 
 
+@pytest.mark.parametrize("pinned", [True, False])
+def test_a_download_takes_the_place_of_no_file_of_a_users(own, server, pinned, capsys):
+    if not pinned:
+        own.source["files"] = {name: {} for name in own.source["files"]}
+        own.source["content"] = own.refusal(server.url).split("key content: ")[1][:64]
+    npzs(own.cache)
+    (own.cache / "train.npz").write_bytes(b"mine")
+    own.prepare(server.url)
+    kept = f"train.npz.{hashlib.sha256(b'mine').hexdigest()[:12]}"
+    assert own.downloaded() == ["test.npz", "train.npz", kept]
+    assert (own.cache / kept).read_bytes() == b"mine"
+    assert f"{own.cache}/train.npz is downloaded; what was there is kept as {kept}" in capsys.readouterr().err
+    assert own.prepare()["source"]["place"] == "cache"
+
+
 def test_one_line_tells_all_that_was_tried_and_what_to_put_where(own, server):
     own.source["urls"] = [NOWHERE]
     npzs(own.tmp / "b/own")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import hashlib
 import logging
 import sys
@@ -68,13 +69,18 @@ class Place:
         with made as staging:
             paths = []
             for name, pin in pins.items():
-                # What pooch can check by its hash goes to the cache at once: an interrupted download goes on there.
-                folder = cache if "sha256" in pin or "md5" in pin else Path(staging)
-                paths.append(download(f"{self.where}{name}", folder / name, pin))
-                check_pin(paths[-1], pin)
+                # What is pinned by its own hash goes to the cache at once: an interrupted download goes on there.
+                pinned = "sha256" in pin or "md5" in pin
+                if pinned and _is_pinned(cache / name, pin):
+                    paths.append(cache / name)
+                    continue
+                path = download(f"{self.where}{name}", Path(staging) / name, pin)
+                check_pin(path, pin)
+                paths.append(_keep(path, cache) if pinned else path)
             yield paths
             for path in paths:
-                path.replace(cache / path.name)
+                if path.parent != cache:
+                    _keep(path, cache)
 
 
 def places(name: str, spec: Mapping[str, Any], configured: Sequence[str], cache: Path, resources: Path) -> list[Place]:
@@ -108,8 +114,29 @@ def check_pin(path: Path, pin: Mapping[str, str]) -> None:
             raise UserError(f"{path} is not the pinned file ({what} {found[:12]}…): put a fresh copy there")
 
 
+def _is_pinned(path: Path, pin: Mapping[str, str]) -> bool:
+    if not path.is_file():
+        return False
+    try:
+        check_pin(path, pin)
+    except UserError:
+        return False
+    return True
+
+
+def _keep(fetched: Path, cache: Path) -> Path:
+    """Moves a download to the cache. Another file of its name there may be a user's: it gets a name of its own."""
+    place = cache / fetched.name
+    if place.is_file() and not filecmp.cmp(place, fetched, shallow=False):
+        with place.open("rb") as file:
+            aside = place.with_name(f"{place.name}.{hashlib.file_digest(file, 'sha256').hexdigest()[:12]}")
+        print(f"{place} is downloaded; what was there is kept as {aside.name}", file=sys.stderr)
+        place.replace(aside)
+    return fetched.replace(place)
+
+
 def download(url: str, path: Path, pin: Mapping[str, str]) -> Path:
-    """Downloads a file, unless the pinned one is there; whole or not at all.
+    """Downloads a file to where none is; whole or not at all.
 
     A broken connection, a server's error, a truncated or damaged file are tried again; a missing file is not.
     """
