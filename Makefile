@@ -42,7 +42,8 @@ lint: $(VENV)/.installed-test
 	snakemake --lint
 
 clean:
-	rm -rf results/demo data/*.safetensors logs .snakemake
+	rm -rf results/demo logs .snakemake
+	for file in data/*.safetensors; do if grep -qsa '"kind":"dmcore.images"' "$$file"; then rm "$$file"; fi; done
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
