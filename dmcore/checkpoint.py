@@ -13,6 +13,10 @@ from dmcore.nets import Network, build_net
 from dmcore.spec import ModelSpec
 
 KIND = "dmcore.model"
+NEEDED = (
+    "a model that `dmcore train` wrote: use a network of your own from Python (README.md, The library; ONNX files with "
+    "dmcore.exchange.import_onnx)"
+)
 
 
 def save_model(path: Path, net: Network, spec: ModelSpec) -> str:
@@ -26,7 +30,7 @@ def load_model(path: Path, device: torch.device | str = "cpu") -> tuple[Network,
     Raises:
         UserError: the file is missing, truncated, altered, not one of ours, or does not fit its own architecture.
     """
-    tensors, meta = tensorfile.load(path, KIND)
+    tensors, meta = tensorfile.load(path, KIND, NEEDED)
     try:
         spec = ModelSpec.from_dict(json.loads(meta["spec"]))
     except (UserError, ValueError, KeyError) as error:

@@ -15,7 +15,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from dmcore.errors import UserError
-from dmcore.files import SEAL, UNSEALED, atomic, broken_seal, remake, sealed, sha256
+from dmcore.files import SEAL, UNSEALED, atomic, broken_seal, refused, sealed, sha256
+from dmcore.recognise import TENSORS
 
 LONGEST_HEADER = 100_000_000
 """Bytes; safetensors itself reads no more."""
@@ -38,31 +39,34 @@ def save(path: Path | str, kind: str, tensors: dict[str, Tensor], meta: dict[str
     return content
 
 
-def load(path: Path | str, kind: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+def load(path: Path | str, kind: str, needed: str | None = None) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Reads tensors and meta data, on the CPU.
+
+    Args:
+        needed: what to name in place of a file that is none of ours, with its article.
 
     Raises:
         UserError: no such file; truncated; not of ``kind``; any byte is another than was written.
     """
-    path = Path(path)
+    path, needed = Path(path), needed or f"a {kind} file"
     if not path.is_file():
-        raise UserError(f"{path} is a folder, not a {kind} file" if path.is_dir() else f"{path} does not exist")
+        raise UserError(f"{path} is a folder, not {needed}" if path.is_dir() else f"{path} does not exist")
     try:
         with path.open("rb") as file:
             wrong = broken_seal(_head(file))
         with safe_open(path, "pt") as file:
             meta = file.metadata() or {}
-            if SEAL not in meta and "sha256" not in meta:
-                raise UserError(f"{path} is not a {kind} file, but a foreign safetensors file")
             if wrong is not None:
-                raise UserError(f"{path} is damaged: {wrong}; {remake(path)}")
-            if meta["kind"] != kind:
-                raise UserError(f"{path} is not a {kind} file, but {meta['kind']}")
+                raise refused(path, f"is damaged: {wrong}", needed, TENSORS)
+            if meta.get("kind") != kind:
+                raise UserError(f"{path} is a {meta.get('kind')} file, not {needed}")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} is truncated or no safetensors file ({error}); {remake(path)}") from error
+    except SafetensorError as error:
+        raise refused(path, f"is truncated or damaged ({error})", needed, TENSORS) from error
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
     if content_hash(tensors) != meta["sha256"]:
-        raise UserError(f"{path} is damaged: its content does not match its own sha256; {remake(path)}")
+        raise refused(path, "is damaged: its content does not match its own sha256", needed, TENSORS)
     return tensors, meta
 
 

@@ -40,7 +40,7 @@ def test_files_are_readable_as_umask_says(tmp_path):
 
 def test_json_that_cannot_be_read_is_named(tmp_path):
     (tmp_path / "r.json").write_text('{"a": 1')
-    with pytest.raises(UserError, match=r"r\.json is no intact record: it has no seal"):
+    with pytest.raises(UserError, match=r"r\.json is a JSON file, not a record that dmcore wrote$"):
         read_json(tmp_path / "r.json")
 
 

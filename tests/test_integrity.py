@@ -19,7 +19,15 @@ from dmcore.training.state import Progress, load_state, save_state
 from dmcore.training.step import seeded_net
 
 SPEC = model(worst_case("double_margin"), eps="0.1", steps=4, warmup=1, ramp=2)
-RECORD = {"model": "demo/m", "share": 0.1, "none": None, "history": [{"ε": 1e-3}], "data": {"sha256": "d" * 64}}
+RECORD = {
+    "model": "demo/m",
+    "spec_hash": "5" * 16,
+    "share": 0.1,
+    "none": None,
+    "history": [{"ε": 1e-3}],
+    "data": {"sha256": "d" * 64},
+}
+MODEL = "results/demo/mnist/small/dm/0.1/seed0"
 MEND = "write it again with the command that wrote it"
 
 
@@ -34,9 +42,9 @@ def header_and_some(path, count=60):
 def test_every_byte_of_a_small_tensor_file(tmp_path):
     path = tmp_path / "t.safetensors"
     tensors = {"a": torch.arange(5.0), "b": torch.eye(3, dtype=torch.bool), "none": torch.zeros(0)}
-    content = tensorfile.save(path, "kind", tensors, {"note": 'ε "seal":"' + "0" * 64})
+    content = tensorfile.save(path, "dmcore.kind", tensors, {"note": 'ε "seal":"' + "0" * 64})
     assert content == tensorfile.content_hash(tensors)
-    every_flip_is_named(path, lambda: tensorfile.load(path, "kind"), MEND)
+    every_flip_is_named(path, lambda: tensorfile.load(path, "dmcore.kind"), MEND)
 
 
 def test_a_checkpoint(tmp_path):
@@ -95,7 +103,7 @@ def test_edits_by_hand_are_seen(tmp_path, edit):
     path = tmp_path / "0.1.json"
     write_json(path, RECORD)
     path.write_bytes(edit(path.read_text()).encode())
-    with named(f"{path} is no intact record"):
+    with named(f"{path} is no intact record" if path.stat().st_size else f"{path} is an empty file, not a record"):
         read_json(path)
 
 
@@ -121,23 +129,23 @@ def test_what_an_older_version_wrote_is_refused(tmp_path):
     with named(record, "it has no seal: it is damaged, edited or of an older version", MEND):
         read_json(record)
     tensors = {"a": torch.zeros(2)}
-    meta = {"kind": "kind", "sha256": tensorfile.content_hash(tensors)}
+    meta = {"kind": "dmcore.kind", "sha256": tensorfile.content_hash(tensors)}
     safetensors.torch.save_file(tensors, weights, meta)
     with named(weights, "it has no seal: it is damaged, edited or of an older version", MEND):
-        tensorfile.load(weights, "kind")
+        tensorfile.load(weights, "dmcore.kind")
 
 
 def test_a_header_that_claims_to_be_huge_is_not_read(tmp_path):
     path = tmp_path / "t"
     for length in (2**63, 2**40, 200_000_000):
         path.write_bytes(struct.pack("<Q", length) + b"{}")
-        with named(path, "truncated or no safetensors file"):
-            tensorfile.load(path, "kind")
+        with named(path, "not a dmcore.kind file"):
+            tensorfile.load(path, "dmcore.kind")
     with path.open("wb") as file:  # a sparse file as long as it says
         file.write(struct.pack("<Q", 2**36))
         file.truncate(2**36 + 8)
-    with named(path, "truncated or no safetensors file"):
-        tensorfile.load(path, "kind")
+    with named(path, "not a dmcore.kind file"):
+        tensorfile.load(path, "dmcore.kind")
 
 
 def test_json_nested_too_deeply_is_one_line(tmp_path):
@@ -151,27 +159,33 @@ def test_json_nested_too_deeply_is_one_line(tmp_path):
     ("path", "told"),
     [
         (
-            "results/demo/m/seed0/certify/ibp/linf/n4/0.1.json",
-            "restore a copy of it, or make it again: rm results/demo/m/seed0/certify/ibp/linf/n4/0.1.json && "
-            "snakemake --cores 1 results/demo/m/seed0/certify/ibp/linf/n4/0.1.json",
+            f"{MODEL}/certify/ibp/linf/n4/0.1.json",
+            f"restore a copy of it, or make it again: snakemake --cores 1 --force {MODEL}/certify/ibp/linf/n4/0.1.json",
         ),
         (
-            "results/demo/m/model.safetensors",
-            "restore a copy of it, or make it again (this trains the model again): rm results/demo/m/model.safetensors"
-            " && snakemake --cores 1 results/demo/m/model.safetensors",
+            f"{MODEL}/model.safetensors",
+            "restore a copy of it, or make it again (this trains the model again): snakemake --cores 1 --force "
+            f"{MODEL}/model.safetensors",
         ),
         (
             "data/mnist.safetensors",
-            "make it again, with an age at which nothing is trained again: rm data/mnist.safetensors && snakemake "
-            "--cores 1 data/mnist.safetensors && touch -t 200001010000 data/mnist.safetensors",
+            "restore a copy of it, or make it again, with an age at which nothing is trained again: snakemake --cores "
+            "1 --force data/mnist.safetensors && touch -t 200001010000 data/mnist.safetensors",
         ),
-        (
-            "results/a b/training.json",
-            "rm 'results/a b/training.json' && snakemake --cores 1 'results/a b/training.json'",
-        ),
-        ("/elsewhere/m.safetensors", f"remove it and {MEND}"),
-        ("m.json", f"remove it and {MEND}"),
+        ("results/a b/c/d/e/f/seed0/training.json", "--force 'results/a b/c/d/e/f/seed0/training.json'"),
+        ("results/demo/m/model.safetensors", MEND),  # no rule makes these
+        ("data/sources/digits/test.npz", MEND),
+        ("/elsewhere/m.safetensors", MEND),
+        ("m.json", MEND),
     ],
 )
 def test_the_mend_is_a_command(path, told):
-    assert told in remake(path)
+    assert remake(path).endswith(told)
+
+
+def test_what_we_did_not_write_is_moved_away_from_its_place():
+    path = "data/mnist.safetensors"
+    assert remake(path, ours=False) == (
+        "move it away and make it again, with an age at which nothing is trained again: "
+        f"snakemake --cores 1 {path} && touch -t 200001010000 {path}"
+    )

@@ -1,9 +1,12 @@
 """The project's own promises: rules, documentation and constraints."""
 
+import ast
 import re
 
 import yaml
 from test_config import ROOT
+
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef)
 
 
 def test_every_rule_has_a_log_and_a_conda_environment():
@@ -21,6 +24,16 @@ def test_the_readmes_example_runs():
     exec(code, names)
     assert names["margins"].shape == (5, 10)
     assert (names["lower"] <= names["z"]).all()
+
+
+def test_no_message_advises_to_remove_a_file():
+    """It might be a user's own: what Snakemake may replace is made again with --force, all else is moved away."""
+    for path in (ROOT / "dmcore").rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        words = {ast.get_docstring(node, clean=False) for node in ast.walk(tree) if isinstance(node, DOCUMENTED)}
+        said = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+        for text in set(said) - words:
+            assert not re.search(r"\brm |\b(remove|delete) it\b|git checkout", text), f"{path}: {text}"
 
 
 def test_constraints_hold_names_and_versions_only():

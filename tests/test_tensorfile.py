@@ -9,15 +9,17 @@ import torch
 from dmcore import tensorfile
 from dmcore.errors import UserError
 
+KIND = "dmcore.kind"
+
 
 @pytest.fixture
 def saved(tmp_path):
     path = tmp_path / "t.safetensors"
-    tensorfile.save(path, "kind", {"a": torch.arange(100.0), "b": torch.eye(3, dtype=torch.uint8)}, {"note": "x"})
+    tensorfile.save(path, KIND, {"a": torch.arange(100.0), "b": torch.eye(3, dtype=torch.uint8)}, {"note": "x"})
     return path
 
 
-def refused(path, message, kind="kind"):
+def refused(path, message, kind=KIND):
     with pytest.raises(UserError) as error:
         tensorfile.load(path, kind)
     assert message in str(error.value)
@@ -26,16 +28,25 @@ def refused(path, message, kind="kind"):
 
 
 def test_round_trip(saved):
-    tensors, meta = tensorfile.load(saved, "kind")
+    tensors, meta = tensorfile.load(saved, KIND)
     assert torch.equal(tensors["a"], torch.arange(100.0))
     assert torch.equal(tensors["b"], torch.eye(3, dtype=torch.uint8))
     assert meta["note"] == "x"
 
 
-@pytest.mark.parametrize("keep", [0, 4, 100, 300, -1])
-def test_truncated(saved, keep):
+@pytest.mark.parametrize(
+    ("keep", "told"),
+    [
+        (0, "is an empty file, not a dmcore.kind file"),
+        (4, "is a file of no known kind, not a"),
+        (20, "is a safetensors file, not a"),
+        (300, "is truncated or damaged ("),
+        (-1, "is truncated or damaged ("),
+    ],
+)
+def test_truncated(saved, keep, told):
     saved.write_bytes(saved.read_bytes()[:keep])
-    refused(saved, "truncated")
+    refused(saved, told)
 
 
 def test_any_flipped_byte_of_the_content(saved):
@@ -48,13 +59,13 @@ def test_any_flipped_byte_of_the_content(saved):
 
 
 def test_another_kind(saved):
-    refused(saved, "is not a other file, but kind", kind="other")
+    refused(saved, "is a dmcore.kind file, not a dmcore.other file", kind="dmcore.other")
 
 
 def test_a_foreign_safetensors_file(tmp_path):
     path = tmp_path / "f.safetensors"
     safetensors.torch.save_file({"a": torch.zeros(2)}, path)
-    refused(path, "a foreign safetensors file")
+    refused(path, "is a safetensors file, not a dmcore.kind file")
 
 
 def test_a_pickle_is_never_opened(tmp_path):
@@ -65,7 +76,7 @@ def test_a_pickle_is_never_opened(tmp_path):
             return (path.with_suffix(".ran").write_text, ("x",))
 
     path.write_bytes(pickle.dumps(Evil()))
-    refused(path, "truncated or no safetensors file")
+    refused(path, "is a pickle, not a dmcore.kind file")
     assert not path.with_suffix(".ran").exists()
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dmcore.commands.shared import Command, compute_arguments, config_argument, saving_arguments, spec_arguments
 from dmcore.files import check_writable
+from dmcore.recognise import record, tensors
 
 
 def add_to(command: Command) -> None:
@@ -36,7 +37,7 @@ def add_to(command: Command) -> None:
 
 
 def _data(args: argparse.Namespace) -> None:
-    check_writable(args.out)
+    check_writable(args.out, tensors("dmcore.images"))
     from dmcore.data.sources import prepare
 
     info = prepare(args.name, args.spec, args.out, args.places, args.cache, args.resources)
@@ -62,12 +63,13 @@ def _show_spec(args: argparse.Namespace) -> None:
 
 
 def _train(args: argparse.Namespace) -> None:
-    check_writable(args.model, args.record)
+    check_writable(args.model, tensors("dmcore.model"))
+    check_writable(args.record, record("parameters"))
     from dmcore.device import choose_device
     from dmcore.jobs.train import train_job
     from dmcore.spec import ModelSpec
 
     spec = ModelSpec.from_dict(args.spec)
     device = choose_device(args.device, args.threads, args.gpu_slots)
-    record = train_job(spec, args.data, args.model, args.record, device, args.save_every, args.cuda_graphs)
-    print(f"{spec.path}: test accuracy {record['test_accuracy']:.2%} after {record['seconds']:.0f} s")
+    trained = train_job(spec, args.data, args.model, args.record, device, args.save_every, args.cuda_graphs)
+    print(f"{spec.path}: test accuracy {trained['test_accuracy']:.2%} after {trained['seconds']:.0f} s")

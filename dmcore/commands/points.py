@@ -13,7 +13,9 @@ from dmcore.commands.shared import (
     radii_arguments,
     saving_arguments,
 )
+from dmcore.eps import Eps
 from dmcore.files import check_writable
+from dmcore.recognise import BRACKET, record, tensors
 
 
 def add_to(command: Command) -> None:
@@ -55,7 +57,8 @@ def add_to(command: Command) -> None:
 
 
 def _certify(args: argparse.Namespace) -> None:
-    check_writable(args.out / "0.json")
+    _check_cells(args, "certified_accuracy")
+    check_writable(args.out / "unfinished.safetensors", tensors("dmcore.certification_state"))
     from dmcore.device import choose_device
     from dmcore.jobs.certify import Certification, certify_job
 
@@ -73,20 +76,20 @@ def _certify(args: argparse.Namespace) -> None:
 
 
 def _radius(args: argparse.Namespace) -> None:
-    check_writable(args.out)
+    check_writable(args.out, record("tolerance"))
     from dmcore.device import choose_device
     from dmcore.jobs.radius import radius_job
 
     names = ("model", "data", "certifier", "norm", "points", "points_seed", "upper", "tolerance", "clip_input", "out")
     given = {name: getattr(args, name) for name in names}
-    record = radius_job(**given, device=choose_device(args.device, args.threads, args.gpu_slots))
-    mean, median, left_out = record["mean_radius"], record["median_radius"], record["left_out"]
+    found = radius_job(**given, device=choose_device(args.device, args.threads, args.gpu_slots))
+    mean, median, left_out = found["mean_radius"], found["median_radius"], found["left_out"]
     told = "no radius" if mean is None else f"radius {mean:.4g} on average, median {median:.4g}"
-    print(f"{record['model']}: {told}; {left_out} of {args.points} points misclassified")
+    print(f"{found['model']}: {told}; {left_out} of {args.points} points misclassified")
 
 
 def _attack(args: argparse.Namespace) -> None:
-    check_writable(args.out / "0.json")
+    _check_cells(args, "attack")
     from dmcore.device import choose_device
     from dmcore.jobs.attack import attack_job
 
@@ -95,8 +98,14 @@ def _attack(args: argparse.Namespace) -> None:
     attack_job(**given, eps_ids=args.eps, device=choose_device(args.device, args.threads, args.gpu_slots))
 
 
+def _check_cells(args: argparse.Namespace, key: str) -> None:
+    """Refuses a folder in which a file of one of the ε cannot be written, a record with this key."""
+    for eps in args.eps:
+        check_writable(args.out / f"{Eps.parse(eps).id}.json", record(key))
+
+
 def _bracket(args: argparse.Namespace) -> None:
-    check_writable(args.out)
+    check_writable(args.out, BRACKET)
     from dmcore.bracket import bracket, read_sides
     from dmcore.files import write_text
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dmcore.commands.shared import Command, config_argument, from_records_arguments, spec_arguments
 from dmcore.errors import UserError
 from dmcore.files import check_writable
+from dmcore.recognise import PICTURE
 
 if TYPE_CHECKING:
     from dmcore.report.records import Records
@@ -152,7 +153,7 @@ def _report(args: argparse.Namespace) -> None:
 
 
 def _history(args: argparse.Namespace) -> None:
-    check_writable(args.out)
+    check_writable(args.out, PICTURE)
     from dmcore.report.histories import write_history
 
     write_history(args.record, args.out)

@@ -9,6 +9,7 @@ from pathlib import Path
 from dmcore.arguments import count, one_of, positive, radius_text, seed
 from dmcore.commands.shared import Command, compute_arguments, points_arguments, radii_arguments
 from dmcore.files import check_writable
+from dmcore.recognise import INSTANCES, ONNX, record
 
 PAGES = {
     "architectures": "every architecture, layer by layer: docs/architectures.md",
@@ -70,7 +71,7 @@ def add_to(command: Command) -> None:
 
 
 def _regularizers(args: argparse.Namespace) -> None:
-    check_writable(args.out)
+    check_writable(args.out, record("target"))
     from dmcore.device import choose_device
     from dmcore.files import write_json
     from dmcore.jobs.regularizers import Settings, regularizers_job
@@ -78,21 +79,22 @@ def _regularizers(args: argparse.Namespace) -> None:
 
     settings = Settings(**{name: getattr(args, name) for name in Settings.__dataclass_fields__})
     device = choose_device(args.device, args.threads, args.gpu_slots)
-    record = regularizers_job(args.model, args.data, args.config, args.target, args.methods, args.eps, settings, device)
-    print(table(record), end="")
+    ranked = regularizers_job(args.model, args.data, args.config, args.target, args.methods, args.eps, settings, device)
+    print(table(ranked), end="")
     if args.out is not None:
-        write_json(args.out, record)
+        write_json(args.out, ranked)
 
 
 def _onnx(args: argparse.Namespace) -> None:
-    check_writable(args.out)
+    check_writable(args.out, ONNX)
     from dmcore.jobs.exchange import onnx_job
 
     onnx_job(args.model, args.out)
 
 
 def _vnnlib(args: argparse.Namespace) -> None:
-    check_writable(args.out / "instances.csv")
+    check_writable(args.out / "instances.csv", INSTANCES)
+    check_writable(args.out / "onnx/net.onnx", ONNX)
     from dmcore.jobs.exchange import vnnlib_job
 
     settings = {name: getattr(args, name) for name in ("norm", "points", "points_seed", "clip_input", "timeout")}

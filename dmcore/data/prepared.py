@@ -16,6 +16,10 @@ from dmcore.data.validation import held_out
 from dmcore.errors import UserError
 
 KIND = "dmcore.images"
+NEEDED = (
+    "a data set that `dmcore data` prepared: images of your own (NPZ, Parquet, IDX) are named in the config and "
+    "prepared from there (CONTRIBUTING.md, Add a data set)"
+)
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ def load_images(path: Path, name: str | None = None) -> ImageSet:
     Args:
         name: the data set that it must be, as the config names it; None for any.
     """
-    tensors, meta = tensorfile.load(path, KIND)
+    tensors, meta = tensorfile.load(path, KIND, NEEDED)
     info = json.loads(meta["info"]) | {"sha256": meta["sha256"]}
     if name not in (None, info["name"]):
         raise UserError(f"{path} is the data set '{info['name']}', but the model is of '{name}'")

@@ -21,7 +21,7 @@ def write_history(record: Path, out: Path) -> None:
     if not isinstance(content, dict) or "history" not in content:
         raise UserError(f"{record} is no record of a training: name the training.json of a model")
     with house_style(), atomic(out) as path:
-        draw(content).savefig(path, format="png", dpi=150)
+        draw(content).savefig(path, format="png", dpi=150, metadata={"Software": "dmcore"})
 
 
 def draw(record: Mapping[str, Any]) -> Figure:

@@ -19,7 +19,7 @@ import pandas as pd
 
 from dmcore.eps import Eps
 from dmcore.errors import UserError
-from dmcore.files import read_json, write_bytes
+from dmcore.files import read_json, remake, write_bytes
 from dmcore.report.columns import (
     ADDED,
     CELL,
@@ -34,7 +34,7 @@ from dmcore.report.columns import (
     UNKNOWN,
 )
 from dmcore.report.statistics import std_of_hundreds, wilson_interval
-from dmcore.report.sums import Sums, write_sums
+from dmcore.report.sums import Sums, gather, write_sums
 
 OWN_SHARE = 0.95
 """Of its time, a process must have been given a processor for so much for its seconds to be comparable."""
@@ -91,9 +91,7 @@ def collect(results: Path, schedule: str, models: Collection[str] | None = None)
             indices = " ".join(map(str, cell["indices"]))
             selection = {name: (key | origin)[name] for name in SELECTION}
             if selections.setdefault(tuple(selection.values()), indices) != indices:
-                raise UserError(
-                    f"{path_of_cell} is of other points than the cells before it; remove it and certify again"
-                )
+                raise UserError(f"{path_of_cell} is of other points than the cells before it; {remake(path_of_cell)}")
             rows["points"].append(selection | {"indices": indices})
     return Records(**{name: _frame(name, found) for name, found in rows.items()})
 
@@ -162,14 +160,14 @@ def _read_csv(path: Path, columns: list[str], sums: Sums) -> pd.DataFrame:
         if set(frame.columns) == set(columns):
             return _typed(frame[columns])
     except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise UserError(f"{path} cannot be read ({error}); remove it and run: snakemake --cores 1 tables") from error
-    raise UserError(f"{path} has other columns than this version writes; remove it and run: snakemake --cores 1 tables")
+        raise UserError(f"{path} cannot be read ({error}); {gather(path.parent, [path.name])}") from error
+    raise UserError(f"{path} has other columns than this version writes; {gather(path.parent, [path.name])}")
 
 
 def _read(path: Path, model: str) -> dict[str, Any]:
     record = read_json(path)
     if not isinstance(record, dict) or record.get("model") != model:
-        raise UserError(f"{path} is not a record of {model}; remove it and let Snakemake make it again")
+        raise UserError(f"{path} is not a record of {model}; {remake(path, ours=False)}")
     return _Record(record, path)
 
 
@@ -182,9 +180,7 @@ class _Record(dict[str, Any]):
 
     def __getitem__(self, key: str) -> Any:
         if key not in self:
-            raise UserError(
-                f"{self.path} has no '{key}', it is of another version; remove it and let Snakemake make it again"
-            )
+            raise UserError(f"{self.path} has no '{key}', it is of another version; {remake(self.path)}")
         value = super().__getitem__(key)
         return _Record(value, self.path) if isinstance(value, dict) else value
 

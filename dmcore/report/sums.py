@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Mapping
+from itertools import count
 from pathlib import Path
 
 from dmcore.errors import UserError
@@ -64,11 +65,19 @@ def write_sums(folder: Path, contents: Mapping[str, bytes], besides: Iterable[st
         write_bytes(path, text.encode())
 
 
+def gather(folder: Path, files: Iterable[str]) -> str:
+    """How the records of some files are gathered again from the result files; nothing is lost or trained."""
+    if folder.is_absolute() or len(folder.parts) != 2 or folder.parts[0] != "results":
+        return "gather the result files again, into another folder (dmcore collect)"
+    aside = shlex.quote(str(next(free for n in count(1) if not (free := folder / f"aside{n}").exists())))
+    bad = shlex.join(str(folder / file) for file in files)
+    return f"gather the result files again: mkdir {aside} && mv {bad} {aside} && snakemake --cores 1 tables"
+
+
 def _mend(folder: Path, files: Iterable[str]) -> str:
-    """What to do; none of it trains anything."""
-    bad, where = shlex.join(str(folder / file) for file in files), shlex.quote(str(folder))
+    """What to do about files that are not what their sums say; nothing is lost or trained."""
+    where = shlex.quote(str(folder))
     return (
-        f"gather the result files again: rm {bad} && snakemake --cores 1 tables; where these are not, restore what is "
-        f"in git: git checkout -- {where}; or, after an edit that is meant: cd {where} && sha256sum "
-        f"{' '.join(FILES.values())} > {SUMS}"
+        f"{gather(folder, files)}; where these are not, go back to what is in git: git stash push -- {where}; or, "
+        f"after an edit that is meant: cd {where} && sha256sum {' '.join(FILES.values())} > {SUMS}"
     )

@@ -14,7 +14,7 @@ MISTAKES = [
           "the attack 'auto' needs the adversarial-robustness-toolbox: pip install 'doublemargin[attacks]'",
           attack="auto", without="art"),
     wrong("unwritable", "a folder that cannot be written", "certify",
-          "cannot write /proc/new/0.json: <reason>; nothing was started", out="/proc/new"),
+          "cannot write /proc/new/0.05.json: <reason>; nothing was started", out="/proc/new"),
     wrong("out-too-long", "a name that is too long for the disk", "radius",
           "cannot write <the name>: File name too long; nothing was started", out="n" * 300),
 ]  # fmt: skip

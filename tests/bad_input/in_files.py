@@ -6,12 +6,16 @@ import json
 import struct
 
 import numpy as np
-from mistakes import Mistake, cut, edit, nothing, write
+from mistakes import FOREIGN as OTHERS
+from mistakes import Mistake, all_of, cut, edit, nothing, write
 from on_the_command_line import command
 
 from dmcore import tensorfile
 from dmcore.checkpoint import KIND
+from dmcore.checkpoint import NEEDED as MODEL_NEEDED
 from dmcore.data.prepared import KIND as IMAGES
+from dmcore.data.prepared import NEEDED as IMAGES_NEEDED
+from dmcore.files import write_json
 
 TITLE = "Files: data, models, results"
 HTML = "<!DOCTYPE html><html><body>503 Service Unavailable</body></html>"
@@ -70,6 +74,23 @@ def idx(**files):
     return make
 
 
+def copy(name, to):
+    def make(folder):
+        write(to, (folder / name).read_bytes())(folder)
+
+    return make
+
+
+def written(name, content, keep=None):
+    """A record of the pipeline's with some of its content; whole or cut off."""
+
+    def make(folder):
+        write_json(folder / name, {"model": "demo/digits/pureconv/dm/0.1/seed0", "spec_hash": "0" * 16} | content)
+        write(name, (folder / name).read_bytes()[:keep])(folder)
+
+    return make
+
+
 def remove(name):
     def make(folder):
         (folder / name).unlink()
@@ -111,7 +132,9 @@ def tiny_images(folder):
 RECORD = "results/demo/digits/pureconv/dm/0.1/seed0/training.json"
 DAMAGED = "is damaged or of another format (<reason>): put a fresh copy there"
 COLLECT = "dmcore collect --results results --schedule demo --out results/demo"
-REBUILD = "<why, and how to make it again>"
+CUT = "is truncated or damaged (<reason>); restore a copy of it, or write it again with the command that wrote it"
+WEIGHTS = "results/demo/digits/pureconv/dm/0.1/seed0/model.safetensors"
+AGAIN = "make it again (this trains the model again): snakemake --cores 1 "
 MISTAKES = [
     source("source-html", "the page of an error in place of an archive", f"own/digits/train.npz {DAMAGED}",
            write("own/digits/train.npz", HTML)),
@@ -148,14 +171,22 @@ MISTAKES = [
           make=nothing, places="nowhere"),
     wrong("data-missing", "prepared data that are not there", "train", "data.safetensors does not exist", make=nothing,
           data="data.safetensors"),
-    wrong("data-folder", "a folder for a file of data", "certify", "own is a folder, not a dmcore.images file",
+    wrong("data-folder", "a folder for a file of data", "certify", f"own is a folder, not {IMAGES_NEEDED}",
           make=nothing, data="own"),
-    wrong("data-empty", "prepared data of no bytes", "certify", f"digits.safetensors {REBUILD}",
-          make=write("digits.safetensors", "")),
-    wrong("data-cut", "prepared data that are cut off", "train", f"digits.safetensors {REBUILD}",
+    wrong("data-archive", "a data set's source for its prepared form", "certify",
+          f"own/digits/test.npz is a NumPy archive (NPZ), not {IMAGES_NEEDED}", make=nothing,
+          data="own/digits/test.npz"),
+    wrong("data-archive-in-place", "the same, under the name of the prepared form", "certify",
+          f"data/digits.safetensors is a NumPy archive (NPZ), not {IMAGES_NEEDED}; move it away and make it again, "
+          "with an age at which nothing is trained again: snakemake --cores 1 data/digits.safetensors && touch -t "
+          "200001010000 data/digits.safetensors", make=copy("own/digits/test.npz", "data/digits.safetensors"),
+          data="data/digits.safetensors"),
+    wrong("data-empty", "prepared data of no bytes", "certify", f"digits.safetensors is an empty file, not "
+          f"{IMAGES_NEEDED}", make=write("digits.safetensors", "")),
+    wrong("data-cut", "prepared data that are cut off", "train", f"digits.safetensors {CUT}",
           make=cut("digits.safetensors", 100000)),
-    wrong("data-is-a-model", "a model for data", "certify", "model.safetensors is not a dmcore.images file, but "
-          "dmcore.model", make=nothing, data="model.safetensors"),
+    wrong("data-is-a-model", "a model for data", "certify", "model.safetensors is a dmcore.model file, not "
+          f"{IMAGES_NEEDED}", make=nothing, data="model.safetensors"),
     wrong("data-of-another-set", "another data set than the model's", "certify",
           "fashion.safetensors is the data set 'fashion', but the model is of 'digits'", make=nothing,
           data="fashion.safetensors"),
@@ -170,16 +201,24 @@ MISTAKES = [
           make=tiny_images),
     wrong("model-missing", "a model that is not there", "certify", "nowhere.safetensors does not exist", make=nothing,
           model="nowhere.safetensors"),
-    wrong("model-folder", "a folder for a model", "certify", "own is a folder, not a dmcore.model file", make=nothing,
+    wrong("model-folder", "a folder for a model", "certify", f"own is a folder, not {MODEL_NEEDED}", make=nothing,
           model="own"),
-    wrong("model-pickle", "a model that torch.save wrote, which is never unpickled", "certify", f"model.pt {REBUILD}",
-          make=nothing, model="model.pt"),
-    wrong("model-empty", "a model of no bytes", "radius", f"model.safetensors {REBUILD}",
+    wrong("model-pickle", "a model that torch.save wrote, which is never unpickled", "certify",
+          f"net.pt is a PyTorch file, not {MODEL_NEEDED}", make=nothing, model="net.pt"),
+    wrong("model-onnx", "an ONNX file for a model", "attack", f"net.onnx is an ONNX file, not {MODEL_NEEDED}",
+          make=nothing, model="net.onnx"),
+    wrong("model-onnx-in-place", "the same, under the name of a model of the pipeline", "certify",
+          f"{WEIGHTS} is an ONNX file, not {MODEL_NEEDED}; move it away and {AGAIN}{WEIGHTS}",
+          make=copy("net.onnx", WEIGHTS), model=WEIGHTS),
+    wrong("model-empty", "a model of no bytes", "radius", f"model.safetensors is an empty file, not {MODEL_NEEDED}",
           make=write("model.safetensors", "")),
-    wrong("model-cut", "a model that is cut off", "attack", f"model.safetensors {REBUILD}",
+    wrong("model-cut", "a model that is cut off", "attack", f"model.safetensors {CUT}",
           make=cut("model.safetensors", 200000)),
-    wrong("model-is-data", "data for a model", "certify", "digits.safetensors is not a dmcore.model file, but "
-          "dmcore.images", make=nothing, model="digits.safetensors"),
+    wrong("model-cut-in-place", "the same, of the pipeline", "attack", f"{WEIGHTS} is truncated or damaged (<reason>); "
+          f"restore a copy of it, or {AGAIN}--force {WEIGHTS}",
+          make=all_of(copy("model.safetensors", WEIGHTS), cut(WEIGHTS, 200000)), model=WEIGHTS),
+    wrong("model-is-data", "data for a model", "certify", f"digits.safetensors is a dmcore.images file, not "
+          f"{MODEL_NEEDED}", make=nothing, model="digits.safetensors"),
     wrong("model-of-another-architecture", "a model whose weights are of another architecture", "certify",
           "model.safetensors does not fit the architecture 'small' (<reason>): train it again",
           make=model(arch="small")),
@@ -187,22 +226,28 @@ MISTAKES = [
           "model.safetensors is a model of another version of dmcore (<reason>): train it again",
           make=model(warm_start=True)),
     Mistake("info-no-model", "data, asked what model they are", "dmcore info digits.safetensors",
-            "dmcore: error: digits.safetensors is not a dmcore.model file, but dmcore.images"),
+            f"dmcore: error: digits.safetensors is a dmcore.images file, not {MODEL_NEEDED}"),
     Mistake("record-cut", "a training record that is cut off", COLLECT,
-            "dmcore: error: <the record, what is wrong with it, and how to make it again>",
-            make=write(RECORD, '{"model": "demo/dig')),
+            f"dmcore: error: {RECORD} is no intact record: it has no seal: it is damaged, edited or of an older "
+            f"version; restore a copy of it, or {AGAIN}--force {RECORD}", make=written(RECORD, {}, keep=-20)),
+    Mistake("record-foreign", "a file of another's in its place", COLLECT,
+            f"dmcore: error: {RECORD} is a JSON file, not a record that dmcore wrote; move it away and {AGAIN}{RECORD}",
+            make=write(RECORD, '{"model": "mine"}')),
     Mistake("record-of-another-version", "a training record of another version", COLLECT,
-            f"dmcore: error: {RECORD} <what is wrong with it, and how to make it again>",
-            make=write(RECORD, json.dumps({"model": "demo/digits/pureconv/dm/0.1/seed0", "seconds": 1.0}))),
+            f"dmcore: error: {RECORD} has no 'seconds', it is of another version; restore a copy of it, or {AGAIN}"
+            f"--force {RECORD}", make=written(RECORD, {})),
     Mistake("record-moved", "a training record in another model's folder", "dmcore report demo",
-            f"dmcore: error: {RECORD} <what is wrong with it, and how to make it again>",
-            make=write(RECORD, '{"model": "demo/digits/pureconv/dm/0.2/seed0"}')),
+            f"dmcore: error: {RECORD} is not a record of demo/digits/pureconv/dm/0.1/seed0; move it away and {AGAIN}"
+            f"{RECORD}",
+            make=written(RECORD, {"model": "demo/digits/pureconv/dm/0.2/seed0"})),
     Mistake("records-of-another-version", "tidy records with a column too few", "dmcore report demo",
-            "dmcore: error: results/demo/training.csv has other columns than this version writes; <how to make it "
-            "again>", make=records("training.csv", b"schedule,dataset\ndemo,digits\n")),
+            "dmcore: error: results/demo/training.csv has other columns than this version writes; gather the result "
+            "files again: mkdir results/demo/aside1 && mv results/demo/training.csv results/demo/aside1 && snakemake "
+            "--cores 1 tables", make=records("training.csv", b"schedule,dataset\ndemo,digits\n")),
     Mistake("records-damaged", "tidy records that are cut off", "dmcore report demo",
             "dmcore: error: results/demo/training.csv is damaged or edited: SHA256SUMS beside it names no such "
-            "content; <how to make it again>",
+            "content; gather the result files again: <commands>; where these are not, go back to what is in git: git "
+            "stash push -- results/demo; or, after an edit that is meant: <command>",
             make=records("training.csv", b"schedule,dataset\ndemo,digits\n", written=b"schedule,dataset\ndemo,dig")),
     Mistake("records-without-sums", "tidy records without `SHA256SUMS` beside them", "dmcore report demo",
             "dmcore: error: results/demo/SHA256SUMS is missing, with which the records beside it are checked; <remedy>",
@@ -222,3 +267,19 @@ MISTAKES = [
             'dmcore overview --spec "$(dmcore spec digits)" --records results/demo --out new',
             "dmcore: error: --spec: no report of a schedule, it has no 'schedule'; `dmcore spec SCHEDULE` prints one"),
 ]  # fmt: skip
+
+FOREIGN = [
+    wrong(f"{name}-{option}-{file}", "", name, f"{file} is {kind}, not {needed}", make=nothing, **{option: file})
+    for option, needed, names in (
+        ("model", MODEL_NEEDED, ("certify", "attack", "radius", "onnx", "vnnlib", "regularizers")),
+        ("data", IMAGES_NEEDED, ("train", "certify", "attack", "radius", "vnnlib", "regularizers")),
+    )
+    for name in names
+    for file, kind in OTHERS.items()
+] + [
+    Mistake(f"{command.split()[1]}-{file}", "", f"{command} {file} --out new",
+            f"dmcore: error: {file} is {kind}, not a record that dmcore wrote")
+    for command in ("dmcore bracket", "dmcore history --record")
+    for file, kind in OTHERS.items() if kind != "a folder"
+]  # fmt: skip
+"""Files of another's wherever a command reads one; not in the table, as all get the same line."""

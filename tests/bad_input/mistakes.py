@@ -15,6 +15,18 @@ from dmcore.grid import find_model
 from dmcore.resolve import data_spec
 
 HERE = Path(__file__).parent
+FOREIGN = {
+    "net.pt": "a PyTorch file",
+    "net.onnx": "an ONNX file",
+    "weights.safetensors": "a safetensors file",
+    "own/digits/test.npz": "a NumPy archive (NPZ)",
+    "noise.bin": "a file of no known kind",
+    "notes.txt": "a text file",
+    "list.json": "a JSON file",
+    "empty": "an empty file",
+    "own": "a folder",
+}
+"""What a user may have of his own, and what it is called."""
 
 
 def nothing(folder):

@@ -33,6 +33,8 @@ GOOD = {
         "--eps": "0.1", "--points": "10", "--device": "cpu",
     },
     "next": {"--minutes": "8"},
+    "bracket": {},
+    "history": {"--record": "training.json"},
 }  # fmt: skip
 """What each command needs; a mistake changes some of it."""
 
@@ -58,6 +60,12 @@ def usage(id, what, name, says, *words, make=None, **changes):
     run, shown = command(name, *words, **changes)
     says = f"dmcore {name}: error: {says}; see `dmcore {name} --help`"
     return Mistake(id, what, run, says, shown=shown, **({"make": make} if make else {}))
+
+
+def taken(id, what, name, path, kind, *words, **changes):
+    """A file where an output is to be, which the command did not write."""
+    says = f"cannot write {path}: it is {kind} that this command did not write; name another file; nothing was started"
+    return wrong(id, what, name, says, *words, **changes)
 
 
 NONE = {"eps": "is not a radius ≥ 0 such as 0.3 or 8/255"}
@@ -135,10 +143,38 @@ MISTAKES = [
     wrong("spec-eps-missing", "no ε for a method that needs one", "spec", "the method 'dm' needs an ε_train",
           "demo/digits/pureconv/dm/none/seed0"),
     wrong("out-is-a-file", "a file where a folder should be", "certify",
-          "cannot write model.safetensors/0.json: model.safetensors is a file, not a folder; nothing was started",
+          "cannot write model.safetensors/0.05.json: model.safetensors is a file, not a folder; nothing was started",
           out="model.safetensors"),
     wrong("out-is-a-folder", "a folder where a file should be", "radius",
           "cannot write own: it is a folder; name a file in it; nothing was started", out="own"),
+    taken("train-over-a-network", "a network of one's own where a model is to be written", "train",
+          "net.onnx", "an ONNX file", model="net.onnx"),
+    taken("train-over-notes", "notes where a record is to be written", "train", "notes.txt", "a text file",
+          record="notes.txt"),
+    taken("train-over-data", "the model written over its data", "train", "digits.safetensors", "a safetensors file",
+          model="digits.safetensors"),
+    taken("data-over-its-source", "prepared data written over their source", "data", "own/digits/train.npz",
+          "a NumPy archive (NPZ)", "digits", out="own/digits/train.npz"),
+    taken("certify-over-a-file", "a folder with a file of one's own under a result's name", "certify", "new/0.05.json",
+          "a JSON file", make=write("new/0.05.json", "[1, 2]\n")),
+    taken("certify-over-a-state", "the same, under the name of a saved state", "certify", "own/unfinished.safetensors",
+          "a text file", out="own", make=write("own/unfinished.safetensors", "mine\n")),
+    taken("attack-over-certificates", "attacks written over certificates", "attack", "certified/0.05.json",
+          "a JSON file", out="certified"),
+    taken("radius-over-the-model", "radii written over the model", "radius", "model.safetensors", "a safetensors file",
+          out="model.safetensors"),
+    taken("onnx-over-a-network", "another's ONNX file where one is to be written", "onnx", "net.onnx", "an ONNX file",
+          out="net.onnx"),
+    taken("vnnlib-over-a-list", "another's benchmark where one is to be written", "vnnlib", "new/instances.csv",
+          "a text file", make=write("new/instances.csv", "a.onnx,b.vnnlib,60\n")),
+    taken("vnnlib-over-a-network", "the same, with a network", "vnnlib", "new/onnx/net.onnx", "a text file",
+          make=write("new/onnx/net.onnx", "mine\n")),
+    taken("regularizers-over-the-config", "a ranking written over the config", "regularizers", "config.yaml",
+          "a text file", out="config.yaml"),
+    taken("bracket-over-notes", "a bracket written over notes", "bracket", "notes.txt", "a text file", "certified",
+          "attacked", out="notes.txt"),
+    taken("history-over-a-network", "a picture written over a network", "history", "net.pt", "a PyTorch file",
+          out="net.pt"),
     wrong("method-nothing", "a method that adds nothing", "regularizers",
           "the method 'normal' adds nothing to the base loss<, and what follows>", methods="normal"),
     usage("minutes-negative", "a time limit in the past", "next", "argument --minutes: '-8' is not a number > 0",
@@ -155,8 +191,6 @@ MISTAKES = [
             "dmcore: error: no attacks among the 1 files given: see `dmcore certify` and `dmcore attack`"),
     Mistake("bracket-empty", "an empty folder", "dmcore bracket own",
             "dmcore: error: no certifications among the 0 files given: see `dmcore certify` and `dmcore attack`"),
-    Mistake("bracket-foreign", "a file that is neither", "dmcore bracket other.json attacked",
-            "dmcore: error: other.json is no intact record: it has no seal: it is damaged, edited or of an older "
-            "version; <remedy>",
-            make=write("other.json", "[1, 2]\n")),
+    Mistake("bracket-foreign", "a file that is neither", "dmcore bracket list.json attacked",
+            "dmcore: error: list.json is a JSON file, not a record that dmcore wrote"),
 ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -15,13 +16,15 @@ import in_snakemake
 import on_the_command_line
 import pytest
 from bad_input_page import PAGE, page
-from mistakes import arguments
+from mistakes import arguments, edit
 from small_images import ROOT, digits
 from workbench import set_up
 
+from dmcore import tensorfile
 from dmcore.checkpoint import load_model
 from dmcore.cli import main
 from dmcore.config import load_config
+from dmcore.data.prepared import KIND
 from dmcore.errors import UserError
 from dmcore.grid import Grid
 from dmcore.targets import check_target
@@ -57,7 +60,7 @@ def environment(mistake):
     return {name: value for name, value in values.items() if value is not None}
 
 
-@pytest.mark.parametrize("mistake", IN_PROCESS, ids=lambda m: m.id)
+@pytest.mark.parametrize("mistake", IN_PROCESS + in_files.FOREIGN, ids=lambda m: m.id)
 def test_a_mistake_is_one_line(mistake, folder, monkeypatch, capsys):
     mistake.make(folder)
     if mistake.without:
@@ -72,7 +75,36 @@ def test_a_mistake_is_one_line(mistake, folder, monkeypatch, capsys):
     assert shown.out == ""
     (line,) = shown.err.splitlines()
     assert mistake.matches(line), f"{line}\n{mistake.says}"
+    assert not re.search(r"\brm\b|remove it|delete", line)
     assert content(folder) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "changes"),
+    [
+        ("data", ["digits"], {"places": "own"}),
+        ("train", [], {"spec": '"$(dmcore spec demo/digits/pureconv/normal/none/seed0)"'}),
+        ("certify", [], {}),
+        ("attack", [], {"steps": "2", "restarts": "1"}),
+        ("radius", [], {"tolerance": "0.5"}),
+        ("onnx", [], {}),
+        ("vnnlib", [], {}),
+        ("regularizers", [], {"out": "new.json", "max_steps": "2"}),
+        ("bracket", ["certified", "attacked"], {"out": "new.md"}),
+        ("history", [], {"out": "new.png"}),
+    ],
+)
+def test_what_a_command_wrote_it_may_write_again(name, words, changes, folder):
+    if name == "data":
+        tensors, _ = tensorfile.load("digits.safetensors", KIND)
+        tensors |= {part: tensors[part].byte() for part in ("train_y", "test_y")}
+        edit(("0" * 64, tensorfile.content_hash(tensors)))(folder)
+    before = content(folder)
+    run = arguments(on_the_command_line.command(name, *words, **changes)[0], folder)[1:]
+    for _ in range(2):
+        main(run)
+    assert {path for path in content(folder) if path not in before}
+    assert before.items() <= content(folder).items()
 
 
 @pytest.mark.parametrize("mistake", around.REAL, ids=lambda m: m.id)

@@ -4,6 +4,8 @@ import json
 import shutil
 
 import numpy as np
+import onnx
+import safetensors.torch
 import torch
 from mistakes import HERE
 from small_images import digits
@@ -13,10 +15,27 @@ from dmcore.checkpoint import save_model
 from dmcore.cli import main
 from dmcore.config import load_config
 from dmcore.data.prepared import KIND
+from dmcore.files import write_json
 from dmcore.grid import find_model
 from dmcore.training.step import seeded_net
 
 MODEL = "demo/digits/pureconv/dm/0.1/seed0"
+
+
+def foreign(folder):
+    """Makes files as others write them."""
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 10))
+    torch.save(net, folder / "net.pt")
+    ends = [onnx.helper.make_tensor_value_info(name, 1, shape) for name, shape in (("x", [1, 784]), ("y", [1, 10]))]
+    weights = [onnx.numpy_helper.from_array(p.detach().numpy(), name) for name, p in net[1].named_parameters()]
+    nodes = [onnx.helper.make_node("Gemm", ["x", "weight", "bias"], ["y"], transB=1)]
+    graph = onnx.helper.make_graph(nodes, "linear", ends[:1], ends[1:], weights)
+    onnx.save(onnx.helper.make_model(graph, producer_name="pytorch"), folder / "net.onnx")
+    safetensors.torch.save_file(net.state_dict(), folder / "weights.safetensors", {"format": "pt"})
+    (folder / "noise.bin").write_bytes(np.random.default_rng(0).bytes(5000))
+    (folder / "notes.txt").write_text("ε of the first try: 0.1\n", encoding="utf-8")
+    (folder / "list.json").write_text("[1, 2]\n")
+    (folder / "empty").touch()
 
 
 def set_up(folder):
@@ -34,7 +53,9 @@ def set_up(folder):
         np.savez(own / f"{split}.npz", x=x[:, 0], y=y.astype(np.uint8))
     spec = find_model(load_config(folder / "config.yaml"), MODEL)
     save_model(folder / "model.safetensors", seeded_net(spec), spec)
-    torch.save({"weight": torch.zeros(2)}, folder / "model.pt")
+    foreign(folder)
+    record = {"model": MODEL, "spec_hash": spec.hash, "data": info, "provenance": {"device": "cpu"}}
+    write_json(folder / "training.json", record | {"history": [{"epoch": 1, "loss": 2.0}, {"epoch": 2, "loss": 1.0}]})
     where = ["--model", folder / "model.safetensors", "--data", folder / "digits.safetensors", "--device", "cpu"]
     what = ["--points", "3", "--eps", "0.05"]
     main([str(a) for a in ("certify", *where, *what, "--certifier", "ibp", "--out", folder / "certified")])

@@ -149,7 +149,7 @@ def test_a_cell_of_weights_that_are_gone_is_left_out(results, capsys):
 
 def test_a_truncated_record_is_named(results):
     path = results / "demo/mnist/small/dm/0.3/seed0/training.json"
-    path.write_text(path.read_text()[:50])
+    path.write_text(path.read_text()[:-50])
     with pytest.raises(UserError, match=r"training\.json is no intact record"):
         collect(results, "demo")
 

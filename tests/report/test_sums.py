@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 from flips import every_flip_is_named, named
@@ -14,8 +15,6 @@ from dmcore.report import records as module
 from dmcore.report.columns import FILES, SUMS
 from dmcore.report.records import collect, read_records, write_records
 from dmcore.report.sums import Sums
-
-GATHER = "snakemake --cores 1 tables"
 
 
 @pytest.fixture
@@ -37,12 +36,12 @@ def check(folder):
 
 @pytest.mark.parametrize("file", FILES.values())
 def test_every_byte(folder, file):
-    path = folder / file
-    every_flip_is_named(path, lambda: check(folder), f"rm {path} && {GATHER}", f"git checkout -- {folder}")
+    told = ("into another folder (dmcore collect)", f"git stash push -- {folder}")
+    every_flip_is_named(folder / file, lambda: check(folder), *told)
 
 
 def test_every_byte_of_the_sums(folder):
-    every_flip_is_named(folder / SUMS, lambda: check(folder), GATHER, name=SUMS)
+    every_flip_is_named(folder / SUMS, lambda: check(folder), "gather the result files again", name=SUMS)
 
 
 @pytest.mark.parametrize("file", [*FILES.values(), SUMS])
@@ -66,7 +65,12 @@ def test_sha256sum_reads_and_writes_the_same(folder):
 
 def test_records_without_sums_are_refused(folder):
     (folder / SUMS).unlink()
-    with named(folder / SUMS, "is missing", GATHER, f"cd {folder} && sha256sum training.csv certified_accuracy.csv"):
+    with named(
+        folder / SUMS,
+        "is missing",
+        "gather the result files again",
+        f"cd {folder} && sha256sum training.csv certified_accuracy.csv",
+    ):
         read_records(folder)
 
 
@@ -75,6 +79,23 @@ def test_a_merge_conflict_in_the_sums_is_named(folder):
     (folder / SUMS).write_text(f"<<<<<<< HEAD\n{text}=======\n{text}>>>>>>> other\n")
     with named(folder / SUMS, "'<<<<<<< HEAD' is no file's sum"):
         read_records(folder)
+
+
+def test_damaged_records_of_the_pipeline_are_put_aside_and_gathered_again(folder, tmp_path, monkeypatch):
+    """Twice: nothing that was put aside is lost."""
+    monkeypatch.chdir(tmp_path)
+    records = Path("results/demo")
+    shutil.copytree(folder, records)
+    for aside in ("aside1", "aside2"):
+        (records / "training.csv").write_bytes(f"damaged before {aside}".encode())
+        with pytest.raises(UserError) as error:
+            read_records(records)
+        gather, _, then = str(error.value).partition("again: ")[2].partition("; ")[0].rpartition(" && ")
+        assert gather == f"mkdir results/demo/{aside} && mv results/demo/training.csv results/demo/{aside}"
+        assert then == "snakemake --cores 1 tables"
+        subprocess.run(gather, shell=True, check=True)
+        write_records(collect(tmp_path, "demo"), records)
+        assert (records / aside / "training.csv").read_text() == f"damaged before {aside}"
 
 
 def test_a_file_that_was_removed_is_gathered_again(folder, capsys):

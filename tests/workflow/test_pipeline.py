@@ -172,7 +172,7 @@ def test_a_failed_job_says_why_and_keeps_the_rest(tmp_path):
     output = broken.run("data/mnist.safetensors", ok=False)
     assert "dmcore: error: data set 'mnist': no source works; tried: data/sources/mnist has no " in output
     assert "; resources/mnist/train-labels-idx1-ubyte.gz is damaged" in output
-    assert "; to restore the repository's own: git checkout -- resources/mnist" in output
+    assert "; to restore the repository's own: git stash push -- resources/mnist" in output
     assert not (broken.folder / "data/mnist.safetensors").exists()
     place = tmp_path / "with a space"
     shutil.copytree(ROOT / "resources/mnist", place / "mnist")

@@ -65,7 +65,7 @@ def prepare(
                 faults.append(tried[-1])
     else:
         wanted = " or ".join(f"{', '.join(s['files'])} ({s['variant']})" for s in spec["sources"])
-        own = f"; to restore the repository's own: git checkout -- {resources / name}"
+        own = f"; to restore the repository's own: git stash push -- {resources / name}"
         raise UserError(
             f"data set '{name}': no source works; tried: {'; '.join(tried)}. Put {wanted} into {cache / name}"
             f"{own if (resources / name).is_dir() else ''}"
