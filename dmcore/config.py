@@ -22,6 +22,7 @@ from dmcore.exhibits import KINDS, exhibit_kind
 from dmcore.grid import Grid, train_eps
 from dmcore.norms import check_radius
 from dmcore.registries import architecture, attack, certifier, forward_domain, reader, regularizer
+from dmcore.report.figures.looks import looks_of
 from dmcore.resolve import needs_eps, options, resolved, training
 
 SCHEMA = Path(__file__).parents[1] / "workflow" / "schemas" / "config.schema.yaml"
@@ -171,6 +172,7 @@ def _check_names(config: Mapping[str, Any]) -> None:
         for kind in KINDS:
             for exhibit, content in report[kind].items():
                 _check_exhibit(config, kind, f"reports.{name}.{kind}.{exhibit}", content)
+    looks_of(config)
     for name, schedule in config["schedules"].items():
         of = config["schedules"][schedule["scaled_from"]] if "scaled_from" in schedule else schedule
         for panel in Grid(config, name).panels():

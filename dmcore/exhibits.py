@@ -8,6 +8,7 @@ from typing import Any
 from dmcore.errors import UserError, nearest
 from dmcore.grid import Grid, Row, norm
 from dmcore.registries import certifier as certifiers
+from dmcore.report.figures.looks import looks_of
 from dmcore.resolve import eps_id
 
 KINDS: dict[str, dict[str, str | None]] = {
@@ -42,6 +43,7 @@ def exhibit_spec(grid: Grid, kind: str, name: str) -> dict[str, Any]:
     """
     exhibit = grid.exhibits(kind)[name]
     panels = exhibit.get("panels", ())
+    looks = looks_of(grid.config) if exhibit_kind(kind, exhibit) == "curves" else {}
     several = {key: len({panel.get(key) for panel in panels}) > 1 for key in ("certifier", "norm")}
     return {
         "name": name,
@@ -53,7 +55,7 @@ def exhibit_spec(grid: Grid, kind: str, name: str) -> dict[str, Any]:
         "models": [grid.spec_hash(path) for path in grid.model_paths()]
         if exhibit_kind(kind, exhibit) == "cost"
         else [],
-        "panels": [_panel_spec(grid, panel, several) for panel in panels],
+        "panels": [_panel_spec(grid, panel, several, looks) for panel in panels],
     }
 
 
@@ -92,7 +94,9 @@ def _schedule(grid: Grid) -> dict[str, Any]:
     return {"schedule": grid.schedule, "shortened": shortened, "reported": grid.report.get("reported")}
 
 
-def _panel_spec(grid: Grid, panel: Mapping[str, Any], several: Mapping[str, bool]) -> dict[str, Any]:
+def _panel_spec(
+    grid: Grid, panel: Mapping[str, Any], several: Mapping[str, bool], looks: Mapping[str, int]
+) -> dict[str, Any]:
     return {
         "title": _title(grid, panel, several),
         "dataset": panel["dataset"],
@@ -108,7 +112,7 @@ def _panel_spec(grid: Grid, panel: Mapping[str, Any], several: Mapping[str, bool
         "compare": panel.get("compare", []),
         "eps_cert": [eps_id(e) for e in panel["eps_cert"]],
         "rows": [
-            _row_spec(grid, panel, row) | {"group": i}
+            _row_spec(grid, panel, row) | {"group": i} | ({"look": looks[row.method]} if looks else {})
             for i, group in enumerate(panel["rows"])
             for row in grid.rows(panel | {"rows": [group]})
         ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ from matplotlib.figure import Figure
 
 from dmcore.errors import UserError
 from dmcore.files import atomic, read_json
-from dmcore.report.figures.style import COLORS, house_style
+from dmcore.report.figures.looks import METHODS
+from dmcore.report.figures.style import house_style
 
 NOT_LOSSES = ("epoch", "step", "eps", "level", "lr", "accuracy", "robust_accuracy", "unstable_relus")
 
@@ -50,10 +52,10 @@ def draw(record: Mapping[str, Any]) -> Figure:
 
 def _curves(axis: Any, history: Sequence[Mapping[str, float]], names: Mapping[str, str], scale: float = 1) -> None:
     """One curve for each quantity that the history has; a quantity can be missing in the warm-up."""
-    for (key, label), color in zip(names.items(), COLORS, strict=False):
+    for (key, label), look in zip(names.items(), cycle(METHODS), strict=False):
         points = [(entry["epoch"], scale * entry[key]) for entry in history if key in entry]
         if points:
-            axis.plot(*zip(*points, strict=True), label=label, color=color, marker="o", markersize=2.5)
+            axis.plot(*zip(*points, strict=True), label=label, markersize=2.5, **look)
     if axis.lines:
         axis.legend()
     else:

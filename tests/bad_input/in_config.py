@@ -19,6 +19,20 @@ def file(id, what, content, says):
 LR = "schedules.demo.training.digits.lr"
 TRAINING = "schedules.demo.training.digits"
 PANEL = "reports.demo.tables.table2.panels[0]"
+MANY = [f"m{i}" for i in range(1, 18)]
+METHODS = "methods:\n" + "".join(f"  {name}: {{label: M, regularizers: []}}\n" for name in MANY)
+FIGURES = f"""\
+    figures:
+      figure1:
+        caption: All.
+        panels:
+          - dataset: digits
+            arch: pureconv
+            certifier: ibp
+            points: 20
+            eps_cert: [0]
+            rows: [{{methods: [{", ".join(MANY)}]}}]
+"""
 MISTAKES = [
     typo("key", "methods:\n", "metods:\n", "config: unknown key 'metods': did you mean 'methods'? known: <all keys>",
          what="`metods:` for `methods:`"),
@@ -88,6 +102,9 @@ MISTAKES = [
          what="`digit:` for `digits:` in a schedule"),
     typo("scaled-from-scaled", "scaled_from: demo", "scaled_from: half",
          "config: schedules.half.scaled_from: unknown unscaled schedule 'half': known: demo"),
+    Mistake("figure-of-too-many", "a figure of 17 methods", SPEC, "dmcore: error: config: "
+            "reports.demo.figures.figure1: figures show 17 methods, but only 16 can be told apart: take 'm17' or "
+            "another out of all figures", make=edit(("methods:\n", METHODS), ("    figures: {}", FIGURES))),
     file("yaml", "a list that is not closed", "schedule: demo\nseeds: [0\nmethods: {}\n",
          "cannot read config.yaml: line 3: expected ',' or ']', but got ':'"),
     file("yaml-tab", "a tab", "schedule: demo\nseeds:\n\t- 0\n",

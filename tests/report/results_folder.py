@@ -69,14 +69,14 @@ EXHIBIT = {
             "compare": ["dm", "ibp"],
             "eps_cert": ["0", "0.05", "0.3", "0.4"],
             "rows": [
-                {"method": method, "label": label, "baseline": method == "normal", "eps": eps}
+                {"method": method, "label": label, "baseline": method == "normal", "eps": eps, "look": look}
                 | {"own": method.startswith("dm"), "group": int(eps != "none")}
                 | {"models": [spec_hash(method, eps, seed) for seed in SEEDS]}
-                for method, label, eps in (
-                    ("normal", "Normal", "none"),
-                    ("ibp", "IBP *", "0.3"),
-                    ("dm", "Double Margin", "0.3"),
-                    ("dm_l1", "DM + L1", "0.3"),
+                for method, label, eps, look in (
+                    ("normal", "Normal", "none", 0),
+                    ("ibp", "IBP *", "0.3", 2),
+                    ("dm", "Double Margin", "0.3", 0),
+                    ("dm_l1", "DM + L1", "0.3", 1),
                 )
             ],
         }

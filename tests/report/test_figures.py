@@ -23,7 +23,8 @@ from dmcore.exhibits import KINDS, exhibit_spec
 from dmcore.grid import Grid
 from dmcore.registries import certifier
 from dmcore.report.figures import curves, margins, relu_bounds
-from dmcore.report.figures.style import COLORS, STYLE, WIDTH
+from dmcore.report.figures.looks import COLORS
+from dmcore.report.figures.style import STYLE, WIDTH
 from dmcore.report.make import FIGURES, make_figures
 from dmcore.report.paper import read_reported
 from dmcore.report.records import collect, read_records
@@ -183,11 +184,13 @@ def test_an_illegible_cell_is_a_gap():
     reported = read_reported(REPORTED)
     gaps = reported[(reported["arch"] == "pooling") & (reported["dataset"] == "mnist") & reported["accuracy"].isna()]
     row = gaps[["method", "eps_train", "eps_cert"]].iloc[0]
-    panel["rows"] = [{"method": row["method"], "eps": row["eps_train"], "label": "X", "baseline": False, "models": []}]
+    gap = row["eps_cert"]
+    row = {"method": row["method"], "eps": row["eps_train"], "label": "X", "baseline": False, "models": [], "look": 0}
+    panel["rows"] = [row]
     empty = read_records(REPORTED.parent)
     panel |= {"points_seed": 0, "clip_input": False, "intersect_ibp": False, "std": False}
     (curve,) = curves.curves(panel, empty, curves.papers_cells(panel, reported))
-    assert math.isnan(curve.papers[panel["eps_cert"].index(row["eps_cert"])])
+    assert math.isnan(curve.papers[panel["eps_cert"].index(gap)])
     assert not all(map(math.isnan, curve.papers))
 
 

@@ -28,6 +28,12 @@ def curves(axis):
     return {line.get_label(): list(zip(*line.get_data(), strict=True)) for line in axis.lines}
 
 
+def test_as_many_terms_as_a_method_may_have_are_all_drawn_and_unlike():
+    history = [{"epoch": epoch, "loss": 1.0, **{f"term_{i}": 0.5 for i in range(12)}} for epoch in (1, 2)]
+    lines = draw(RECORD | {"history": history}).axes[0].lines
+    assert len(lines) == len({(line.get_color(), line.get_marker()) for line in lines}) == 13
+
+
 def test_every_quantity_is_a_curve_over_the_epochs_that_had_it(figure):
     loss, accuracy, unstable, schedule = (curves(axis) for axis in figure.axes)
     assert loss == {

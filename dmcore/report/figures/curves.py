@@ -18,26 +18,19 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from dmcore.eps import Eps
-from dmcore.report.figures.style import COLORS, WIDTH, house_style, save
+from dmcore.report.figures.looks import BASELINES, METHODS, Look
+from dmcore.report.figures.style import WIDTH, house_style, save
 from dmcore.report.paper import read_reported
 from dmcore.report.records import Records
 from dmcore.report.tables import cells_of, data_mark, row_values
 
 LETTERS = 100
 """As many fit across the page."""
+SPARE, LINE = 12, 1 / 6
+"""Entries of a legend that fit in a plot's place, and inches of each."""
 
-Look = Mapping[str, Any]
 Plots = list[tuple[str, list["Curve"]]]
 
-DASHES = ("-", "--", "-.", (0, (6, 1, 1, 1, 1, 1)))
-METHODS: list[Look] = [
-    {"color": color, "marker": marker, "linestyle": DASHES[i % len(DASHES)]}
-    for i, (color, marker) in enumerate(zip(COLORS[:6], "os^DvP", strict=True))
-]
-BASELINES: list[Look] = [
-    {"color": "#000000", "marker": "d", "linestyle": ":"},
-    {"color": "#777777", "marker": "X", "linestyle": (0, (1, 2))},
-]
 OURS: Look = {"linewidth": 1.6, "markersize": 4, "zorder": 3}
 PAPERS: Look = {"linewidth": 1.0, "markersize": 5, "markerfacecolor": "white", "alpha": 0.6, "zorder": 2}
 BAND: Look = {"alpha": 0.15, "linewidth": 0, "zorder": 1}
@@ -48,6 +41,7 @@ class Curve:
     """One method at one ε_train, in percent at each of a panel's ε; NaN where there is no value.
 
     Attributes:
+        look: its method's, the same in all figures.
         eps_train: its id, or ``none``.
         accuracy: ours, the mean over the models that were run.
         low: the lower end of its 95% Wilson interval, likewise; ``high``: the upper.
@@ -56,7 +50,7 @@ class Curve:
     """
 
     label: str
-    baseline: bool
+    look: Look
     eps_train: str
     accuracy: list[float]
     low: list[float]
@@ -88,14 +82,16 @@ def draw(exhibit: Mapping[str, Any], records: Records) -> Figure:
     papers = [None if reported is None else papers_cells(panel, reported) for panel in panels]
     drawn = [curves(panel, records, cells) for panel, cells in zip(panels, papers, strict=True)]
     plots = [_by_eps_train(of_panel) for of_panel in drawn]
-    looks = _looks([curve for of_panel in drawn for curve in of_panel])
 
     letters = [f"({letter}) " for letter in string.ascii_lowercase[: len(panels)]] if len(panels) > 1 else [""]
 
     across = max(map(len, plots))
-    spare = any(len(row) < across for row in plots)
+    handles = _legend([curve for of_panel in drawn for curve in of_panel])
+    spare = len(handles) <= SPARE and any(len(row) < across for row in plots)
+    lines = math.ceil(len(handles) / 3)
     rows = len(panels) if across > 1 else 1
-    figure = Figure(figsize=(WIDTH, 2.3 * rows + (0.3 if spare else 1.0)), layout="constrained")
+    height = 2.3 * rows + (0.3 if spare else 0.5 + LINE * max(lines, 3))
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
     figure.get_layout_engine().set(wspace=0.04, hspace=0.06)
     axes = figure.subplots(rows, across if across > 1 else len(panels), squeeze=False, sharey="row")
     for i, (panel, row, places) in enumerate(zip(panels, plots, axes if across > 1 else axes.T, strict=True)):
@@ -104,17 +100,15 @@ def draw(exhibit: Mapping[str, Any], records: Records) -> Figure:
             " points)", "\u00a0points)"
         )
         width = LETTERS if across > 1 else LETTERS // len(panels) - 4
-        _draw_panel(places, panel, textwrap.wrap(title, width, break_on_hyphens=False), row, looks)
+        _draw_panel(places, panel, textwrap.wrap(title, width, break_on_hyphens=False), row)
     for axis in axes[:, 0]:
         axis.set_ylabel("certified accuracy (%)")
 
-    handles = _legend([curve for of_panel in drawn for curve in of_panel], looks)
     if spare:
         place = next(places[-1] for places, row in zip(axes, plots, strict=True) if len(row) < across)
         place.legend(handles=handles, loc="center")
     else:
-        ncols = math.ceil(len(handles) / math.ceil(len(handles) / 3))
-        figure.legend(handles=handles, loc="outside upper center", ncols=ncols)
+        figure.legend(handles=handles, loc="outside upper center", ncols=math.ceil(len(handles) / lines))
     notes = [
         textwrap.fill(note, LETTERS, break_on_hyphens=False)
         for note in _notes(dict(zip(letters, drawn, strict=True)), papers)
@@ -139,7 +133,7 @@ def curves(panel: Mapping[str, Any], records: Records, papers: pd.DataFrame | No
         made.append(
             Curve(
                 row["label"],
-                row["baseline"],
+                (BASELINES if row["baseline"] else METHODS)[row["look"]],
                 row["eps"],
                 [math.nan if value.share is None else 100 * value.share for value in values],
                 *([100 * found.get(eps, math.nan) for eps in panel["eps_cert"]] for found in (low, high, told)),
@@ -176,27 +170,13 @@ def _by_eps_train(drawn: Sequence[Curve]) -> Plots:
     return [(eps, [c for c in drawn if c.eps_train in (eps, "none")]) for eps in found]
 
 
-def _looks(drawn: Sequence[Curve]) -> dict[str, Look]:
-    """A look for each label, in their order.
-
-    Methods count from the last, where the paper's own stands, so that it looks the same in all figures.
-    """
-    methods = list(dict.fromkeys(c.label for c in drawn if not c.baseline))[::-1]
-    baselines = list(dict.fromkeys(c.label for c in drawn if c.baseline))
-    found = {label: METHODS[i % len(METHODS)] for i, label in enumerate(methods)}
-    found |= {label: BASELINES[i % len(BASELINES)] for i, label in enumerate(baselines)}
-    return {curve.label: found[curve.label] for curve in drawn}
-
-
-def _draw_panel(
-    places: Sequence[Axes], panel: Mapping[str, Any], title: Sequence[str], plots: Plots, looks: Mapping[str, Look]
-) -> None:
+def _draw_panel(places: Sequence[Axes], panel: Mapping[str, Any], title: Sequence[str], plots: Plots) -> None:
     radii = [Eps.parse(eps) for eps in panel["eps_cert"]]
     in_255ths = any("/" in r.label for r in radii)
     x = [float(r) * (255 if in_255ths else 1) for r in radii]
     for axis, (eps, drawn) in zip(places, plots, strict=False):
         for curve in drawn:
-            _draw_curve(axis, x, curve, looks[curve.label])
+            _draw_curve(axis, x, curve)
         trained = "" if eps == "none" else f"$\\epsilon_\\mathrm{{train}}$ = {Eps.parse(eps).label}"
         axis.set_title("\n" * len(title) + trained, loc="left")
         axis.set_xlabel("ε of the certificate" + (" (1/255)" if in_255ths else ""))
@@ -212,17 +192,18 @@ def _draw_panel(
     places[0].set_ylim(0, 20 * math.ceil(max(shown, default=100) / 20))
 
 
-def _draw_curve(axis: Axes, x: Sequence[float], curve: Curve, look: Look) -> None:
+def _draw_curve(axis: Axes, x: Sequence[float], curve: Curve) -> None:
     if not all(map(math.isnan, curve.papers)):
-        axis.plot(x, curve.papers, label=f"{curve.name}, paper", clip_on=False, **look, **PAPERS)
+        axis.plot(x, curve.papers, label=f"{curve.name}, paper", clip_on=False, **curve.look, **PAPERS)
     if curve.run:
-        axis.plot(x, curve.accuracy, label=curve.name, clip_on=False, **look, **OURS)
-        axis.fill_between(x, curve.low, curve.high, color=look["color"], **BAND)
+        axis.plot(x, curve.accuracy, label=curve.name, clip_on=False, **curve.look, **OURS)
+        axis.fill_between(x, curve.low, curve.high, color=curve.look["color"], **BAND)
 
 
-def _legend(drawn: Sequence[Curve], looks: Mapping[str, Look]) -> list[Any]:
+def _legend(drawn: Sequence[Curve]) -> list[Any]:
     """Colour, marker and line style say the method; fill and width say whose."""
-    handles: list[Any] = [Line2D([], [], label=label, **look, **OURS) for label, look in looks.items()]
+    methods = {(c.label, c.look["marker"], c.look["color"]): c.look for c in drawn}
+    handles: list[Any] = [Line2D([], [], label=label, **look, **OURS) for (label, *_), look in methods.items()]
     plain: Look = {"color": "#444444", "marker": "o"}
     if any(not math.isnan(y) for c in drawn for y in c.papers):
         handles.append(Line2D([], [], label="ours: filled, thick", **plain, **OURS))

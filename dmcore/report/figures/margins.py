@@ -10,7 +10,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dmcore.report.figures.style import COLORS, WIDTH, house_style, save
+from dmcore.report.figures.looks import COLORS
+from dmcore.report.figures.style import WIDTH, house_style, save
 from dmcore.report.records import Records
 
 S_COLOR, RANGE_COLOR, CURVE_COLOR, V_COLOR = COLORS[0], COLORS[2], COLORS[1], "#444444"

@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dmcore.registries import certifier as certifiers
-from dmcore.report.figures.style import COLORS, WIDTH, house_style, save
+from dmcore.report.figures.looks import COLORS
+from dmcore.report.figures.style import WIDTH, house_style, save
 from dmcore.report.records import Records
 
 CERTIFIERS = ("cnn-cert-relu", "cnn-cert-ada", "cnn-cert-zero", "ibp")

@@ -18,8 +18,6 @@ logging.getLogger("fontTools.ttLib").setLevel(logging.ERROR)  # else it remarks 
 WIDTH = 6.3
 """Inches of a figure across the page, 16 cm: printed at this size, letters have the points that are given here."""
 
-# Okabe and Ito's colours, told apart with any colour vision; line styles, markers or hatches tell apart without colour.
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#999999")
 STYLE = {
     "font.size": 8,
     "axes.titlesize": 8,
@@ -35,7 +33,7 @@ STYLE = {
     "axes.axisbelow": True,
     "grid.color": "#dddddd",
     "legend.frameon": False,
-    "legend.handlelength": 3,  # shows the dashes
+    "legend.handlelength": 4,  # shows the dashes
     "pdf.fonttype": 42,  # letters as letters, which journals ask for
     "svg.hashsalt": "doublemargin",  # the same figure gives the same file
 }
