@@ -14,10 +14,10 @@ from typing import Any
 from dmcore.eps import Eps, labels
 from dmcore.report.beside import Beside, Cell, Row
 from dmcore.report.columns import UNDISTURBED
-from dmcore.report.origin import notes, used_by, warnings
+from dmcore.report.origin import data_mark, notes, used_by, warnings
 from dmcore.report.records import Records
 from dmcore.report.statistics import Share, decimals, newcombe_interval
-from dmcore.report.tables import NOT_RUN, PARTLY, ROUGHLY, SLOWED, data_mark
+from dmcore.report.tables import NOT_RUN, PARTLY, ROUGHLY, SLOWED
 
 ILLEGIBLE = "illegible"
 NOT_REPORTED = "not printed"

@@ -9,12 +9,15 @@ import pandas as pd
 
 from dmcore.errors import UserError
 from dmcore.report.columns import UNDISTURBED
+from dmcore.report.origin import shortening
 from dmcore.report.records import Records
+from dmcore.report.tables import ROUGHLY
 from dmcore.report.text_tables import TextTable, read_text_table
 
 METHODS = "Methods"
 MEASURED = "Measured"
 BASE = "normal"
+NOT_RUN, NOT_COMPARABLE = "not run", f"not comparable{ROUGHLY}"
 ALIKE = ["dataset", "arch", "device", "threads"]
 """What two trainings share when their times are compared; so is the batch, within a schedule."""
 
@@ -30,10 +33,16 @@ def cost_table(exhibit: Mapping[str, Any], records: Records) -> TextTable:
         raise UserError(f"{exhibit['source']} has no column '{METHODS}' with the ids of the methods to measure")
     at = table.head.index(METHODS)
     trained = records.training[records.training["spec_hash"].isin(exhibit["models"])]
-    measured = [_shown(ratios(trained, methods.split(", "))) for methods in table.column(METHODS)]
+    measured = [_measured(trained, methods.split(", ")) for methods in table.column(METHODS)]
     rows = [[*row[:at], *row[at + 1 :], cell] for row, cell in zip(table.rows, measured, strict=True)]
-    notes = [*table.notes, _note(exhibit, trained)]
-    return TextTable(table.caption, [*table.head[:at], *table.head[at + 1 :], MEASURED], rows, notes)
+    warnings = shortening(exhibit)
+    notes = [*table.notes, *warnings, _note(exhibit, trained)]
+    if NOT_COMPARABLE in measured:
+        notes.append(
+            f"{ROUGHLY}: trained, but beside other work that may have slowed it down, or without a normal training to "
+            "compare it with."
+        )
+    return TextTable(table.caption, [*table.head[:at], *table.head[at + 1 :], MEASURED], rows, notes, warnings)
 
 
 def ratios(training: pd.DataFrame, methods: list[str]) -> pd.Series:
@@ -43,10 +52,11 @@ def ratios(training: pd.DataFrame, methods: list[str]) -> pd.Series:
     return pairs["step"] / pairs["step_base"]
 
 
-def _shown(found: pd.Series) -> str:
-    """``×1.31 (1.20–1.42)``: median and range."""
+def _measured(trained: pd.DataFrame, methods: list[str]) -> str:
+    """``×1.31 (1.20–1.42)``: median and range, or why there are none."""
+    found = ratios(trained, methods)
     if found.empty:
-        return "not run"
+        return NOT_COMPARABLE if trained["method"].isin(methods).any() else NOT_RUN
     spread = f" ({_digits(found.min())}–{_digits(found.max())})" if len(found) > 1 else ""
     return f"×{_digits(found.median())}{spread}"
 

@@ -9,7 +9,26 @@ import pandas as pd
 
 from dmcore.exhibits import models_of
 from dmcore.report.records import Records
-from dmcore.report.tables import cells_of
+
+
+def cells_of(panel: Mapping[str, Any], frame: pd.DataFrame) -> pd.DataFrame:
+    """The lines of a panel's cells, from the certified accuracies or the verdicts.
+
+    Only of the models that the config describes now, by their specifications' hashes, and certified as it says.
+    """
+    models = {model for row in panel["rows"] for model in row["models"]}
+    cells = frame[frame["spec_hash"].isin(models) & frame["eps_cert"].isin(panel["eps_cert"])]
+    for key in ("certifier", "norm", "points", "points_seed"):
+        cells = cells[cells[key] == panel[key]]
+    for key in ("clip_input", "intersect_ibp"):
+        cells = cells[cells[key] == str(panel[key])]
+    return cells
+
+
+def data_mark(cells: pd.DataFrame) -> str:
+    """What a title must add where the data are not the official ones, so that no reader takes them for these."""
+    others = sorted({str(v) for v in cells["variant"]} - {"official"})
+    return f" [data: {'; '.join(others)}]" if others else ""
 
 
 def used_by(exhibits: Mapping[str, Mapping[str, Any]], records: Records) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -20,6 +39,17 @@ def used_by(exhibits: Mapping[str, Mapping[str, Any]], records: Records) -> tupl
     return used, records.training[records.training["spec_hash"].isin(models_of(exhibits))]
 
 
+def shortening(spec: Mapping[str, Any]) -> list[str]:
+    """What a reader must know of a shortened schedule, as each of its pages, tables and figures says; or nothing."""
+    if not spec["shortened"]:
+        return []
+    factor, source = spec["shortened"]["factor"], spec["shortened"]["from"]
+    return [
+        f"Schedule {spec['schedule']}: each of our trainings took {factor:g} times the steps of schedule {source}. "
+        "What differs from the paper's numbers may be due to that alone."
+    ]
+
+
 def warnings(spec: Mapping[str, Any], cells: pd.DataFrame) -> list[str]:
     """What a reader must know before comparing with the paper.
 
@@ -27,13 +57,7 @@ def warnings(spec: Mapping[str, Any], cells: pd.DataFrame) -> list[str]:
         spec: a table's or report's description; its ``schedule`` and how it was ``shortened``.
         cells: the lines of certified accuracy that are compared.
     """
-    found = []
-    if spec["shortened"]:
-        factor, source = spec["shortened"]["factor"], spec["shortened"]["from"]
-        found.append(
-            f"Schedule {spec['schedule']}: each of our trainings took {factor:g} times the steps of schedule {source}, "
-            "yet is set against the paper's full training. What differs may be due to that alone."
-        )
+    found = shortening(spec)
     variants = cells[["dataset", "variant"]].drop_duplicates()
     for dataset, variant in variants[variants["variant"] != "official"].sort_values("dataset").values:
         found.append(f"Data: our {dataset} is a copy '{variant}', not the official one.")

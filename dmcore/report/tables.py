@@ -10,6 +10,7 @@ import pandas as pd
 
 from dmcore.eps import Eps, labels
 from dmcore.report.columns import UNDISTURBED
+from dmcore.report.origin import cells_of, data_mark, shortening
 from dmcore.report.records import Records
 from dmcore.report.statistics import decimals, std_of_hundreds, wilson_interval
 
@@ -115,38 +116,20 @@ class Panel:
 
 @dataclass(frozen=True)
 class Table:
-    """A whole table, with notes that say how its numbers were made."""
+    """A whole table, with notes that say how its numbers were made; the first of them are the ``warnings``."""
 
     caption: str
     panels: list[Panel]
     notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
 
 def build_table(exhibit: Mapping[str, Any], records: Records) -> Table:
     """A table from its resolved description (:func:`dmcore.exhibits.exhibit_spec`) and the tidy records."""
     panels = [_panel(panel, records) for panel in exhibit["panels"]]
     used = pd.concat([cells_of(panel, records.certified_accuracy) for panel in exhibit["panels"]])
-    return Table(exhibit["caption"], panels, _notes(exhibit, panels, used))
-
-
-def cells_of(panel: Mapping[str, Any], frame: pd.DataFrame) -> pd.DataFrame:
-    """The lines of a panel's cells, from the certified accuracies or the verdicts.
-
-    Only of the models that the config describes now, by their specifications' hashes, and certified as it says.
-    """
-    models = {model for row in panel["rows"] for model in row["models"]}
-    cells = frame[frame["spec_hash"].isin(models) & frame["eps_cert"].isin(panel["eps_cert"])]
-    for key in ("certifier", "norm", "points", "points_seed"):
-        cells = cells[cells[key] == panel[key]]
-    for key in ("clip_input", "intersect_ibp"):
-        cells = cells[cells[key] == str(panel[key])]
-    return cells
-
-
-def data_mark(cells: pd.DataFrame) -> str:
-    """What a title must add where the data are not the official ones, so that no reader takes them for these."""
-    others = sorted({str(v) for v in cells["variant"]} - {"official"})
-    return f" [data: {'; '.join(others)}]" if others else ""
+    warnings = shortening(exhibit)
+    return Table(exhibit["caption"], panels, [*warnings, *_notes(exhibit, panels, used)], warnings)
 
 
 def row_values(panel: Mapping[str, Any], row: Mapping[str, Any], cells: pd.DataFrame) -> list[Value]:

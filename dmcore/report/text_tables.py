@@ -15,12 +15,16 @@ _INLINE = re.compile(r"\*\*(?P<bold>.+?)\*\*|\$(?P<formula>[^$]+)\$")
 
 @dataclass(frozen=True)
 class TextTable:
-    """A table whose cells and notes are inline Markdown: words, ``**bold**`` and ``$formulas$``."""
+    """A table whose cells and notes are inline Markdown: words, ``**bold**`` and ``$formulas$``.
+
+    The ``warnings`` are among the notes.
+    """
 
     caption: str
     head: list[str]
     rows: list[list[str]]
     notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     def column(self, name: str) -> list[str]:
         """The cells below a name of the head."""

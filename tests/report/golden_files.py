@@ -55,13 +55,20 @@ CIFAR = MNIST | {
     "std": True, "eps_cert": ["0", "1_255", "8_255"], "rows": rows("cifar10", "8_255"),
 }  # fmt: skip
 BY_IBP = {"title": "Small CNN MNIST, 4 layer, ℓ∞, IBP (20 points)", "certifier": "ibp", "compare": []}
-TEXT = {"schedule": "demo", "panels": [], "models": [spec_hash(*model[1:4], f"{model[0]}/small") for model in MODELS]}
+SHORTENED = {"from": "paper", "factor": 0.1}
+TEXT = {
+    "schedule": "demo",
+    "shortened": SHORTENED,
+    "panels": [],
+    "models": [spec_hash(*model[1:4], f"{model[0]}/small") for model in MODELS],
+}
 EXHIBITS = {
     "table1": TEXT | {
         "name": "table1", "kind": "cost", "caption": "Cost, 1/2 of it & more.", "source": str(HERE / "sources/cost.md"),
     },
     "table2": {
-        "name": "table2", "kind": "accuracies", "schedule": "demo", "source": None, "reported": None,
+        "name": "table2", "kind": "accuracies", "schedule": "demo", "shortened": SHORTENED, "source": None,
+        "reported": None,
         "caption": "Accuracies <of> 100% & more; * is another λ, std in (·), for ε_train and ℓ1.",
         "panels": [MNIST, MNIST | BY_IBP, CIFAR, CIFAR | {"training_time": False, "std": False}],
     },

@@ -50,6 +50,7 @@ EXHIBIT = {
     "name": "table2",
     "kind": "accuracies",
     "schedule": "demo",
+    "shortened": None,
     "source": None,
     "reported": None,
     "caption": "A caption with 5% & more.",

@@ -94,6 +94,13 @@ def test_what_is_missing_is_said(records):
     assert text_of(curves.draw(whole, records)) == "Not run: DM + L1 at 0.3."
 
 
+def test_a_shortened_schedule_is_said_below_the_plots(records):
+    note = text_of(curves.draw(EXHIBIT | {"shortened": {"from": "paper", "factor": 0.1}}, records)).replace("\n", " ")
+    assert note.startswith(
+        "Schedule demo: each of our trainings took 0.1 times the steps of schedule paper. What differs"
+    )
+
+
 def test_the_title_names_points_schedule_and_data(records):
     def title(records):
         return curves.draw(EXHIBIT, records).axes[0].texts[0].get_text().replace("\N{NO-BREAK SPACE}", " ")

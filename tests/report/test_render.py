@@ -74,7 +74,7 @@ def test_csv_has_a_line_a_cell():
         "panel": "Small & MNIST", "dataset": "mnist", "arch": "small", "certifier": "ibp", "norm": "linf",
         "method": "dm ℓ∞", "label": "DM ℓ∞", "eps_train": "0.3", "training_seconds": "105.0", "eps_cert": "0.1",
         "points": "200", "models": "1", "models_run": "1", "accuracy": "0.66", "std": "0.03358",
-        "wilson_low": "0.591885", "wilson_high": "0.722085", "best": "True", "status": "run",
+        "wilson_low": "0.591885", "wilson_high": "0.722085", "best": "True", "status": "run", "warning": "",
     }  # fmt: skip
     nothing = panel("", ["0"], [row("x", "none", [None])])
     (line,) = csv.DictReader(io.StringIO(comma_separated.accuracies(Table("", [nothing]))))

@@ -48,6 +48,16 @@ def test_a_time_that_others_may_have_prolonged_is_marked(records):
     assert not any("‡" in note for note in build_table(EXHIBIT, records).notes)
 
 
+def test_a_shortened_schedule_is_said_first_below_the_table(records):
+    short = build_table(EXHIBIT | {"shortened": {"from": "paper", "factor": 0.1}}, records)
+    assert short.warnings == [
+        "Schedule demo: each of our trainings took 0.1 times the steps of schedule paper. What differs from the "
+        "paper's numbers may be due to that alone."
+    ]
+    whole = build_table(EXHIBIT, records)
+    assert (whole.warnings, short.notes) == ([], short.warnings + whole.notes)
+
+
 def test_a_column_of_zeros_has_no_best(tmp_path):
     counts = {k: {"cnn-cert-relu": {"0": 100, "0.3": 0}} for k in COUNTS}
     write_results(tmp_path, counts)

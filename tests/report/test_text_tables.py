@@ -141,6 +141,19 @@ def test_the_cost_table_shows_median_and_range(tmp_path):
     assert "on CPU" in table.notes[-1]
 
 
+def test_what_was_trained_but_cannot_be_compared_is_not_called_not_run(tmp_path):
+    methods, timing = ["normal", "ibp", "ibp_quarter", "dm"], ["undisturbed", "disturbed", "unknown", "undisturbed"]
+    training = trained(method=methods, seconds=[1.0, 2.0, 3.0, 4.0], timing=timing, spec_hash=list("abcd"))
+    records = replace(read_records(tmp_path), training=training)
+    exhibit = EXHIBITS["table1"] | {"models": list("abcd")}
+    table = cost_table(exhibit, records)
+    assert table.column("Measured") == ["not comparable‡", "not run", "×4.00"]
+    assert table.notes[-1].startswith("‡: trained, but beside other work that may have slowed it down, or without a")
+    alone = cost_table(exhibit | {"models": list("bcd")}, records)  # no normal training
+    assert alone.column("Measured") == ["not comparable‡", "not run", "not comparable‡"]
+    assert not any("‡" in note for note in cost_table(exhibit | {"models": list("ad")}, records).notes)
+
+
 def test_a_cost_table_must_name_its_methods(tmp_path):
     exhibit = EXHIBITS["table1"] | {"source": EXHIBITS["table12"]["source"]}
     with pytest.raises(UserError, match="has no column 'Methods'"):

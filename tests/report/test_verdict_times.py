@@ -70,6 +70,8 @@ def test_a_time_that_others_may_have_prolonged_counts_for_no_pair():
     for timing in ("disturbed", "unknown"):
         slowed = replace(ibp, timings=tuple(replace(t, timing=timing) for t in ibp.timings))
         assert our_pairs([dm, slowed], "dm", "ibp") == []
+        (missing,) = judged(Faster("dm", ("ibp",)), [dm, slowed]).missing
+        assert missing == "dm and ibp on mnist, undisturbed on one device"  # these were trained
 
 
 def test_a_model_in_several_tables_counts_once():

@@ -20,9 +20,10 @@ from matplotlib.ticker import MaxNLocator
 from dmcore.eps import Eps
 from dmcore.report.figures.looks import BASELINES, METHODS, Look
 from dmcore.report.figures.style import WIDTH, house_style, save
+from dmcore.report.origin import cells_of, data_mark, shortening
 from dmcore.report.paper import read_reported
 from dmcore.report.records import Records
-from dmcore.report.tables import cells_of, data_mark, row_values
+from dmcore.report.tables import row_values
 
 LETTERS = 100
 """As many fit across the page."""
@@ -111,7 +112,7 @@ def draw(exhibit: Mapping[str, Any], records: Records) -> Figure:
         figure.legend(handles=handles, loc="outside upper center", ncols=math.ceil(len(handles) / lines))
     notes = [
         textwrap.fill(note, LETTERS, break_on_hyphens=False)
-        for note in _notes(dict(zip(letters, drawn, strict=True)), papers)
+        for note in (*shortening(exhibit), *_notes(dict(zip(letters, drawn, strict=True)), papers))
     ]
     figure.supxlabel("\n".join(notes), fontsize=8, x=0.01, ha="left")
     return figure

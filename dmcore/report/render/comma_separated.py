@@ -13,7 +13,7 @@ from dmcore.report.text_tables import TextTable
 
 COLUMNS = [
     *("panel", "dataset", "arch", "certifier", "norm", "method", "label", "eps_train", "training_seconds", "eps_cert"),
-    *("points", "models", "models_run", "accuracy", "std", "wilson_low", "wilson_high", "best", "status"),
+    *("points", "models", "models_run", "accuracy", "std", "wilson_low", "wilson_high", "best", "status", "warning"),
 ]
 
 
@@ -23,7 +23,7 @@ def accuracies(table: Table) -> str:
         [
             COLUMNS,
             *(
-                _line(panel, row, eps, value)
+                [*_line(panel, row, eps, value), " ".join(table.warnings)]
                 for panel in table.panels
                 for row in panel.rows
                 for eps, value in zip(panel.eps_ids, row.values, strict=True)
@@ -33,8 +33,11 @@ def accuracies(table: Table) -> str:
 
 
 def text(table: TextTable) -> str:
-    """A table of words and formulas, these as TeX between dollars."""
-    return _lines([[source(cell) for cell in row] for row in (table.head, *table.rows)])
+    """A table of words and formulas, these as TeX between dollars; warnings, if any, in a column more."""
+    rows = [[source(cell) for cell in row] for row in (table.head, *table.rows)]
+    if table.warnings:
+        rows = [[*row, " ".join(table.warnings) if i else "Warning"] for i, row in enumerate(rows)]
+    return _lines(rows)
 
 
 def _line(panel: Panel, row: Row, eps: str, value: Value) -> list[Any]:

@@ -71,7 +71,7 @@ class Faster:
             direction=(up > down) - (up < down),
             decided=decided,
             as_claimed=all(pair.ratio < 1 for pair in papers) if papers else None,
-            missing="" if pairs else f"{self.first} and {rival} on {dataset}, on one device",
+            missing="" if pairs else f"{self.first} and {rival} on {dataset}, undisturbed on one device",
             remark=_exceptions(papers, _label(rows, rival)),
         )
 
@@ -104,7 +104,7 @@ class TakesLonger:
                     unit="s",
                     decided=Outcome.MISSING if ratio is None else self._outcome(ratio),
                     as_claimed=all(self.low <= pair.ratio <= self.high for pair in papers) if papers else None,
-                    missing="" if pairs else f"{self.first} and {self.second} on {dataset}, on one device",
+                    missing="" if pairs else f"{self.first} and {self.second} on {dataset}, undisturbed on one device",
                 )
             )
         return found
