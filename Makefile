@@ -1,5 +1,5 @@
 # make demo    set up and run the demo on MNIST        make test   set up and run all tests
-# make tables  set up without PyTorch and make all tables and figures from the records in results/
+# make tables  set up without PyTorch and make all tables, figures and results/report.html from the records in results/
 # make soundness    tries a million attacked points, and others, against every bound; OPTIONS="--points 10000 --seed 1"
 # make test-kills   kills trainings, certifications, tables and whole pipelines at 50 random moments each, fills disks …
 # make test-slurm   as root: installs a Slurm (Debian's), starts it on this machine, runs the tests that need it, stops it
@@ -20,7 +20,7 @@ demo: $(VENV)/.installed
 
 tables: $(VENV)-tables/.installed
 	PATH="$(abspath $(VENV))-tables/bin:$$PATH" snakemake --cores 1 tables
-	@ls -d results/*/tables
+	@ls -d results/*/tables results/report.html
 
 test: lint
 	pytest

@@ -3,7 +3,7 @@
 #   snakemake --cores all demo       four methods on MNIST, a few minutes on a laptop
 #   snakemake --cores all trial      two epochs of every method on its data sets
 #   snakemake --cores all            everything in the report of config.yaml's `schedule`
-#   snakemake --cores 1 tables       tables and figures from the records in results/; trains and certifies nothing
+#   snakemake --cores 1 tables       all of every schedule from the records in results/; trains and certifies nothing
 
 from snakemake.utils import min_version
 

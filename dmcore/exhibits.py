@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,6 +27,12 @@ def exhibit_kind(kind: str, exhibit: Mapping[str, Any]) -> str:
 def accuracy_tables(tables: Mapping[str, Any]) -> dict[str, Any]:
     """Those of some tables, resolved or as in the config, that show accuracies."""
     return {name: table for name, table in tables.items() if exhibit_kind("tables", table) == "accuracies"}
+
+
+def heading(name: str) -> str:
+    """A table's or figure's name as it is printed: ``table2`` as ``Table 2``, ``supplement1`` as ``Supplement 1``."""
+    parts = re.fullmatch(r"([a-z]+)(\d+)", name)
+    return f"{parts[1].capitalize()} {parts[2]}" if parts else name
 
 
 def report_spec(grid: Grid) -> dict[str, Any]:

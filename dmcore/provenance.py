@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -12,13 +11,14 @@ import torch
 
 import dmcore
 from dmcore import device as chosen
+from dmcore.commit import commit
 
 
 def provenance(device: torch.device) -> dict[str, Any]:
     """Commit, versions, device and what is to be said of it, as recorded with every result."""
     return {
         "dmcore": dmcore.__version__,
-        "commit": _commit(),
+        "commit": commit(),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": _version("numpy"),
@@ -26,22 +26,6 @@ def provenance(device: torch.device) -> dict[str, Any]:
         "threads": torch.get_num_threads() if device.type == "cpu" else None,
         "warnings": list(chosen.warnings),
     }
-
-
-def _commit() -> str | None:
-    """The commit of the working tree, with ``+`` if tracked files other than results differ; None outside git."""
-    root = Path(__file__).parents[1]
-
-    def git(*args: str) -> str:
-        command = ["git", "-C", str(root), *args]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.strip()
-
-    try:
-        return git("rev-parse", "--short=12", "HEAD") + (
-            "+" if git("status", "--porcelain", "-uno", "--", ":/", ":!/results") else ""
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
 
 
 def _version(package: str) -> str | None:

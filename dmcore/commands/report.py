@@ -150,6 +150,7 @@ def _report(args: argparse.Namespace) -> None:
 
     for schedule in report_on(given_config(args.config), args.results, args.schedules):
         print(f"{args.results / schedule}: report made")
+    print(f"{args.results / 'report.html'}: all of it on one page")
 
 
 def _history(args: argparse.Namespace) -> None:

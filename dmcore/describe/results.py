@@ -8,7 +8,7 @@ from typing import Any
 
 from dmcore.config import load_config
 from dmcore.describe.markdown import table
-from dmcore.exhibits import accuracy_tables, report_spec
+from dmcore.exhibits import accuracy_tables, heading, report_spec
 from dmcore.grid import Grid
 from dmcore.report import render_overview
 from dmcore.report.overview import build_overview
@@ -59,7 +59,7 @@ def _schedule(spec: Mapping[str, Any], records: Records) -> list[str]:
     for name, exhibit in accuracy_tables(spec["tables"]).items():
         run = _run(exhibit, records)
         if run["panels"]:
-            parts.append(f"### {render_overview.name(name)}\n")
+            parts.append(f"### {heading(name)}\n")
             parts.append(markdown.accuracies(build_table(run, records)).replace("\n### ", "\n#### "))
     return parts
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dmcore.eps import Eps, labels
+from dmcore.exhibits import heading
 from dmcore.report.beside import Beside, Cell, Row
 from dmcore.report.columns import UNDISTURBED
 from dmcore.report.origin import data_mark, notes, used_by, warnings
@@ -182,7 +183,7 @@ class Comparison:
 
     @property
     def title(self) -> str:
-        return f"Ours beside the paper's: Table {self.name.removeprefix('table')}. {self.caption}"
+        return f"Ours beside the paper's: {heading(self.name)}. {self.caption}"
 
 
 def compare(exhibit: Mapping[str, Any], records: Records, beside: Beside) -> Comparison:

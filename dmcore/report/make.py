@@ -15,7 +15,8 @@ from dmcore.report.columns import FILES
 from dmcore.report.comparison import compare
 from dmcore.report.cost import cost_table
 from dmcore.report.figures import curves, margins, relu_bounds
-from dmcore.report.overview import build_overview
+from dmcore.report.one_page import Part, part_of, write_one_page
+from dmcore.report.overview import Overview, build_overview
 from dmcore.report.records import Records, collect, merge, read_records, write_records
 from dmcore.report.render import latex, write_table, write_text_table
 from dmcore.report.render_comparison import write_comparison
@@ -90,7 +91,9 @@ def make_verdict(spec: Mapping[str, Any], records: Records, out: Path) -> None:
 
 
 def report_on(config: Mapping[str, Any], results: Path, schedules: Sequence[str] = ()) -> list[str]:
-    """Gathers the records of some schedules and makes their reports, all in ``results/<schedule>``.
+    """Gathers the records of some schedules and makes their reports.
+
+    All of each in ``results/<schedule>``, and all of all on one page, ``results/report.html``.
 
     Args:
         schedules: by default all with records or result files, and if there are none, the config's own.
@@ -105,12 +108,14 @@ def report_on(config: Mapping[str, Any], results: Path, schedules: Sequence[str]
         if schedule not in config["schedules"]:
             raise UserError(f"no schedule '{schedule}': {nearest(schedule, config['schedules'])}")
     found = schedules or [name for name in config["schedules"] if _on_record(results / name)] or [config["schedule"]]
+    parts = []
     for schedule in found:
         folder = results / schedule
         records = merge(read_records(folder), collect(results, schedule))
         if len(records.training):
             write_records(records, folder)
-        make_report(report_spec(Grid(config, schedule)), records, folder)
+        parts.append(make_report(report_spec(Grid(config, schedule)), records, folder))
+    write_one_page(parts, results / "report.html")
     return list(found)
 
 
@@ -118,20 +123,23 @@ def _on_record(folder: Path) -> bool:
     return (folder / FILES["training"]).is_file() or any(folder.glob("*/*/*/*/seed*/training.json"))
 
 
-def make_overview(spec: Mapping[str, Any], records: Records, out: Path) -> None:
+def make_overview(spec: Mapping[str, Any], records: Records, out: Path) -> Overview:
     """Writes ``overview`` as Markdown and HTML: what of a report has been run, on what, at what cost."""
-    write_overview(build_overview(spec, records), out / "overview")
+    overview = build_overview(spec, records)
+    write_overview(overview, out / "overview")
+    return overview
 
 
-def make_report(spec: Mapping[str, Any], records: Records, out: Path) -> None:
-    """Writes the whole report of :func:`dmcore.exhibits.report_spec`."""
-    make_overview(spec, records, out)
+def make_report(spec: Mapping[str, Any], records: Records, out: Path) -> Part:
+    """Writes the whole report of :func:`dmcore.exhibits.report_spec`, and returns it for a page of several."""
+    overview = make_overview(spec, records, out)
     make_tables(spec["tables"], records, out / "tables")
     make_document(spec["schedule"], list(spec["tables"]), out / "tables")
     make_figures(spec["figures"], records, out / "figures")
     if spec["reported"]:
         make_comparisons(spec["tables"], records, out / "comparisons")
         make_verdict(spec, records, out)
+    return part_of(spec, overview, out)
 
 
 def _reported(spec: Mapping[str, Any]) -> Path:

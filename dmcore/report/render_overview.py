@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
+from dmcore.exhibits import heading
 from dmcore.files import write_text
 from dmcore.report.overview import Coverage, Overview
 from dmcore.report.render.templates import web_page
@@ -61,7 +62,7 @@ def summary(overview: Overview) -> str:
 
 def coverage_rows(overview: Overview) -> list[list[str]]:
     """A line a table, and one for all: models, cells, hours of training, data."""
-    lines = [_line(name(part.name), part) for part in overview.exhibits]
+    lines = [_line(heading(part.name), part) for part in overview.exhibits]
     return [*lines, _line("whole report", overview.total)]
 
 
@@ -86,12 +87,6 @@ def _line(name: str, part: Coverage) -> list[str]:
     hours = f"{part.hours:.2f}" if part.trained else NOT_RUN
     data = "; ".join(part.variants) or NOT_RUN
     return [name, f"{part.trained} of {part.models}", f"{part.run:,} of {part.cells:,}", hours, data]
-
-
-def name(exhibit: str) -> str:
-    """A table's heading."""
-    number = exhibit.removeprefix("table")
-    return f"Table {number}" if number.isdigit() else exhibit
 
 
 def _grid(rows: list[list[str]], head: list[str]) -> str:

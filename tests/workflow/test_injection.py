@@ -43,7 +43,7 @@ def test_nothing_that_a_config_says_is_run(pipeline, tmp_path):
     os.utime(project.folder / "data/mnist.safetensors", (1.6e9, 1.6e9))
     project.run("--force", f"{made}.md", "tables")
     assert not list(tmp_path.rglob("pwned*"))
-    files = [path for path in (project.folder / "results/demo").rglob("*.*") if path.suffix in (".html", ".md")]
+    files = [path for path in (project.folder / "results").rglob("*.*") if path.suffix in (".html", ".md")]
     for path in files:
         assert re.search(r"(?<!\\)<script>alert", path.read_text()) is None, path
     page, latex, markdown, table = (

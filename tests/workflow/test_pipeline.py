@@ -103,6 +103,7 @@ def test_tables_come_from_the_records_alone(pipeline, tmp_path):
     for file in ("verdict.csv", "comparisons/table2.csv"):
         assert (records / file).read_text() == (pipeline.folder / "results/demo" / file).read_text()
     assert (records / "figures/figure1.png").exists()
+    assert '<section id="demo-tables-table2">' in (clone.folder / "results/report.html").read_text()
     assert not (records / "mnist").exists()
 
 

@@ -217,7 +217,9 @@ rule history:
 
 
 rule tables:
-    """All tables and figures of every schedule, from what results/ holds; trains and certifies nothing."""
+    """All tables and figures of every schedule, and `results/report.html` with all of them, from what results/ holds;
+    trains and certifies nothing.
+    """
     log:
         "logs/tables.log",
     conda:

@@ -13,6 +13,7 @@ import pandas as pd
 
 from dmcore.eps import Eps
 from dmcore.errors import UserError
+from dmcore.exhibits import heading
 from dmcore.report.columns import REMARKS
 from dmcore.report.paper import read_reported
 from dmcore.report.statistics import Share, newcombe_interval
@@ -70,7 +71,7 @@ def _other_values(cells: pd.DataFrame) -> Contradiction:
     several = {key: found for key, found in values.items() if len(found) > 1}
     compared = len(several)
     rows = [
-        [_model(key), key[4], key[5], _eps(key[-1]), "; ".join(f"{_table(t)}: {100 * v:.1f}" for t, v in found.items())]
+        [_model(key), *key[4:6], _eps(key[-1]), "; ".join(f"{heading(t)}: {100 * v:.1f}" for t, v in found.items())]
         for key, found in several.items()
         if len(set(found.values())) > 1
     ]
@@ -89,7 +90,7 @@ def _other_clean_accuracies(cells: pd.DataFrame) -> Contradiction:
     rows = []
     for key, group in clean.groupby([*MODEL, "points"], sort=False):
         if group["accuracy"].nunique() > 1:
-            shown = "; ".join(f"{_table(c.table)}: {100 * c.accuracy:.1f}" for c in group.itertuples())
+            shown = "; ".join(f"{heading(c.table)}: {100 * c.accuracy:.1f}" for c in group.itertuples())
             rows.append([_model(key), shown])
     return Contradiction(
         "Clean accuracy that depends on the certifier",
@@ -110,7 +111,7 @@ def _other_radii(cells: pd.DataFrame) -> Contradiction:
                 lines.setdefault(tuple(line["accuracy"]), {})[tuple(line["eps_cert"])] = table
         for accuracies, radii in lines.items():
             if len(radii) > 1:
-                shown = "; ".join(f"{_table(t)}: {', '.join(map(_eps, eps))}" for eps, t in radii.items())
+                shown = "; ".join(f"{heading(t)}: {', '.join(map(_eps, eps))}" for eps, t in radii.items())
                 rows.append([_model(key), key[5], ", ".join(f"{100 * a:.1f}" for a in accuracies), shown])
     return Contradiction(
         "The same accuracies under other ε",
@@ -126,9 +127,7 @@ def _several_trainings(cells: pd.DataFrame) -> Contradiction:
     timed = cells[cells["seconds"].notna() & (cells["models"] == 1)]
     for key, group in timed.groupby(MODEL, sort=False):
         if group["seconds"].nunique() > 1:
-            by_time = group.groupby("seconds", sort=False)["table"].agg(
-                lambda t: ", ".join(_table(x) for x in t.unique())
-            )
+            by_time = group.groupby("seconds", sort=False)["table"].agg(lambda t: ", ".join(map(heading, t.unique())))
             shown = "; ".join(f"{seconds:.1f} s ({tables})" for seconds, tables in by_time.items())
             rows.append([_model(key), shown, f"{group['seconds'].max() / group['seconds'].min():.1f}"])
     return Contradiction(
@@ -213,9 +212,9 @@ def _collapsed(cells: pd.DataFrame) -> Contradiction:
         falls = [(x - y, eps) for x, y, eps in zip(a, a[1:], line["eps_cert"].iloc[1:], strict=False)]
         at_train = [fall for fall, eps in falls if eps == key[3] and fall > JUMP]
         if len(a) > 2 and a[0] < COLLAPSED and a[0] - a[-1] < 0.01:
-            rows.append([_model(key), _table(table), f"{100 * a[0]:.1f}% at every ε from 0 on"])
+            rows.append([_model(key), heading(table), f"{100 * a[0]:.1f}% at every ε from 0 on"])
         elif at_train and key[2].startswith("dm"):
-            rows.append([_model(key), _table(table), f"loses {100 * at_train[0]:.1f} points where it reaches ε_train"])
+            rows.append([_model(key), heading(table), f"loses {100 * at_train[0]:.1f} points where it reaches ε_train"])
     return Contradiction(
         "Collapsed models",
         f"{_count(len(rows), 'row', 'rows')}: a low accuracy that is the same at every ε, or a Double Margin model "
@@ -303,10 +302,6 @@ def _model(key: Iterable[str]) -> str:
 
 def _eps(eps: str) -> str:
     return Eps.parse(eps).label
-
-
-def _table(name: str) -> str:
-    return name.replace("table", "Table ")
 
 
 def _count(n: int, one: str, more: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from dmcore.exhibits import accuracy_tables
+from dmcore.exhibits import accuracy_tables, heading
 from dmcore.files import write_text
 from dmcore.report.beside import Beside, Row
 from dmcore.report.comparison import ILLEGIBLE, Pair, Summary, signed, summarise
@@ -168,7 +168,7 @@ def table_row(name: str, summary: Summary) -> list[str]:
     """A table's line in the summary of cells."""
     counts = (summary.cells, summary.compared, summary.within, summary.above, summary.below)
     mean = NOT_RUN if summary.mean_difference is None else f"{summary.mean_difference:.1f}"
-    return [name.replace("table", "Table "), *map(str, counts), mean]
+    return [heading(name), *map(str, counts), mean]
 
 
 def comma_separated(verdict: Verdict) -> str:
