@@ -13,6 +13,7 @@ from dmcore.domains import Ball, Magnitude
 from dmcore.domains.ball import PIXELS, Range
 from dmcore.domains.linear_relaxation.margins import margin_rows
 from dmcore.domains.linear_relaxation.points import over_points, points_at_once
+from dmcore.domains.underflow import underflow
 from dmcore.inputs import Radius, checked_ball, checked_labels
 from dmcore.nets.network import Network, as_network
 from dmcore.precision import full_precision
@@ -73,7 +74,7 @@ def margin_bounds(
         return _margins(graph, balls.select(lambda t: t[points]), labels[points], num_classes, bound)
 
     found = over_points(len(x), points_at_once(graph, balls.x), margins)
-    return torch.cat([balls.x.new_empty(0, num_classes), *found])
+    return torch.cat([balls.x.new_empty(0, num_classes), *found]) - underflow(graph, balls, [graph.output], rows=2.0)
 
 
 def _margins(net: Network, ball: Ball, y: Tensor, num_classes: int, certifier: Certifier) -> Tensor:
@@ -137,6 +138,7 @@ def certify_points(
     close = ~((margin.abs() > needed) & margin.isfinite())  # NaN is close, too
     if close.any():
         margin64 = smallest_margin(copy.deepcopy(net).double(), close, certifier, torch.float64)
+        margin64 -= underflow(net, balls, [net.output], rows=2.0)  # a weight may vanish on its way to float64
         margin[close] = margin64.to(margin.dtype)
         certified[close] = margin64 > 0
     predicted = torch.cat([net(x[part]).argmax(1) for part in parts]) if len(x) else labels

@@ -70,6 +70,15 @@ def deterministic():
         torch.use_deterministic_algorithms(False)
 
 
+@contextlib.contextmanager
+def flushing():
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+
+
 def _both(outer, inner):
     @contextlib.contextmanager
     def both():
@@ -109,6 +118,7 @@ STATES = {
     "autocast in inference mode": _both(torch.inference_mode, lambda: torch.autocast("cpu", dtype=torch.bfloat16)),
     "no gradients": torch.no_grad,
     "deterministic": deterministic,
+    "flushing denormals": flushing,
     "two threads": lambda: threads(2),
     "without oneDNN": lambda: torch.backends.mkldnn.flags(enabled=False),
     "default device": lambda: torch.device("meta"),

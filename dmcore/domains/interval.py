@@ -14,6 +14,7 @@ from dmcore.domains.domain import Domain
 from dmcore.domains.first_layer import FirstLayer
 from dmcore.domains.linear_relaxation.rounding import gamma, outward, summed
 from dmcore.domains.magnitude import Magnitude
+from dmcore.domains.underflow import underflow
 from dmcore.layers import Affine, Flatten, MaxPool, ReLU, Sum
 from dmcore.nets.network import Network
 from dmcore.registries import forward_domain
@@ -71,7 +72,8 @@ def rounded_bounds(exact: Network, ball: Ball, nodes: Collection[int]) -> dict[i
         exact: the network in float64, in which they are computed.
     """
     wide = replace(ball, x=ball.x.double())
-    states, errors = Interval().states(exact, wide), interval_errors(exact, wide)
+    lost = underflow(exact, wide, nodes, rows=1.0, dtype=ball.x.dtype)
+    states, errors = Interval().states(exact, wide), [error + lost for error in interval_errors(exact, wide)]
     return {
         index: (
             outward(states[index].lower - errors[index], ball.x.dtype, -1),

@@ -6,7 +6,6 @@ logit is at least that of the label, ``unsat`` that the point is robust.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from decimal import Context, Decimal, Inexact
 from fractions import Fraction
@@ -14,8 +13,10 @@ from pathlib import Path
 
 from torch import Tensor
 
+from dmcore.domains.ball import PIXELS, Ball, Range
 from dmcore.errors import UserError
 from dmcore.files import write_text
+from dmcore.inputs import Radius, checked_ball, checked_labels
 from dmcore.norms import check_norm
 
 _EXACT = Context(prec=2000, traps=[Inexact])  # more digits than any sum of two floats has
@@ -25,10 +26,11 @@ def export_vnnlib(
     path: Path | str,
     x: Tensor,
     y: int,
-    eps: float,
+    eps: Radius,
     norm: str = "linf",
     num_classes: int = 10,
     clip_input: bool = False,
+    input_range: Range = PIXELS,
 ) -> None:
     """Writes the negation of "z_y > z_j for all j ≠ y on the ε-ball around x".
 
@@ -39,22 +41,22 @@ def export_vnnlib(
         path: file to write, atomically.
         x: one input (C, H, W), pixels in [0, 1]; ``X_0, X_1, …`` are its values in that order.
         y: its label, in 0..num_classes−1.
-        eps: radius ε ≥ 0 in pixel scale.
+        eps: radius ε ≥ 0 in pixel scale, a number or text such as ``8/255``.
         norm: ``linf``; the others are no boxes.
         num_classes: K, how many logits ``Y_0, Y_1, …`` there are.
-        clip_input: cut the ball to [0, 1], as in :class:`dmcore.domains.Ball`.
+        clip_input: cut the ball to ``input_range``.
+        input_range: (low, high), what an input may be: an x outside it is refused.
 
     Raises:
-        UserError: another norm than linf, an ε or a label out of range, or an x that is not finite.
+        UserError: another norm than linf; an ε, a label or an input out of range.
     """
     check_box(norm)
-    if not (math.isfinite(eps) and eps >= 0 and 0 <= y < num_classes and bool(x.isfinite().all())):
-        raise UserError(
-            f"no property with label {y} of {num_classes} and ε = {eps}: need 0 ≤ label < classes and ε ≥ 0"
-        )
-    box = [_interval(Fraction(value), Fraction(eps), clip_input) for value in x.flatten().tolist()]
+    ball = checked_ball(x[None], eps, norm, clip_input, input_range)
+    y, radius = int(checked_labels([y], ball.x, (num_classes,))), ball.largest_eps
+    box = [_interval(Fraction(value), Fraction(radius), ball) for value in x.flatten().tolist()]
+    cut = ", cut to [{:g}, {:g}]".format(*ball.input_range) if clip_input else ""
     lines = [
-        f"; label {y}, linf ball of radius {eps!r}{', cut to [0, 1]' if clip_input else ''}",
+        f"; label {y}, linf ball of radius {radius!r}{cut}",
         "; sat: some input in the box is not classified as the label; unsat: none is",
         *(f"(declare-const X_{i} Real)" for i in range(len(box))),
         *(f"(declare-const Y_{j} Real)" for j in range(num_classes)),
@@ -77,11 +79,13 @@ def write_instances(path: Path | str, instances: Iterable[tuple[str, str, int]])
     write_text(path, "".join(f"{onnx},{vnnlib},{seconds}\n" for onnx, vnnlib, seconds in instances))
 
 
-def _interval(x: Fraction, eps: Fraction, clip_input: bool) -> tuple[Fraction, Fraction]:
-    """One input's range. A centre outside [0, 1] stays in it, as in ``Ball``."""
-    if not clip_input:
-        return x - eps, x + eps
-    return min(max(x - eps, Fraction(0)), x), max(min(x + eps, Fraction(1)), x)
+def _interval(x: Fraction, eps: Fraction, ball: Ball) -> tuple[Fraction, Fraction]:
+    """One input's range."""
+    lower, upper = x - eps, x + eps
+    if not ball.clip_input:
+        return lower, upper
+    low, high = ball.input_range
+    return Fraction(max(lower, low)), Fraction(min(upper, high))
 
 
 def _decimal(value: Fraction) -> str:

@@ -1,19 +1,23 @@
 """Room for rounding errors: a float32 bound holds for real numbers, and is little below the float64 one."""
 
+import math
 from fractions import Fraction
 
 import pytest
 import torch
+from caller_states import STATES
 from conftest import NETS
 from norm_balls import RADII
 from torch import nn
 
+from dmcore.bounds import interval_bounds
 from dmcore.certify import certify_points, margin_bounds
 from dmcore.domains import Ball, Interval
 from dmcore.domains.interval import interval_errors
 from dmcore.domains.linear_relaxation import LinearRelaxation
 from dmcore.domains.linear_relaxation.coefficients import Dense, Patches
 from dmcore.domains.linear_relaxation.rounding import gamma, outward
+from dmcore.domains.underflow import underflow
 from dmcore.nets import as_network
 
 CERTIFIERS = ["cnn-cert-relu", "cnn-cert-ada", "cnn-cert-zero", "ibp"]
@@ -173,3 +177,31 @@ def test_no_sum_is_longer_than_there_is_room_for(name, certifier, monkeypatch):
     counted(Patches, Patches.dot)
     margin_bounds(net, x, torch.tensor([0, 1]), 0.1, certifier=certifier)
     assert not [form for form in at_once if not (isinstance(form, Patches) and (form.shared or form.unit))]
+
+
+@pytest.mark.parametrize("state", ["no gradients", "flushing denormals"])
+@pytest.mark.parametrize("certifier", ["cnn-cert-relu", "cnn-cert-ada", "cnn-cert-zero", "alpha", "ibp", "milp"])
+@pytest.mark.parametrize(
+    "weights", [(1e-20, 1e-30, -1e38), (1e-10, 1e-30, -1e38), (1e-38, 1e-2, -1e38), (1, 1e-40, -1e38)]
+)
+def test_what_vanishes_in_float32_and_comes_back_certifies_nothing(weights, certifier, state):
+    """The margin b − |w₁ w₂ w₃| x is below 0 somewhere in the ball, but b alone is above."""
+    net = nn.Sequential(nn.Flatten(), nn.Linear(1, 1), nn.ReLU(), nn.Linear(1, 1), nn.ReLU(), nn.Linear(1, 2))
+    for layer, weight in zip((net[1], net[3], net[5]), weights, strict=True):
+        layer.weight.data.zero_()[0, 0] = weight
+        layer.bias.data.zero_()
+    product = math.prod(Fraction(net[i].weight[0, 0].item()) for i in (1, 3, 5))
+    x, eps = torch.tensor([[0.5]]), 0.1
+    for share in (1e-5, 1e-3, 1e-1, 1.0):
+        net[5].bias.data[0] = float(-product * Fraction(0.6) * (1 - Fraction(share)))
+        assert Fraction(net[5].bias[0].item()) + product * Fraction(0.6) < 0
+        with STATES[state]():
+            assert not certify_points(net, x, [0], eps, certifier=certifier).certified.any()
+            lower = interval_bounds(net, x, eps)[0][0, 0].item()
+        assert lower <= float(Fraction(net[5].bias[0].item()) + product * Fraction(0.6))
+
+
+def test_underflow_costs_an_ordinary_network_nothing(any_net):
+    make, shape = any_net
+    net, x = as_network(make(0, torch.float32)), torch.rand(2, *shape)
+    assert underflow(net, Ball(x, 0.1), [net.output], 2.0) < 1e-25

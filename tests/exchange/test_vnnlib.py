@@ -96,13 +96,12 @@ def test_the_whole_text_of_a_small_property(tmp_path):
 def test_the_box_is_the_ball_to_the_last_digit(eps, clip, tmp_path):
     x = torch.rand(2, 3, 2, generator=torch.Generator().manual_seed(0))
     x[0, 0] = torch.tensor([0.0, 1.0])
-    x[0, 1] = torch.tensor([1.25, -0.25])  # outside [0, 1]: a cut keeps the centre
     x[0, 2] = torch.tensor([1e-42, 1 / 255])
     export_vnnlib(tmp_path / "p", x, 0, eps, "linf", 2, clip)
     found = Property(tmp_path / "p")
     exact = [(Fraction(v) - Fraction(eps), Fraction(v) + Fraction(eps), Fraction(v)) for v in x.flatten().tolist()]
     if clip:
-        exact = [(min(max(low, 0), v), max(min(high, 1), v), v) for low, high, v in exact]
+        exact = [(max(low, 0), min(high, 1), v) for low, high, v in exact]
     assert found.bounds(">=") == [low for low, _, _ in exact]
     assert found.bounds("<=") == [high for _, high, _ in exact]
     ball = Ball(x[None].double(), eps, "linf", clip)  # the certifiers' box, in float64
@@ -148,8 +147,15 @@ def test_what_is_no_property_is_refused(tmp_path):
             export_vnnlib(tmp_path / "p", x, 0, 1.0, norm)
     with pytest.raises(UserError, match="unknown norm 'linff': did you mean 'linf'"):
         export_vnnlib(tmp_path / "p", x, 0, 1.0, "linff")
-    for point, label, eps in ((x, 3, 0.1), (x, -1, 0.1), (x, 0, -0.1), (x, 0, float("nan")), (x / 0, 0, 0.1)):
-        with pytest.raises(UserError, match="no property with label"):
+    for point, label, eps, told in (
+        (x, 3, 0.1, "labels must be"),
+        (x, -1, 0.1, "labels must be"),
+        (x, 0, -0.1, "eps must be"),
+        (x, 0, float("nan"), "eps must be"),
+        (x / 0, 0, 0.1, "is nan, outside"),
+        (x + 2, 0, 0.1, "is 2, outside"),
+    ):
+        with pytest.raises(UserError, match=told):
             export_vnnlib(tmp_path / "p", point, label, eps, num_classes=3)
     assert not (tmp_path / "p").exists()
 
