@@ -67,8 +67,7 @@ def usual():
 @pytest.mark.parametrize("state", STATES)
 def test_every_bound_is_the_same_in_every_state(state, usual):
     net, x, y, elsewhere = usual
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of torch, on what is set
+    with warnings.catch_warnings(action="ignore"):  # of torch, on what is set
         with STATES[state]():
             before = precisions()
             here = computed(net, x, y)

@@ -217,8 +217,7 @@ def run(case: Case, effort: Effort, names: list[str], seed: int = 0, count: int 
     """Tries everything against the bounds and verdicts of the certifiers ``names``, and the bounds of hidden nodes."""
     trial, state = Trial(case, count), list(STATES)[seed % len(STATES)]
     outcome = Outcome(kinds=Counter(set(kinds(trial.net))), states=Counter([state]))
-    with warnings.catch_warnings(), STATES[state]():
-        warnings.simplefilter("ignore")  # of torch, on what is set
+    with warnings.catch_warnings(action="ignore"), STATES[state]():  # of torch, on what is set
         bounds, verdicts = {name: trial.bounds(name) for name in names}, {name: trial.verdicts(name) for name in names}
         single = trial.intervals()
     boxes = trial.node_bounds()
