@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import importlib
-import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -51,8 +50,15 @@ class Option:
 
 @dataclass
 class Declaration:
-    """What the source says of a registered class or function: its docstring, options and constants."""
+    """What the source says of a registered class or function: its docstring, options and constants.
 
+    Attributes:
+        module: the one it stands in.
+        texts: all texts in that module: what it asks of other registries, or lets be asked by default, is among them.
+    """
+
+    module: str
+    texts: frozenset[str]
     doc: str = ""
     options: dict[str, Option] = field(default_factory=dict)
     constants: dict[str, Any] = field(default_factory=dict)
@@ -88,10 +94,9 @@ class Registry(Generic[T]):
         return register
 
     def get(self, name: str) -> T:
-        """The class or function of that name."""
-        for module in pkgutil.iter_modules([str(self._folder)]):
-            importlib.import_module(f"{self.package}.{module.name}")
+        """The class or function of that name. Of the package's modules only its own is imported."""
         self.check(name)
+        importlib.import_module(self.declared[name].module)
         return self._known[name]
 
     def names(self) -> list[str]:
@@ -131,9 +136,12 @@ class Registry(Generic[T]):
         """What the source declares, by name."""
         found: dict[str, Declaration] = {}
         for path in sorted(self._folder.glob("*.py")):
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
+            nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))))
+            texts = frozenset(n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str))
+            for node in nodes:
                 if isinstance(node, ast.ClassDef | ast.FunctionDef):
-                    found.update(dict.fromkeys(self._names(node), _declaration(node)))
+                    declaration = _declaration(node, f"{self.package}.{path.stem}", texts)
+                    found.update(dict.fromkeys(self._names(node), declaration))
         return found
 
     @cached_property
@@ -150,8 +158,8 @@ class Registry(Generic[T]):
         ]
 
 
-def _declaration(node: ast.ClassDef | ast.FunctionDef) -> Declaration:
-    found = Declaration(ast.get_docstring(node) or "")
+def _declaration(node: ast.ClassDef | ast.FunctionDef, module: str, texts: frozenset[str]) -> Declaration:
+    found = Declaration(module, texts, ast.get_docstring(node) or "")
     if isinstance(node, ast.FunctionDef):
         return found
     for statement in node.body:
