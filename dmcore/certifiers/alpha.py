@@ -10,8 +10,8 @@ from torch import Tensor
 from dmcore.certifiers.certifier import Certifier
 from dmcore.domains import Ball
 from dmcore.domains.box import Box
-from dmcore.domains.linear_relaxation import LinearRelaxation
 from dmcore.domains.linear_relaxation.adjustable import Adjustable, Slopes, relu_slopes
+from dmcore.domains.linear_relaxation.backward import LinearRelaxation
 from dmcore.domains.linear_relaxation.coefficients import Dense, identity
 from dmcore.domains.linear_relaxation.intersected import intersection, uncrossed
 from dmcore.domains.linear_relaxation.points import over_points

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from dmcore.domains import Ball
-from dmcore.domains.linear_relaxation import Intersected, LinearRelaxation
+from dmcore.domains.linear_relaxation.backward import LinearRelaxation
 from dmcore.domains.linear_relaxation.coefficients import Dense
+from dmcore.domains.linear_relaxation.intersected import Intersected
 from dmcore.domains.linear_relaxation.lines import Slope
 from dmcore.nets.network import Network
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from dmcore.certifiers.certifier import Certifier
 from dmcore.domains import Ball, Box
 from dmcore.domains.interval import rounded_bounds
-from dmcore.domains.linear_relaxation import LinearRelaxation
+from dmcore.domains.linear_relaxation.backward import LinearRelaxation
 from dmcore.domains.linear_relaxation.coefficients import Dense
 from dmcore.layers import Nonlinear
 from dmcore.nets.network import Network

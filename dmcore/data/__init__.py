@@ -1,6 +1,5 @@
 """Data sets: one prepared file each (uint8 images, labels, provenance), which is all that training reads."""
 
-from dmcore.data.augment import augment
 from dmcore.data.prepared import ImageSet, Split, load_images, test_points
 
-__all__ = ["ImageSet", "Split", "augment", "load_images", "test_points"]
+__all__ = ["ImageSet", "Split", "load_images", "test_points"]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dmcore.domains import Ball, Box, Interval
-from dmcore.domains.linear_relaxation import LinearRelaxation
+from dmcore.domains.linear_relaxation.backward import LinearRelaxation
 from dmcore.domains.linear_relaxation.coefficients import Dense
 from dmcore.domains.linear_relaxation.lines import Slope
 from dmcore.layers import Nonlinear

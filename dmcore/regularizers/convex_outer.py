@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from dmcore.domains import Ball
-from dmcore.domains.linear_relaxation import LinearRelaxation
+from dmcore.domains.linear_relaxation.backward import LinearRelaxation
 from dmcore.domains.linear_relaxation.margins import margin_rows
 from dmcore.domains.linear_relaxation.points import POINTS_AT_ONCE, over_points
 from dmcore.domains.projection import Projection

@@ -18,7 +18,8 @@ from dmcore.report.figures import curves, margins, relu_bounds
 from dmcore.report.one_page import Part, part_of, write_one_page
 from dmcore.report.overview import Overview, build_overview
 from dmcore.report.records import Records, collect, merge, read_records, write_records
-from dmcore.report.render import latex, write_table, write_text_table
+from dmcore.report.render import latex
+from dmcore.report.render.formats import write_table, write_text_table
 from dmcore.report.render_comparison import write_comparison
 from dmcore.report.render_overview import write_overview
 from dmcore.report.tables import build_table

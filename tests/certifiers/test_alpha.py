@@ -12,7 +12,8 @@ from torch import nn
 from dmcore.certifiers.alpha import Alpha
 from dmcore.certify import certify_points, margin_bounds
 from dmcore.domains import Ball
-from dmcore.domains.linear_relaxation import LinearRelaxation, budget
+from dmcore.domains.linear_relaxation import budget
+from dmcore.domains.linear_relaxation.backward import LinearRelaxation
 from dmcore.nets import as_network
 
 VARIANTS = ["cnn-cert-relu", "cnn-cert-ada", "cnn-cert-zero"]

@@ -10,8 +10,9 @@ from torch import nn
 from dmcore.certify import certify_points, margin_bounds
 from dmcore.domains import Ball, Interval
 from dmcore.domains.box import Box
-from dmcore.domains.linear_relaxation import Intersected, LinearRelaxation, budget
-from dmcore.domains.linear_relaxation.intersected import intersection
+from dmcore.domains.linear_relaxation import budget
+from dmcore.domains.linear_relaxation.backward import LinearRelaxation
+from dmcore.domains.linear_relaxation.intersected import Intersected, intersection
 from dmcore.nets import as_network
 
 VARIANTS = ["cnn-cert-relu", "cnn-cert-ada", "cnn-cert-zero"]

@@ -14,7 +14,7 @@ from dmcore.bounds import interval_bounds
 from dmcore.certify import certify_points, margin_bounds
 from dmcore.domains import Ball, Interval
 from dmcore.domains.interval import interval_errors
-from dmcore.domains.linear_relaxation import LinearRelaxation
+from dmcore.domains.linear_relaxation.backward import LinearRelaxation
 from dmcore.domains.linear_relaxation.coefficients import Dense, Patches
 from dmcore.domains.linear_relaxation.rounding import gamma, outward
 from dmcore.domains.underflow import underflow

@@ -6,7 +6,7 @@ from torch import nn
 
 from dmcore.certify import margin_bounds
 from dmcore.domains import Ball
-from dmcore.domains.linear_relaxation import LinearRelaxation
+from dmcore.domains.linear_relaxation.backward import LinearRelaxation
 from dmcore.domains.linear_relaxation.margins import margin_rows
 from dmcore.nets import as_network
 

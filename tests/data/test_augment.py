@@ -2,7 +2,7 @@
 
 import torch
 
-from dmcore.data import augment
+from dmcore.data.augment import augment
 
 
 def generator(seed=0):

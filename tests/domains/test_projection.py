@@ -7,7 +7,7 @@ from conftest import NETS, chain_net, conv_net, pool_net
 from dense_reference import box, matrices
 
 from dmcore.domains import Ball
-from dmcore.domains.linear_relaxation import LinearRelaxation
+from dmcore.domains.linear_relaxation.backward import LinearRelaxation
 from dmcore.domains.projection import Projection
 from dmcore.errors import UserError
 from dmcore.layers import Normalize, ReLU

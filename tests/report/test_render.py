@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from dmcore.report.render import comma_separated, html, latex, markdown, plain, write_table
+from dmcore.report.render import comma_separated, html, latex, markdown, plain
+from dmcore.report.render.formats import write_table
 from dmcore.report.render.layout import blocks, groups, head, ruled
 from dmcore.report.tables import Panel, Row, Table, Value
 

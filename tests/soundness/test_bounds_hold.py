@@ -13,7 +13,7 @@ from soundness.descriptions import RADII, Convolve, Residual, Single, cases, exa
 from soundness.networks import build, kinds
 from soundness.trials import EXACT, FEASIBILITY, ROUNDING, Effort, Trial, certifiers, run, slow_certifiers
 
-from dmcore.domains.linear_relaxation import LinearRelaxation
+from dmcore.domains.linear_relaxation.backward import LinearRelaxation
 from dmcore.domains.linear_relaxation.margins import margin_rows
 
 EFFORT = Effort(random=100, extreme=100, attacks=32)

@@ -24,7 +24,7 @@ from torch import Tensor
 from dmcore.bounds import interval_bounds
 from dmcore.certify import Verdicts, certify_points, margin_bounds
 from dmcore.domains import Ball, Interval, Magnitude
-from dmcore.domains.linear_relaxation import LinearRelaxation
+from dmcore.domains.linear_relaxation.backward import LinearRelaxation
 from dmcore.domains.linear_relaxation.intersected import Intersected
 from dmcore.registries import certifier
 

@@ -6,10 +6,7 @@
 - :mod:`forms`: what a substitution carries
 - :mod:`backward`: the substitution itself
 - :mod:`intersected`: the same, no bound of which leaves the interval ones
+
+Nothing of it is imported here: a training whose forward domains need ``reach`` must not run again when the substitution
+changes (:mod:`dmcore.source`).
 """
-
-from dmcore.domains.linear_relaxation.backward import LinearRelaxation
-from dmcore.domains.linear_relaxation.coefficients import OverBudgetError
-from dmcore.domains.linear_relaxation.intersected import Intersected
-
-__all__ = ["Intersected", "LinearRelaxation", "OverBudgetError"]
