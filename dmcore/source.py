@@ -7,13 +7,18 @@ this hash among the parameters an edit of the training code reruns trainings, an
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from dmcore import registries
 from dmcore.files import sha256
+from dmcore.registry import Registry
 
 ROOT = Path(__file__).parent
+REGISTRIES = {f"{registries.__name__}.{name}": r for name, r in vars(registries).items() if isinstance(r, Registry)}
+"""The registries, by what a module imports that asks one for things."""
 
 
 class Source(NamedTuple):
@@ -21,44 +26,61 @@ class Source(NamedTuple):
 
     Attributes:
         imports: the modules it imports, anywhere in it; of ``from a import b`` both ``a`` and ``a.b``.
-        code: its code without comments, docstrings and layout, so that rewording reruns nothing.
+        code: a hash of its place, and of its code without comments, docstrings and layout: rewording reruns nothing.
     """
 
     imports: frozenset[str]
     code: str
 
 
-def code_hash(*entries: str) -> str:
-    """A hash of the given modules of dmcore and of all its modules they import, directly or not.
+def code_hash(*entries: str, uses: Any = ()) -> str:
+    """A hash of the given modules of dmcore and of all its modules that run with them (:func:`files_used`).
 
-    Comments and docstrings do not count. A package counts with all its modules, as registries load them by name, and
-    a folder ``templates`` counts with the modules beside it.
+    Comments and docstrings do not count. A folder ``templates`` counts with the modules beside it.
+
+    Args:
+        uses: plain data, such as a part of a specification: its texts are what registries are asked for.
     """
-    found = files_used(*entries)
-    found |= {file for folder in {path.parent for path in found} for file in folder.glob("templates/*")}
-    return sha256("\n".join(f"{p.relative_to(ROOT)} {read(p).code}" for p in sorted(found)).encode())[:16]
+    return _hash(entries, frozenset(_texts(uses)))
 
 
-def files_used(*entries: str) -> set[Path]:
-    """The files of the given modules of dmcore and of all its modules they import, directly or not."""
+@cache
+def _hash(entries: tuple[str, ...], names: frozenset[str]) -> str:
+    return sha256("\n".join(sorted(read(path).code for path in files_used(*entries, names=names))).encode())[:16]
+
+
+def files_used(*entries: str, names: frozenset[str] = frozenset()) -> set[Path]:
+    """The files of the given modules of dmcore and of all its modules they import, directly or not, or load by name.
+
+    Args:
+        names: what registries may be asked for. A module that registers one of them counts if some other asks its
+            registry; what it names itself, as the default of an option, may be asked for in turn.
+    """
     found: set[Path] = set()
-    waiting = [path for entry in entries for path in _files(entry)]
+    waiting, asked, loaded, names = set(entries), set(), set(), set(names)
     while waiting:
-        path = waiting.pop()
-        if path not in found:
-            found.add(path)
-            waiting.extend(file for name in read(path).imports for file in _files(name))
+        module = waiting.pop()
+        asked |= {module} & REGISTRIES.keys()
+        new = [path for path in _files(module) if path not in found]
+        found.update(new)
+        waiting.update(*(read(path).imports for path in new))
+        if not waiting:
+            known = [REGISTRIES[registry].declared for registry in asked]
+            chosen = [declared[name] for declared in known for name in names & declared.keys()]
+            waiting = {one.module for one in chosen} - loaded
+            loaded |= waiting
+            names.update(*(one.texts for one in chosen))
     return found
 
 
 @cache
 def read(path: Path) -> Source:
     """Reads a file, once for all stages that use it: parsing is what hashing costs."""
-    text = path.read_text(encoding="utf-8")
-    if path.suffix != ".py":
-        return Source(frozenset(), text)
-    tree = ast.parse(text, str(path))
-    return Source(frozenset(imports(tree)), _code(tree))
+    found, code = set(), path.read_text(encoding="utf-8")
+    if path.suffix == ".py":
+        tree = ast.parse(code, str(path))
+        found, code = imports(tree), _code(tree)
+    return Source(frozenset(found), sha256(f"{path.relative_to(ROOT)} {code}".encode()))
 
 
 def imports(tree: ast.AST) -> set[str]:
@@ -73,15 +95,27 @@ def imports(tree: ast.AST) -> set[str]:
     return names
 
 
+@cache
 def _files(module: str) -> list[Path]:
-    """The files of ``dmcore.a.b``: a module's one, a package's all."""
-    if not module.startswith("dmcore."):
-        return []
-    place = ROOT.joinpath(*module.split(".")[1:])
-    if place.is_dir():
-        return sorted(place.glob("*.py"))
-    file = place.with_suffix(".py")
-    return [file] if file.is_file() else _files(module.rpartition(".")[0])
+    """The files that an import of ``dmcore.a.b`` runs below dmcore: of packages on the way, with templates; its own."""
+    top, *parts = module.split(".")
+    place, files = ROOT, []
+    for part in parts if top == "dmcore" else ():
+        place /= part
+        if not place.is_dir():
+            file = place.with_suffix(".py")
+            return [*files, file] if file.is_file() else files
+        files += [place / "__init__.py", *place.glob("templates/*")]
+    return files
+
+
+def _texts(data: Any) -> Iterator[str]:
+    """All texts in some plain data, keys aside."""
+    if isinstance(data, str):
+        yield data
+    elif isinstance(data, Mapping | list | tuple):
+        for part in data.values() if isinstance(data, Mapping) else data:
+            yield from _texts(part)
 
 
 def _code(tree: ast.Module) -> str:

@@ -119,6 +119,11 @@ class ModelSpec:
         """``<schedule>/<dataset>/<arch>/<method>/<ε_train>/seed<k>``."""
         return "/".join([self.schedule, self.dataset_name, self.arch, self.method.name, self.eps, f"seed{self.seed}"])
 
+    @property
+    def uses(self) -> list[Any]:
+        """The parts that say which network, attack and regularisers the training asks for, and which options."""
+        return [self.arch, asdict(self.method)["attack"], asdict(self.method)["regularizers"]]
+
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON data."""
         return asdict(self)

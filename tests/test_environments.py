@@ -16,6 +16,7 @@ from test_config import ROOT
 
 from dmcore import cli
 from dmcore.files import write_json
+from dmcore.registries import architecture, attack, certifier, forward_domain, reader, regularizer
 from dmcore.source import ROOT as SOURCE
 from dmcore.source import files_used, imports, read
 
@@ -28,6 +29,13 @@ MODULES = {
     "pyyaml": "yaml",
     "adversarial-robustness-toolbox": "art",
 }  # conda's name → the module's
+LOADED = {
+    "attack": [architecture],
+    "certify": [architecture, certifier],
+    "data": [reader],
+    "tables": [],
+    "train": [architecture, attack, forward_domain, regularizer],
+}  # the registries from which a stage may load anything
 NOT_IMPORTED = {
     "data": {"tqdm"},  # pooch's bar on a terminal
     "tables": {"numpy"},  # pandas and matplotlib compute with it: their numbers come from a known version
@@ -50,8 +58,8 @@ def commands(environment):
     return sorted({command for rule in mine for command in re.findall(r"python -m dmcore (\w+)", rule)})
 
 
-def third_party(command):
-    """The packages that `python -m dmcore <command>` imports, lazily or not."""
+def third_party(command, loaded):
+    """The packages that `python -m dmcore <command>` imports, lazily or not, if registries load all these names."""
     (subcommands,) = [a.choices for a in cli._parser()._actions if a.choices]
     run = subcommands[command].get_default("run")
     function = textwrap.dedent(inspect.getsource(run))
@@ -59,14 +67,7 @@ def third_party(command):
     statements = [statement for tree in start for statement in tree.body if not hasattr(statement, "body")]
     names = {n for s in statements for n in imports(s) if not n.startswith("dmcore.commands")}
     names |= imports(ast.parse(function))
-    found = set()
-    while True:
-        files = files_used(*names)
-        # Importing a.b.c runs the __init__ of a and of a.b, and these have imports of their own.
-        files |= {folder / "__init__.py" for file in files for folder in file.parents if SOURCE in folder.parents}
-        if files == found:
-            break
-        found, names = files, names.union(*(read(file).imports for file in files))
+    names = names.union(*(read(file).imports for file in files_used(*names, names=frozenset(loaded))))
     packages = {name.partition(".")[0] for name in names}
     return {name for name in packages - {"dmcore"} if name not in sys.stdlib_module_names}
 
@@ -94,7 +95,8 @@ def test_every_stage_has_an_environment():
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_an_environment_holds_what_its_stage_imports(environment):
-    needed = set().union(*map(third_party, commands(environment)))
+    loaded = [name for registry in LOADED[environment] for name in registry.names()]
+    needed = set().union(*(third_party(command, loaded) for command in commands(environment)))
     held = {MODULES.get(name, name) for name in pins(environment)} - {"python"}
     assert held - needed == NOT_IMPORTED.get(environment, set()), "superfluous: nothing of the stage imports it"
     assert needed - held == set(), "missing"

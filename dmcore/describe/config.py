@@ -15,10 +15,10 @@ from typing import Any
 
 import yaml
 
-from dmcore import registries
 from dmcore.config import SCHEMA
 from dmcore.describe.markdown import code, prose, table
 from dmcore.registry import WORDS, Option, Registry
+from dmcore.source import REGISTRIES
 
 INTRODUCTION = """# Every key of `config.yaml`
 
@@ -32,7 +32,7 @@ refused. Keys can also be set for one call: `snakemake --config schedule=short`.
 HEAD = ["key", "value", "default", "meaning"]
 NEEDED = "needed"
 TYPES = {"integer": WORDS["int"], "number": WORDS["float"], "boolean": WORDS["bool"], "string": WORDS["str"]}
-ALL = [found for found in vars(registries).values() if isinstance(found, Registry)]
+ALL = list(REGISTRIES.values())
 Node = Mapping[str, Any]
 
 

@@ -125,7 +125,7 @@ def _key(subject: Subject, how: Certification) -> str:
             "how": asdict(how),
             "model": subject.model,
             "data": subject.points["data"]["sha256"],
-            "code": code_hash("dmcore.certify"),
+            "code": code_hash("dmcore.certify", uses=how.certifier),
             "on": {key: made[key] for key in ("torch", "device", "threads")},
         }
     )

@@ -40,7 +40,7 @@ def train_job(
     made = provenance(device)
     depends_on = {
         "spec": spec.to_dict(),
-        "code": code_hash("dmcore.training.loop"),
+        "code": code_hash("dmcore.training.loop", uses=spec.uses),
         "data": images.info["sha256"],
         "on": {key: made[key] for key in ("torch", "device", "threads")} | {"cuda_graphs": cuda_graphs},
     }

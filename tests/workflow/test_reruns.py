@@ -9,6 +9,7 @@ import pytest
 CERTIFY = "certify_demo_mnist_linf_n4_2"
 CERTIFICATION = {CERTIFY: 4, **dict.fromkeys(("collect", "table", "figure", "comparison", "overview", "verdict"), 1)}
 TRAINING = CERTIFICATION | {"train": 2, "history": 2}
+ONE_TRAINING = CERTIFICATION | {CERTIFY: 2, "train": 1, "history": 1}
 EVERYTHING = TRAINING | {"prepare_data": 1}
 
 
@@ -47,17 +48,34 @@ def new_words(text):
     [
         ("report/histories.py", {"history": 2}),
         ("report/figures/curves.py", {"figure": 1}),
+        ("report/figures/margins.py", {}),
         ("report/figures/style.py", {"figure": 1, "history": 2}),
         ("report/render/html.py", {"table": 1}),
         ("report/verdict/claims.py", {"verdict": 1}),
-        ("certifiers/ibp.py", CERTIFICATION),
+        ("certifiers/ibp.py", {rule: n for rule, n in CERTIFICATION.items() if rule != "figure"} | {CERTIFY: 2}),
+        ("certifiers/milp.py", {}),
+        ("regularizers/worst_case.py", ONE_TRAINING),
+        ("regularizers/trades.py", {}),
         ("training/step.py", TRAINING),
         ("data/sources/idx.py", EVERYTHING),
+        ("data/sources/parquet.py", {}),
     ],
 )
 def test_an_edit_of_code_reruns_what_uses_it(project, module, jobs):
     with edited(project, [module], new_code):
         assert project.planned("demo") == jobs
+
+
+@pytest.mark.parametrize(
+    "text", ['@regularizer("new")\nclass New: ...\n', "import a_package_that_is_not_there\n"], ids=["good", "broken"]
+)
+def test_another_regularizer_reruns_nothing(project, text):
+    path = project.folder / "dmcore/regularizers/new.py"
+    path.write_text(f"from dmcore.registries import regularizer\n\n\n{text}")
+    try:
+        assert project.planned("demo") == {}
+    finally:
+        path.unlink()
 
 
 def test_comments_docstrings_and_the_command_line_rerun_nothing(project):

@@ -23,7 +23,7 @@ rule attack:
     params:
         seed=config["certification"]["points_seed"],
         folder=lambda w, output: Path(output[0]).parent,
-        code=code_hash("dmcore.jobs.attack"),
+        code=lambda w: code_hash("dmcore.jobs.attack", uses=[w.attack, w.arch]),
     shell:
         "python -m dmcore attack --model {input.model:q} --data {input.data:q} --attack {wildcards.attack}"
         " --norm {wildcards.norm} --points {wildcards.points} --points-seed {params.seed} --eps {wildcards.eps}"
@@ -53,7 +53,7 @@ rule radius:
     params:
         seed=config["certification"]["points_seed"],
         clip="--clip-input" if config["certification"]["clip_input"] else "",
-        code=code_hash("dmcore.jobs.radius"),
+        code=lambda w: code_hash("dmcore.jobs.radius", uses=[w.certifier, w.arch]),
     shell:
         "python -m dmcore radius --model {input.model:q} --data {input.data:q} --certifier {wildcards.certifier}"
         " --norm {wildcards.norm} --points {wildcards.points} --points-seed {params.seed} {params.clip}"

@@ -1,6 +1,5 @@
 # One job certifies one model at all ε that the tables ask of it with this norm and number of points, and writes one file
 # for each ε. The lists of ε differ, so there is a rule for each; certifiers and models are wildcards.
-CERTIFYING = code_hash("dmcore.jobs.certify")  # once, not for each rule
 
 for suite in SUITES:
 
@@ -38,7 +37,7 @@ for suite in SUITES:
             clip="--clip-input" if config["certification"]["clip_input"] else "",
             intersect="--intersect-ibp" if config["certification"].get("intersect_ibp") else "",
             folder=lambda w, output: Path(output[0]).parent,
-            code=CERTIFYING,
+            code=lambda w: code_hash("dmcore.jobs.certify", uses=[w.certifier, w.arch]),
         shell:
             "python -m dmcore certify --model {input.model:q} --data {input.data:q} --certifier {wildcards.certifier}"
             " --norm {params.norm} --points {params.points} --points-seed {params.seed} --eps {params.eps}"

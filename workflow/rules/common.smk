@@ -114,12 +114,11 @@ def in_order(folder, otherwise):
 
 
 def spec_of(wildcards):
-    """A model's specification as JSON: the parameter whose change retrains this model and no other."""
+    """A model's specification: the parameter whose change retrains this model and no other."""
     try:
-        spec = find_model(config, RUN.format(**wildcards))
+        return find_model(config, RUN.format(**wildcards))
     except UserError as error:
         raise WorkflowError(str(error)) from None
-    return json.dumps(spec.to_dict())
 
 
 def result_files(grid):
@@ -170,6 +169,12 @@ def exhibit_of(kind, schedule, name):
 def whole_config(wildcards, output):
     """The config as JSON. As it takes the output, Snakemake reruns nothing where it alone changes; `spec` says what does."""
     return json.dumps(config)
+
+
+def figure_code(wildcards):
+    """The hash of the module that draws a figure, which has the name of its kind."""
+    kind = exhibit_kind("figures", GRIDS[wildcards.schedule].exhibits("figures")[wildcards.figure])
+    return code_hash(f"dmcore.report.figures.{kind}")
 
 
 def report_of(schedule):

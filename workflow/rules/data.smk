@@ -20,7 +20,7 @@ rule prepare_data:
         places=shlex.join(DATA_PLACES),  # not a parameter: a change of those would prepare the data again
     params:
         spec=lambda w: json.dumps(data_spec(config, w.dataset)),
-        code=code_hash("dmcore.data.sources"),
+        code=lambda w: code_hash("dmcore.data.sources", uses=data_spec(config, w.dataset)),
     shell:
         "python -m dmcore data {wildcards.dataset} --spec {params.spec:q} --places {resources.places}"
         " --out {output:q} > {log:q} 2>&1"

@@ -55,7 +55,7 @@ rule table:
     params:
         spec=lambda w: exhibit_of("tables", w.schedule, w.table),
         config=whole_config,
-        code=code_hash("dmcore.report.tables", "dmcore.report.cost", "dmcore.report.render"),
+        code=code_hash("dmcore.report.tables", "dmcore.report.cost", "dmcore.report.render.formats"),
     shell:
         "( python -m dmcore spec {wildcards.schedule}/tables/{wildcards.table} --config {params.config:q}"
         " | python -m dmcore tables --spec - --results results"
@@ -104,7 +104,7 @@ rule figure:
     params:
         spec=lambda w: exhibit_of("figures", w.schedule, w.figure),
         config=whole_config,
-        code=code_hash("dmcore.report.figures"),
+        code=figure_code,
     shell:
         "( python -m dmcore spec {wildcards.schedule}/figures/{wildcards.figure} --config {params.config:q}"
         " | python -m dmcore figures --spec - --results results"
@@ -186,7 +186,7 @@ rule verdict:
     params:
         spec=lambda w: report_of(w.schedule),
         config=whole_config,
-        code=code_hash("dmcore.report.verdict"),
+        code=code_hash("dmcore.report.verdict.page"),
     shell:
         "( python -m dmcore spec {wildcards.schedule} --config {params.config:q}"
         " | python -m dmcore verdict --spec - --records results/{wildcards.schedule}"

@@ -20,8 +20,8 @@ rule train:
         mem_mb=4000,
         runtime=240,
     params:
-        spec=spec_of,
-        code=code_hash("dmcore.jobs.train"),
+        spec=lambda w: json.dumps(spec_of(w).to_dict()),
+        code=lambda w: code_hash("dmcore.jobs.train", uses=spec_of(w).uses),
     shell:
         "python -m dmcore train --spec {params.spec:q} --data {input:q} --model {output.model:q}"
         " --record {output.record:q}"
