@@ -13,6 +13,10 @@ min_version("9.17")
 report: "workflow/report/workflow.rst"
 
 
+# In a module of another workflow the config and the targets are that one's business.
+MAIN = workflow.snakefile == workflow.main_snakefile
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
@@ -23,7 +27,6 @@ include: "workflow/rules/report.smk"
 
 rule all:
     """Everything that the report of config.yaml's `schedule` shows, training and certifying what it needs."""
-    default_target: True
     input:
         exhibit_files(config["schedule"]),
 

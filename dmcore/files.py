@@ -213,6 +213,15 @@ def read_json(path: Path | str) -> dict[str, Any]:
     return value
 
 
+def shipped(path: Path | str) -> Path:
+    """The file or folder of that path in the working folder or, where only that one exists, beside this dmcore.
+
+    So a workflow that runs in another folder finds what its repository brings along; a file of one's own goes first.
+    """
+    beside = Path(__file__).parents[1] / path
+    return beside if beside.exists() and not Path(path).exists() else Path(path)
+
+
 def sha256(data: bytes | memoryview) -> str:
     """SHA-256 of some bytes, in hexadecimal."""
     return hashlib.sha256(data).hexdigest()

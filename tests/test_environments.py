@@ -55,7 +55,7 @@ def commands(environment):
         for rule in re.split(r"^ *rule\b", path.read_text(), flags=re.M)[1:]
     ]
     mine = [rule for rule in rules if f"envs/{environment}.yaml" in rule]
-    return sorted({command for rule in mine for command in re.findall(r"python -m dmcore (\w+)", rule)})
+    return sorted({command for rule in mine for command in re.findall(r"\{params\.dmcore\} (\w+)", rule)})
 
 
 def third_party(command, loaded):

@@ -1,11 +1,13 @@
 import errno
 import json
 import stat
+from pathlib import Path
 
 import pytest
+from test_config import ROOT
 
 from dmcore.errors import UserError
-from dmcore.files import atomic, digest, read_json, write_json, write_text
+from dmcore.files import atomic, digest, read_json, shipped, write_json, write_text
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path):
@@ -48,6 +50,15 @@ def test_json_has_no_nan(tmp_path):
     with pytest.raises(ValueError, match="Out of range"):
         write_json(tmp_path / "r.json", {"a": float("nan")})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_the_repository_brings_along_is_found_from_anywhere_but_ones_own_goes_first(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert shipped("resources/mnist") == ROOT / "resources/mnist"
+    assert shipped("resources/missing") == Path("resources/missing")
+    (tmp_path / "resources/mnist").mkdir(parents=True)
+    assert shipped("resources/mnist") == Path("resources/mnist")
+    assert shipped(tmp_path / "none") == tmp_path / "none"
 
 
 def test_digest_is_that_of_the_content():

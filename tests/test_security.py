@@ -69,8 +69,8 @@ def test_what_it_never_does_would_be_seen(code):
 def test_rules_quote_what_a_config_says(path):
     """In a shell command all is quoted but wildcards, held to names of the config, and what the rules make."""
     safe = {"threads", "resources.places", "params.seed", "params.clip", "params.intersect", "params.eps"}
-    safe |= {"params.norm", "params.points"}
-    commands = re.findall(r"shell:\n((?: +\".*\"\n)+)", path.read_text())
+    safe |= {"params.norm", "params.points", "params.dmcore"}
+    commands = re.findall(r"shell:\n((?: +[\"'].*[\"']\n)+)", path.read_text())
     used = {part for command in commands for part in re.findall(r"\{([^{}]+)\}", command)}
     assert {part for part in used if not part.endswith(":q") and not part.startswith("wildcards.")} <= safe
 

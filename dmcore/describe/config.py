@@ -28,6 +28,9 @@ docstrings of what is registered; a test fails where this page differs.
 `<name>` stands for a name of your choice, `[]` for each entry of a list. What is needed must be there wherever its
 parent is; anything else may be left out, and is then its default if one is given. A key that is not listed here is
 refused. Keys can also be set for one call: `snakemake --config schedule=short`.
+
+Snakemake run in another folder takes that one's `config.yaml`, or else the files of `--configfile`, or else this
+repository's. Files that a config names are looked for in the folder where Snakemake runs, then in this repository.
 """
 HEAD = ["key", "value", "default", "meaning"]
 NEEDED = "needed"

@@ -8,6 +8,7 @@ import pandas as pd
 
 from dmcore.eps import Eps
 from dmcore.errors import UserError
+from dmcore.files import shipped
 
 COLUMNS = [
     *("table", "panel", "dataset", "arch", "method", "eps_train", "certifier", "norm", "points", "eps_cert"),
@@ -29,7 +30,7 @@ def read_reported(path: Path) -> pd.DataFrame:
         UserError: the file is missing or has other columns.
     """
     try:
-        raw = pd.read_csv(path, dtype=str, keep_default_na=False)
+        raw = pd.read_csv(shipped(path), dtype=str, keep_default_na=False)
         frame = pd.DataFrame(
             {
                 "table": "table" + raw["table"],

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from dmcore.errors import UserError
+from dmcore.files import shipped
 
 _INLINE = re.compile(r"\*\*(?P<bold>.+?)\*\*|\$(?P<formula>[^$]+)\$")
 
@@ -38,7 +38,7 @@ def read_text_table(exhibit: Mapping[str, Any]) -> TextTable:
     Raises:
         UserError: the file cannot be read, has no table, or one with rows that are not as long as its head.
     """
-    path = Path(exhibit["source"])
+    path = shipped(exhibit["source"])
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError) as error:

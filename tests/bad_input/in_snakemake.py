@@ -24,10 +24,6 @@ def another_python(folder):
     (folder / "bin/python").symlink_to(sys.executable)
 
 
-def without_config(folder):
-    (folder / "config.yaml").unlink()
-
-
 TARGETS = [
     target("target", "a name that there is not", "demoo",
            "no target 'demoo': did you mean 'demo'? known: all, certified, demo, tables, trial, or a file as in "
@@ -86,9 +82,6 @@ REAL = [
     Mistake("set-twice-elsewhere", "a key twice in a file of one's own", "snakemake -n demo --configfile more.yaml",
             "cannot read <folder>/more.yaml: line 2: the key 'seeds' is there twice, first in line 1: remove one of "
             "them", make=write("more.yaml", "seeds: [0]\nseeds: [1]\n"), code=1),
-    Mistake("elsewhere", "Snakemake in a folder without config.yaml", "snakemake -n demo",
-            "cannot read config.yaml: there is no such file; go to the folder that has it, or name it",
-            make=without_config, code=1),
     Mistake("another-python", "the `python` of another environment comes first", "snakemake -n demo",
             "`python` is not this Snakemake's: activate its environment first (. .venv/bin/activate)",
             make=another_python,

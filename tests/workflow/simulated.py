@@ -66,11 +66,11 @@ class Simulation:
     def __init__(
         self, folder: Path, config: dict[str, Any], code: Path = ROOT, seconds: float = 0.0, gpus: int = 0
     ) -> None:
-        self.folder, self.code, self.seconds, self.gpus = folder, code, seconds, gpus
-        (folder / "dmcore").mkdir(parents=True)
-        (folder / "dmcore/__init__.py").touch()
+        self.folder, self.seconds, self.gpus = folder, seconds, gpus
+        shutil.copytree(code / "dmcore", folder / "dmcore")
         shutil.copy(Path(__file__).with_name("standin.py"), folder / "dmcore/__main__.py")
-        (folder / "resources").symlink_to(code / "resources")
+        for name in ("Snakefile", "workflow", "envs", "resources"):
+            (folder / name).symlink_to(code / name)
         self.write(config)
 
     def write(self, config: dict[str, Any]) -> None:
@@ -79,9 +79,9 @@ class Simulation:
 
     def run(self, *arguments: str) -> Run:
         """Runs Snakemake to its end, which must be a good one."""
-        command = [sys.executable, "-c", MEASURED, "-s", str(self.code / "Snakefile"), *arguments]
+        command = [sys.executable, "-c", MEASURED, "-s", "Snakefile", *arguments]
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        standin = {"STANDIN_SECONDS": str(self.seconds), "STANDIN_GPUS": str(self.gpus), "STANDIN_CODE": str(self.code)}
+        standin = {"STANDIN_SECONDS": str(self.seconds), "STANDIN_GPUS": str(self.gpus)}
         environment = {name: value for name, value in os.environ.items() if not name.startswith("SLURM_")}
         environment |= {"PATH": path, "TMPDIR": str(self.folder)} | standin
         began = time.perf_counter()

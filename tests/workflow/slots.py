@@ -20,7 +20,7 @@ class Slots(Pipeline):
 
     def __init__(self, folder, epochs=0.02):
         super().__init__(folder)
-        for name in ("Snakefile", "profiles", "workflow", "envs", "dmcore"):
+        for name in ("Snakefile", "profiles", "workflow", "envs", "dmcore", "resources"):
             (folder / name).symlink_to(ROOT / name)
         config = tiny_config()
         config["schedules"]["demo"]["training"]["mnist"]["epochs"] = epochs

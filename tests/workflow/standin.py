@@ -1,8 +1,8 @@
 """Stands in for dmcore in simulated runs: writes empty files where a command of the pipeline writes its results.
 
-It lies as ``dmcore/__main__.py`` in the folder that Snakemake runs in, where ``python -m dmcore`` finds it first. Every
-call adds a line to ``calls.tsv``: the command, when it began and when it ended, and its GPU. Where STANDIN_GPUS says
-how many there are, a job that computes leases one as dmcore does, by dmcore's own code. It takes STANDIN_SECONDS.
+It lies as ``dmcore/__main__.py`` in a copy of the code. Every call adds a line to ``calls.tsv``: the command, when it
+began and when it ended, and its GPU. Where STANDIN_GPUS says how many there are, a job that computes leases one as
+dmcore does, by dmcore's own code. It takes STANDIN_SECONDS.
 """
 
 import argparse
@@ -50,8 +50,6 @@ def lease(rest: list[str]) -> str:
     count = int(os.environ.get("STANDIN_GPUS", "0"))
     if not count or "--gpu-slots" not in rest:
         return ""
-    del sys.modules["dmcore"]  # this one
-    sys.path.insert(0, os.environ["STANDIN_CODE"])
     from dmcore.lease import lease_gpu
 
     return lease_gpu([str(gpu) for gpu in range(count)], int(rest[rest.index("--gpu-slots") + 1]))

@@ -166,14 +166,13 @@ def test_a_path_that_no_config_means_is_refused(pipeline, model, message):
 
 def test_a_failed_job_says_why_and_keeps_the_rest(tmp_path):
     broken = Pipeline(tmp_path / "broken")
-    (broken.folder / "resources").unlink()
     shutil.copytree(ROOT / "resources/mnist", broken.folder / "resources/mnist")
     path = broken.folder / "resources/mnist/train-labels-idx1-ubyte.gz"
     path.write_bytes(path.read_bytes()[:1000])
     output = broken.run("data/mnist.safetensors", ok=False)
     assert "dmcore: error: data set 'mnist': no source works; tried: data/sources/mnist has no " in output
     assert "; resources/mnist/train-labels-idx1-ubyte.gz is damaged" in output
-    assert "; to restore the repository's own: git stash push -- resources/mnist" in output
+    assert "; to restore the repository's own: git -C resources stash push -- mnist" in output
     assert not (broken.folder / "data/mnist.safetensors").exists()
     place = tmp_path / "with a space"
     shutil.copytree(ROOT / "resources/mnist", place / "mnist")

@@ -43,7 +43,6 @@ class Pipeline:
     def __init__(self, folder, code=ROOT):
         self.folder, self.code = folder, code
         folder.mkdir()
-        (folder / "resources").symlink_to(ROOT / "resources")
         self.write(tiny_config())
 
     def write(self, config):
@@ -73,7 +72,6 @@ class Pipeline:
         other = Pipeline(folder, code=folder)
         for name in ("data", "results", "logs", ".snakemake"):
             shutil.copytree(self.folder / name, folder / name)
-        (folder / "resources").unlink()
         for name in ("dmcore", "workflow", "envs", "resources"):
             shutil.copytree(ROOT / name, folder / name)
         shutil.copy2(ROOT / "Snakefile", folder)

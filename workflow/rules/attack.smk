@@ -23,9 +23,10 @@ rule attack:
     params:
         seed=config["certification"]["points_seed"],
         folder=lambda w, output: Path(output[0]).parent,
+        dmcore=our_dmcore,
         code=lambda w: code_hash("dmcore.jobs.attack", uses=[w.attack, w.arch]),
     shell:
-        "python -m dmcore attack --model {input.model:q} --data {input.data:q} --attack {wildcards.attack}"
+        "{params.dmcore} attack --model {input.model:q} --data {input.data:q} --attack {wildcards.attack}"
         " --norm {wildcards.norm} --points {wildcards.points} --points-seed {params.seed} --eps {wildcards.eps}"
         " --out {params.folder:q}"
         " --threads {threads} --device {resources.device:q} --gpu-slots {resources.gpu_slots:q} > {log:q} 2>&1"
@@ -53,9 +54,10 @@ rule radius:
     params:
         seed=config["certification"]["points_seed"],
         clip="--clip-input" if config["certification"]["clip_input"] else "",
+        dmcore=our_dmcore,
         code=lambda w: code_hash("dmcore.jobs.radius", uses=[w.certifier, w.arch]),
     shell:
-        "python -m dmcore radius --model {input.model:q} --data {input.data:q} --certifier {wildcards.certifier}"
+        "{params.dmcore} radius --model {input.model:q} --data {input.data:q} --certifier {wildcards.certifier}"
         " --norm {wildcards.norm} --points {wildcards.points} --points-seed {params.seed} {params.clip}"
         " --out {output:q}"
         " --threads {threads} --device {resources.device:q} --gpu-slots {resources.gpu_slots:q} > {log:q} 2>&1"

@@ -37,9 +37,10 @@ for suite in SUITES:
             clip="--clip-input" if config["certification"]["clip_input"] else "",
             intersect="--intersect-ibp" if config["certification"].get("intersect_ibp") else "",
             folder=lambda w, output: Path(output[0]).parent,
+            dmcore=our_dmcore,
             code=lambda w: code_hash("dmcore.jobs.certify", uses=[w.certifier, w.arch]),
         shell:
-            "python -m dmcore certify --model {input.model:q} --data {input.data:q} --certifier {wildcards.certifier}"
+            "{params.dmcore} certify --model {input.model:q} --data {input.data:q} --certifier {wildcards.certifier}"
             " --norm {params.norm} --points {params.points} --points-seed {params.seed} --eps {params.eps}"
             " {params.clip} {params.intersect} --out {params.folder:q}"
             " --threads {threads} --device {resources.device:q} --gpu-slots {resources.gpu_slots:q} > {log:q} 2>&1"

@@ -9,7 +9,8 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import update_config
 
-sys.path.insert(0, workflow.basedir)
+# Before a folder `dmcore` that lies where Snakemake runs.
+sys.path.insert(0, str(Path(workflow.snakefile).parents[2]))
 
 from dmcore.agenda.order import given_order
 from dmcore.config import check_config
@@ -17,20 +18,20 @@ from dmcore.config_file import read_config, retyped
 from dmcore.eps import ID_PATTERN
 from dmcore.errors import UserError, nearest
 from dmcore.exhibits import accuracy_tables, exhibit_kind, exhibit_spec, report_spec
-from dmcore.files import digest
+from dmcore.files import digest, sha256, shipped
 from dmcore.grid import Grid, find_model, suites
 from dmcore.registries import certifier
 from dmcore.report.columns import FILES, REMARKS, SUMS
 from dmcore.resolve import data_spec
-from dmcore.source import code_hash
+from dmcore.source import ROOT, code_hash
 from dmcore.surroundings import check_clock, check_room
 
-CONFIG = Path("config.yaml")
+GIVEN = workflow.overwrite_configfiles
+CONFIG = Path("config.yaml") if GIVEN else shipped("config.yaml")
 try:
-    if not workflow.modifier.skip_configfile and (CONFIG.exists() or not workflow.overwrite_configfiles):
-        read_config(CONFIG)  # says what is wrong with it, a key that is there twice among that, as Snakemake does not
-    for path in workflow.overwrite_configfiles:
-        read_config(path)
+    for path in [CONFIG, *GIVEN] if MAIN else []:
+        if path.exists():
+            read_config(path)  # says what is wrong with it, a key that is there twice among that, as Snakemake does not
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
@@ -39,7 +40,8 @@ configfile: CONFIG
 
 
 try:
-    update_config(config, retyped(workflow.config_settings.config))
+    if MAIN:
+        update_config(config, retyped(workflow.config_settings.config))
     check_config(config)
     check_room(Path("."))
 except UserError as error:
@@ -135,10 +137,9 @@ def exhibit_input(kind, schedule, name):
     """What a table or figure is made from: the results of its own cells; costs are those of all trainings."""
     grid = GRIDS[schedule]
     exhibit = grid.exhibits(kind)[name]
-    files = [exhibit["source"]] if "source" in exhibit else []
     if exhibit_kind(kind, exhibit) == "cost":
-        return files + training_files(grid)
-    return files + result_files(grid.part(kind, name))
+        return training_files(grid)
+    return result_files(grid.part(kind, name))
 
 
 def exhibit_files(schedule):
@@ -171,10 +172,44 @@ def whole_config(wildcards, output):
     return json.dumps(config)
 
 
+def text_of(wildcards):
+    """The content of the file with a table's text, if it has one, as a hash."""
+    exhibit = GRIDS[wildcards.schedule].exhibits("tables")[wildcards.table]
+    return contents([exhibit["source"]] if "source" in exhibit else [])
+
+
+def reported_in(schedule, *beside):
+    """The content of the file with the paper's numbers, if a report names one, and of others beside it, as a hash."""
+    path = GRIDS[schedule].report.get("reported")
+    return contents([path, *(Path(path).with_name(name) for name in beside)] if path else [])
+
+
+def contents(paths):
+    """What stands in files that the config names, as a hash. They are no input: neither age nor place matters."""
+    try:
+        return digest([sha256(shipped(path).read_bytes()) for path in paths])
+    except OSError as error:
+        raise WorkflowError(f"cannot read {error.filename}, which the config names: {error.strerror}") from None
+
+
 def figure_code(wildcards):
     """The hash of the module that draws a figure, which has the name of its kind."""
     kind = exhibit_kind("figures", GRIDS[wildcards.schedule].exhibits("figures")[wildcards.figure])
     return code_hash(f"dmcore.report.figures.{kind}")
+
+
+def our_dmcore(wildcards, output):
+    """How a job calls dmcore: the one that is hashed here, not what is installed or lies in the working folder.
+
+    As it takes the output, Snakemake reruns nothing where only the place of the code has changed.
+    """
+    place = shlex.quote(str(ROOT.parent))
+    return f"PYTHONPATH={place}${{PYTHONPATH:+:$PYTHONPATH}} PYTHONSAFEPATH=1 python -m dmcore"
+
+
+def folder(up=0):
+    """The folder of a job's first output, or one as many above it: in a module with a prefix it is not as written here."""
+    return lambda wildcards, output: Path(output[0]).parents[up]
 
 
 def report_of(schedule):

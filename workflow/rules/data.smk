@@ -1,8 +1,3 @@
-# On a cluster too it runs where Snakemake does: computing nodes often have no way out to download anything.
-localrules:
-    prepare_data,
-
-
 # No source file is an input: each is pinned by its content, so neither its age nor the place where it was found can
 # change what is prepared, and looking elsewhere reruns nothing.
 rule prepare_data:
@@ -13,6 +8,7 @@ rule prepare_data:
         "logs/data/{dataset}.log",
     benchmark:
         "logs/benchmarks/data/{dataset}.tsv"
+    localrule: True  # on a cluster too: computing nodes often have no way out to download anything
     conda:
         "../../envs/data.yaml"
     resources:
@@ -20,7 +16,8 @@ rule prepare_data:
         places=shlex.join(DATA_PLACES),  # not a parameter: a change of those would prepare the data again
     params:
         spec=lambda w: json.dumps(data_spec(config, w.dataset)),
+        dmcore=our_dmcore,
         code=lambda w: code_hash("dmcore.data.sources", uses=data_spec(config, w.dataset)),
     shell:
-        "python -m dmcore data {wildcards.dataset} --spec {params.spec:q} --places {resources.places}"
+        "{params.dmcore} data {wildcards.dataset} --spec {params.spec:q} --places {resources.places}"
         " --out {output:q} > {log:q} 2>&1"

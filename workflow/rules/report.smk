@@ -1,22 +1,6 @@
 RECORDS = [f"results/{{schedule}}/{file}" for file in (*FILES.values(), SUMS)]
 
 
-localrules:
-    all,
-    certified,
-    demo,
-    trial,
-    tables,
-    collect,
-    table,
-    document,
-    figure,
-    comparison,
-    overview,
-    verdict,
-    history,
-
-
 # What is on record already, say from a clone or another machine, stays there unless it was made anew here.
 rule collect:
     """All results of a schedule as tidy records: a line a model, a line a cell, every point's verdict."""
@@ -26,13 +10,17 @@ rule collect:
         update(RECORDS),
     log:
         "logs/collect/{schedule}.log",
+    localrule: True
     conda:
         "../../envs/tables.yaml"
     params:
+        results=folder(1),
+        out=folder(),
+        dmcore=our_dmcore,
         code=code_hash("dmcore.report.records"),
     shell:
-        "python -m dmcore collect --results results --schedule {wildcards.schedule}"
-        " --out results/{wildcards.schedule} > {log:q} 2>&1"
+        "{params.dmcore} collect --results {params.results:q} --schedule {wildcards.schedule}"
+        " --out {params.out:q} > {log:q} 2>&1"
 
 
 rule table:
@@ -50,16 +38,20 @@ rule table:
         ),
     log:
         "logs/tables/{schedule}/{table}.log",
+    localrule: True
     conda:
         "../../envs/tables.yaml"
     params:
         spec=lambda w: exhibit_of("tables", w.schedule, w.table),
+        text=text_of,
         config=whole_config,
+        results=folder(2),
+        out=folder(),
+        dmcore=our_dmcore,
         code=code_hash("dmcore.report.tables", "dmcore.report.cost", "dmcore.report.render.formats"),
     shell:
-        "( python -m dmcore spec {wildcards.schedule}/tables/{wildcards.table} --config {params.config:q}"
-        " | python -m dmcore tables --spec - --results results"
-        " --out results/{wildcards.schedule}/tables ) > {log:q} 2>&1"
+        "( {params.dmcore} spec {wildcards.schedule}/tables/{wildcards.table} --config {params.config:q}"
+        " | {params.dmcore} tables --spec - --results {params.results:q} --out {params.out:q} ) > {log:q} 2>&1"
 
 
 # It names the tables' files, so it need not be made anew when these are.
@@ -73,21 +65,22 @@ rule document:
         "results/{schedule}/tables/all-tables.tex",
     log:
         "logs/tables/{schedule}/all-tables.log",
+    localrule: True
     conda:
         "../../envs/tables.yaml"
     params:
         tables=lambda w: list(GRIDS[w.schedule].exhibits("tables")),
+        out=folder(),
+        dmcore=our_dmcore,
         code=code_hash("dmcore.report.render.latex"),
     shell:
-        "python -m dmcore document {params.tables:q} --schedule {wildcards.schedule}"
-        " --out results/{wildcards.schedule}/tables > {log:q} 2>&1"
+        "{params.dmcore} document {params.tables:q} --schedule {wildcards.schedule} --out {params.out:q} > {log:q} 2>&1"
 
 
 rule figure:
     """One figure of a schedule's report, in three formats."""
     input:
         lambda w: exhibit_input("figures", w.schedule, w.figure),
-        lambda w: GRIDS[w.schedule].report.get("reported", []),
     output:
         report(
             "results/{schedule}/figures/{figure}.png",
@@ -99,23 +92,26 @@ rule figure:
         multiext("results/{schedule}/figures/{figure}", ".svg", ".pdf"),
     log:
         "logs/figures/{schedule}/{figure}.log",
+    localrule: True
     conda:
         "../../envs/tables.yaml"
     params:
         spec=lambda w: exhibit_of("figures", w.schedule, w.figure),
+        reported=lambda w: reported_in(w.schedule),
         config=whole_config,
+        results=folder(2),
+        out=folder(),
+        dmcore=our_dmcore,
         code=figure_code,
     shell:
-        "( python -m dmcore spec {wildcards.schedule}/figures/{wildcards.figure} --config {params.config:q}"
-        " | python -m dmcore figures --spec - --results results"
-        " --out results/{wildcards.schedule}/figures ) > {log:q} 2>&1"
+        "( {params.dmcore} spec {wildcards.schedule}/figures/{wildcards.figure} --config {params.config:q}"
+        " | {params.dmcore} figures --spec - --results {params.results:q} --out {params.out:q} ) > {log:q} 2>&1"
 
 
 rule comparison:
     """One table of a schedule's report beside the paper's."""
     input:
         lambda w: exhibit_input("tables", w.schedule, w.table),
-        reported=lambda w: GRIDS[w.schedule].report["reported"],
     output:
         multiext("results/{schedule}/comparisons/{table}", ".md", ".csv"),
         report(
@@ -127,16 +123,20 @@ rule comparison:
         ),
     log:
         "logs/comparisons/{schedule}/{table}.log",
+    localrule: True
     conda:
         "../../envs/tables.yaml"
     params:
         spec=lambda w: exhibit_of("tables", w.schedule, w.table),
+        reported=lambda w: reported_in(w.schedule),
         config=whole_config,
+        results=folder(2),
+        out=folder(),
+        dmcore=our_dmcore,
         code=code_hash("dmcore.report.comparison", "dmcore.report.render_comparison"),
     shell:
-        "( python -m dmcore spec {wildcards.schedule}/tables/{wildcards.table} --config {params.config:q}"
-        " | python -m dmcore comparisons --spec - --results results"
-        " --out results/{wildcards.schedule}/comparisons ) > {log:q} 2>&1"
+        "( {params.dmcore} spec {wildcards.schedule}/tables/{wildcards.table} --config {params.config:q}"
+        " | {params.dmcore} comparisons --spec - --results {params.results:q} --out {params.out:q} ) > {log:q} 2>&1"
 
 
 rule overview:
@@ -153,24 +153,24 @@ rule overview:
         ),
     log:
         "logs/overview/{schedule}.log",
+    localrule: True
     conda:
         "../../envs/tables.yaml"
     params:
         spec=lambda w: report_of(w.schedule),
         config=whole_config,
+        out=folder(),
+        dmcore=our_dmcore,
         code=code_hash("dmcore.report.overview", "dmcore.report.render_overview"),
     shell:
-        "( python -m dmcore spec {wildcards.schedule} --config {params.config:q}"
-        " | python -m dmcore overview --spec - --records results/{wildcards.schedule}"
-        " --out results/{wildcards.schedule} ) > {log:q} 2>&1"
+        "( {params.dmcore} spec {wildcards.schedule} --config {params.config:q}"
+        " | {params.dmcore} overview --spec - --records {params.out:q} --out {params.out:q} ) > {log:q} 2>&1"
 
 
 rule verdict:
     """The paper's claims, judged by a schedule's results."""
     input:
         RECORDS,
-        reported=lambda w: GRIDS[w.schedule].report["reported"],
-        remarks=lambda w: Path(GRIDS[w.schedule].report["reported"]).with_name(REMARKS),
     output:
         multiext("results/{schedule}/verdict", ".md", ".csv"),
         report(
@@ -181,16 +181,19 @@ rule verdict:
         ),
     log:
         "logs/verdict/{schedule}.log",
+    localrule: True
     conda:
         "../../envs/tables.yaml"
     params:
         spec=lambda w: report_of(w.schedule),
+        reported=lambda w: reported_in(w.schedule, REMARKS),
         config=whole_config,
+        out=folder(),
+        dmcore=our_dmcore,
         code=code_hash("dmcore.report.verdict.page"),
     shell:
-        "( python -m dmcore spec {wildcards.schedule} --config {params.config:q}"
-        " | python -m dmcore verdict --spec - --records results/{wildcards.schedule}"
-        " --out results/{wildcards.schedule} ) > {log:q} 2>&1"
+        "( {params.dmcore} spec {wildcards.schedule} --config {params.config:q}"
+        " | {params.dmcore} verdict --spec - --records {params.out:q} --out {params.out:q} ) > {log:q} 2>&1"
 
 
 rule history:
@@ -208,12 +211,14 @@ rule history:
         ),
     log:
         f"logs/history/{RUN}.log",
+    localrule: True
     conda:
         "../../envs/tables.yaml"
     params:
+        dmcore=our_dmcore,
         code=code_hash("dmcore.report.histories"),
     shell:
-        "python -m dmcore history --record {input:q} --out {output:q} > {log:q} 2>&1"
+        "{params.dmcore} history --record {input:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule tables:
@@ -222,9 +227,12 @@ rule tables:
     """
     log:
         "logs/tables.log",
+    localrule: True
     conda:
         "../../envs/tables.yaml"
     params:
+        dmcore=our_dmcore,
         config=lambda w: json.dumps(config),  # by a function: in a plain text Snakemake fills in {names}
     shell:
-        "python -m dmcore report --config {params.config:q} > {log:q} 2>&1"
+        "{params.dmcore} report --config {params.config:q}"
+        ' --results "$(dirname "$(dirname {log:q})")/results" > {log:q} 2>&1'

@@ -4,7 +4,7 @@ from snakemake.cli import get_argument_parser
 from dmcore.targets import check_target
 
 # Snakemake tells its targets to the rules only after it has looked for them.
-if workflow.is_main_process and "snakemake" in (Path(sys.argv[0]).name, Path(sys.argv[0]).parent.name):
+if MAIN and workflow.is_main_process and "snakemake" in (Path(sys.argv[0]).name, Path(sys.argv[0]).parent.name):
     try:
         named = [rule.name for rule in workflow.rules if not rule.has_wildcards()]
         for target in get_argument_parser().parse_known_args(sys.argv[1:])[0].targets:

@@ -21,8 +21,9 @@ rule train:
         runtime=240,
     params:
         spec=lambda w: json.dumps(spec_of(w).to_dict()),
+        dmcore=our_dmcore,
         code=lambda w: code_hash("dmcore.jobs.train", uses=spec_of(w).uses),
     shell:
-        "python -m dmcore train --spec {params.spec:q} --data {input:q} --model {output.model:q}"
+        "{params.dmcore} train --spec {params.spec:q} --data {input:q} --model {output.model:q}"
         " --record {output.record:q}"
         " --threads {threads} --device {resources.device:q} --gpu-slots {resources.gpu_slots:q} > {log:q} 2>&1"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from dmcore.data.prepared import KIND
 from dmcore.data.sources.places import MissingError, places
 from dmcore.data.validation import held_out
 from dmcore.errors import UserError
+from dmcore.files import shipped
 from dmcore.registries import reader
 
 NEEDED = ("shape", "classes", "train", "test", "sources")
@@ -39,7 +41,7 @@ def prepare(
         out: the file to write.
         configured: the user's own places, folders or URL prefixes.
         cache: where downloads are kept, in a folder for each data set.
-        resources: where the project's own copies lie.
+        resources: where the project's own copies lie, found as :func:`dmcore.files.shipped` says.
 
     Returns:
         What the file says of itself.
@@ -54,7 +56,8 @@ def prepare(
     for source in spec["sources"]:
         reader.check(source["format"])
     tried, faults = [], []
-    for place in places(name, spec, configured, cache, resources):
+    own = shipped(resources / name)
+    for place in places(name, spec, configured, cache, own.parent):
         try:
             with place.files(cache / name) as paths:
                 tensors = _checked(spec, place.source, reader.get(place.source["format"])(paths, tuple(spec["shape"])))
@@ -65,10 +68,10 @@ def prepare(
                 faults.append(tried[-1])
     else:
         wanted = " or ".join(f"{', '.join(s['files'])} ({s['variant']})" for s in spec["sources"])
-        own = f"; to restore the repository's own: git stash push -- {resources / name}"
+        restore = f"; to restore the repository's own: git -C {shlex.quote(str(own.parent))} stash push -- {name}"
         raise UserError(
             f"data set '{name}': no source works; tried: {'; '.join(tried)}. Put {wanted} into {cache / name}"
-            f"{own if (resources / name).is_dir() else ''}"
+            f"{restore if own.is_dir() else ''}"
         )
     for fault in faults:  # of nearer places; had there been no other, the error would have told them
         print(f"{fault}; looking further", file=sys.stderr)

@@ -14,6 +14,7 @@ import pandas as pd
 from dmcore.eps import Eps
 from dmcore.errors import UserError
 from dmcore.exhibits import heading
+from dmcore.files import shipped
 from dmcore.report.columns import REMARKS
 from dmcore.report.paper import read_reported
 from dmcore.report.statistics import Share, newcombe_interval
@@ -274,7 +275,7 @@ def _better_relaxation(cells: pd.DataFrame) -> Contradiction:
 def _remarks(path: Path) -> list[Contradiction]:
     """The sections of a small Markdown file, each a heading and a paragraph."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = shipped(path).read_text(encoding="utf-8")
     except OSError as error:
         raise UserError(f"cannot read {path}, which belongs beside the reported cells: {error}") from error
     sections = re.findall(r"^## (.+)\n\n((?:.+\n)+)", text, re.MULTILINE)
