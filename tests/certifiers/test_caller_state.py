@@ -67,11 +67,10 @@ def usual():
 @pytest.mark.parametrize("state", STATES)
 def test_every_bound_is_the_same_in_every_state(state, usual):
     net, x, y, elsewhere = usual
-    with warnings.catch_warnings(action="ignore"):  # of torch, on what is set
-        with STATES[state]():
-            before = precisions()
-            here = computed(net, x, y)
-            assert precisions() == before
+    with warnings.catch_warnings(action="ignore"), STATES[state]():  # of torch, on what is set
+        before = precisions()
+        here = computed(net, x, y)
+        assert precisions() == before
     # Sums may go in another order, so bounds may differ by what they leave room for.
     exactly = state not in ("two threads", "without oneDNN")
     for ours, theirs in zip(here, elsewhere, strict=True):
