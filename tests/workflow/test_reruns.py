@@ -66,16 +66,26 @@ def test_an_edit_of_code_reruns_what_uses_it(project, module, jobs):
         assert project.planned("demo") == jobs
 
 
-@pytest.mark.parametrize(
-    "text", ['@regularizer("new")\nclass New: ...\n', "import a_package_that_is_not_there\n"], ids=["good", "broken"]
-)
-def test_another_regularizer_reruns_nothing(project, text):
-    path = project.folder / "dmcore/regularizers/new.py"
-    path.write_text(f"from dmcore.registries import regularizer\n\n\n{text}")
+@pytest.mark.parametrize("broken", [False, True])
+def test_what_is_added_and_not_used_reruns_nothing(project, broken):
+    kinds = {
+        "architecture": "nets",
+        "attack": "attacks",
+        "certifier": "certifiers",
+        "forward_domain": "domains",
+        "reader": "data/sources",
+        "regularizer": "regularizers",
+    }
+    added = []
     try:
+        for kind, package in kinds.items():
+            added.append(project.folder / f"dmcore/{package}/new.py")
+            code = "import a_package_that_is_not_there\n" if broken else f'@{kind}("new")\ndef new(): ...\n'
+            added[-1].write_text(f"from dmcore.registries import {kind}\n\n\n{code}")
         assert project.planned("demo") == {}
     finally:
-        path.unlink()
+        for path in added:
+            path.unlink()
 
 
 def test_comments_docstrings_and_the_command_line_rerun_nothing(project):
