@@ -81,12 +81,13 @@ def checked_labels(y: Any, x: Tensor, output: Shape) -> Tensor:
         labels = y if isinstance(y, Tensor) else torch.as_tensor(y, device="cpu")
         got = f"{tuple(labels.shape)} {labels.dtype}"
         whole = not (labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool)
+        fits = labels.shape == x.shape[:1] and (whole or not len(x))
+        labels = labels.to(x.device, torch.int64)
     except (TypeError, ValueError, RuntimeError):
-        labels, got, whole = x.new_empty(0, 0), type(y).__name__, False
-    fits = labels.shape == x.shape[:1] and (whole or not len(x))
+        labels, got, fits = x.new_empty(0), type(y).__name__, False
     if not fits or (len(x) and not 0 <= int(labels.min()) <= int(labels.max()) < num_classes):
         raise UserError(f"labels must be {len(x)} integers in 0..{num_classes - 1}, got {got}")
-    return labels.to(x.device, torch.int64)
+    return labels
 
 
 def _checked_points(x: Any, low: float, high: float) -> Tensor:

@@ -202,7 +202,7 @@ def test_without_a_range_no_input_can_be_anything(case):
         certified_radius(net, x, y, input_range=everything)
 
 
-@pytest.mark.parametrize("kind", [list, tuple, np.array, lambda y: torch.tensor(y, dtype=torch.int8)])
+@pytest.mark.parametrize("kind", [list, tuple, np.array, np.uint16, lambda y: torch.tensor(y, dtype=torch.int8)])
 def test_labels_may_be_a_list(kind, case):
     net, x, y = case
     given = kind(y.tolist())

@@ -122,9 +122,8 @@ def pool_lines(pool: MaxPool, lower: Tensor, upper: Tensor, slope: Slope, slack:
     decided = decides.any(-1)
     exact = decides.to(upper.dtype)
     above = torch.where(decided, low.where(decides, 0.0).sum(-1), floor[..., 0])
-    excess = (high.where(~matters, -torch.inf).amax(-1) - above).clamp(
-        min=0
-    )  # of what is left out, over the upper line
+    left_out = high.where(~matters, -torch.inf).amax(-1)
+    excess = (left_out - above).clamp(min=0)  # over what the upper line is at least
     if slope == "zero":
         return Lines(exact, exact, floor[..., 0].where(~decided, 0.0), top[..., 0].where(~decided, excess), pool)
 
