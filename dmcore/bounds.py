@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from dmcore.domains import DoubleMargin, Interval
 from dmcore.domains.ball import PIXELS, Range
-from dmcore.domains.interval import rounded_bounds
+from dmcore.domains.rounded import rounded_bounds
 from dmcore.inputs import Radius, checked_ball
 from dmcore.nets.network import as_network
 from dmcore.precision import full_precision

@@ -84,15 +84,23 @@ def read(path: Path) -> Source:
 
 
 def imports(tree: ast.AST) -> set[str]:
-    """The modules that some code imports, in functions too."""
+    """The modules that some code imports when it runs, in functions too."""
     names: set[str] = set()
-    for node in ast.walk(tree):
+    for node in _running(tree):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             names.add(node.module)
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
     return names
+
+
+def _running(node: ast.AST) -> Iterator[ast.AST]:
+    """A tree's nodes, without what is there for type checkers alone."""
+    yield node
+    if not (isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"):
+        for child in ast.iter_child_nodes(node):
+            yield from _running(child)
 
 
 @cache

@@ -6,9 +6,9 @@ from torch import Tensor
 
 from dmcore.certifiers.certifier import Certifier
 from dmcore.domains import Ball, Box
-from dmcore.domains.interval import rounded_bounds
 from dmcore.domains.linear_relaxation.backward import LinearRelaxation
 from dmcore.domains.linear_relaxation.coefficients import Dense
+from dmcore.domains.rounded import rounded_bounds
 from dmcore.layers import Nonlinear
 from dmcore.nets.network import Network
 from dmcore.registries import certifier

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import replace
-
 import torch
 from torch import Tensor
 
@@ -12,9 +9,6 @@ from dmcore.domains.ball import Ball
 from dmcore.domains.box import Box
 from dmcore.domains.domain import Domain
 from dmcore.domains.first_layer import FirstLayer
-from dmcore.domains.linear_relaxation.rounding import gamma, outward, summed
-from dmcore.domains.magnitude import Magnitude
-from dmcore.domains.underflow import underflow
 from dmcore.layers import Affine, Flatten, MaxPool, ReLU, Sum
 from dmcore.nets.network import Network
 from dmcore.registries import forward_domain
@@ -53,34 +47,6 @@ def _flatten(domain: Interval, layer: Flatten, box: Box) -> Box:
 @Interval.passes(Sum)
 def _sum(domain: Interval, layer: Sum, *boxes: Box) -> Box:
     return Box(layer(*(b.center for b in boxes)), layer(*(b.radius for b in boxes)))
-
-
-def interval_errors(net: Network, ball: Ball) -> list[Tensor]:
-    """How far interval bounds of each node may be off, computed in the dtype of ``ball.x``: (B, *shape).
-
-    Each layer's sums err by γ of the sizes of what they add up, and its errors pass on like the sizes themselves.
-    """
-    sizes = Magnitude().states(net, ball)
-    return [size * (2 * gamma(count, ball.x.dtype)) for size, count in zip(sizes, summed(net), strict=True)]
-
-
-@torch.no_grad()
-def rounded_bounds(exact: Network, ball: Ball, nodes: Collection[int]) -> dict[int, tuple[Tensor, Tensor]]:
-    """(lower, upper) interval bounds of some nodes, in the dtype of ``ball.x`` and with room for all rounding errors.
-
-    Args:
-        exact: the network in float64, in which they are computed.
-    """
-    wide = replace(ball, x=ball.x.double())
-    lost = underflow(exact, wide, nodes, rows=1.0, dtype=ball.x.dtype)
-    states, errors = Interval().states(exact, wide), [error + lost for error in interval_errors(exact, wide)]
-    return {
-        index: (
-            outward(states[index].lower - errors[index], ball.x.dtype, -1),
-            outward(states[index].upper + errors[index], ball.x.dtype, +1),
-        )
-        for index in nodes
-    }
 
 
 def relu_inputs(net: Network, ball: Ball) -> list[Box]:

@@ -13,10 +13,10 @@ from torch import nn
 from dmcore.bounds import interval_bounds
 from dmcore.certify import certify_points, margin_bounds
 from dmcore.domains import Ball, Interval
-from dmcore.domains.interval import interval_errors
 from dmcore.domains.linear_relaxation.backward import LinearRelaxation
 from dmcore.domains.linear_relaxation.coefficients import Dense, Patches
 from dmcore.domains.linear_relaxation.rounding import gamma, outward
+from dmcore.domains.rounded import interval_errors
 from dmcore.domains.underflow import underflow
 from dmcore.nets import as_network
 

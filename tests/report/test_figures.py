@@ -263,7 +263,8 @@ def test_lines_are_the_certifiers_own(name, bounds):
         net = nn.Sequential(nn.Linear(1, 1), nn.ReLU()).double().requires_grad_(False)
         net[0].weight.data.fill_(1)
         net[0].bias.data.fill_(0)
-        low, high = interval_bounds(net, (lower + upper) / 2, (bounds[1] - bounds[0]) / 2)
+        middle, eps = (lower + upper) / 2, (bounds[1] - bounds[0]) / 2
+        low, high = interval_bounds(net, middle, eps, input_range=(-9, 9))
         expected = [0, float(low), 0, float(high)]
     else:
         real = relu_lines(lower, upper, certifier.get(name).slope)
