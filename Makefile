@@ -1,4 +1,5 @@
-# make demo    set up and run the demo on MNIST        make test   set up and run all tests
+# make demo    set up and run the demo on MNIST        make test   set up, check style, run the fast tests: 4 minutes on 2 cores
+# make test-full   all tests: 11 minutes on 2 cores
 # make tables  set up without PyTorch and make all tables, figures and results/report.html from the records in results/
 # make soundness    tries a million attacked points, and others, against every bound; OPTIONS="--points 10000 --seed 1"
 # make test-kills   kills trainings, certifications, tables and whole pipelines at 50 random moments each, fills disks …
@@ -10,7 +11,7 @@ VENV ?= .venv
 BIN := $(abspath $(VENV))/bin
 export PATH := $(BIN):$(PATH)
 
-.PHONY: demo tables test test-kills test-slurm soundness lint clean
+.PHONY: demo tables test test-full test-kills test-slurm soundness lint clean
 
 demo: $(VENV)/.installed
 	snakemake --cores all demo
@@ -22,8 +23,14 @@ tables: $(VENV)-tables/.installed
 	PATH="$(abspath $(VENV))-tables/bin:$$PATH" snakemake --cores 1 tables
 	@ls -d results/*/tables results/report.html
 
+# One thread a process, as many processes as there are cores; a file's tests stay in one, and share what it has made.
+PYTEST := OMP_NUM_THREADS=1 pytest -n auto --dist loadfile
+
 test: lint
-	pytest
+	$(PYTEST) -m "not slow and not pipeline and not kill"
+
+test-full: $(VENV)/.installed-test
+	$(PYTEST) --durations=40
 
 test-kills: $(VENV)/.installed-test
 	KILLS=50 pytest -s -rs tests/faults tests/workflow/test_corruption.py

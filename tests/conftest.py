@@ -7,6 +7,16 @@ from dmcore.nets import Network, as_network
 from dmcore.nets.builder import Builder
 from dmcore.nets.pruning import prune_relus
 
+TIERS = {"workflow": "pipeline", "slurm": "pipeline", "faults": "kill"}
+"""Folders whose tests the fast suite leaves out, but for those marked ``smoke``."""
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        tier = TIERS.get(item.path.parent.name)
+        if tier and not item.get_closest_marker("smoke"):
+            item.add_marker(tier)
+
 
 def conv_net(seed, dtype=torch.float32):
     """Convolutions with kernel ≠ stride, uneven padding and strides that differ by axis."""

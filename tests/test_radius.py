@@ -61,6 +61,7 @@ def test_under_l0_it_is_the_whole_number_that_brute_force_finds():
     assert found.radius.unique().numel() > 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clip", [False, True])
 @pytest.mark.parametrize("norm", NORMS)
 def test_every_radius_is_certified_and_every_upper_end_is_not(norm, clip):

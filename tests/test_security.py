@@ -118,6 +118,7 @@ def test_bytes_that_are_no_text_are_one_line(tmp_path):
         load_config(tmp_path / "c.yaml")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["datasets", "methods", "schedules", "reports"])
 @pytest.mark.parametrize(
     "name", ["a\n", "a;touch pwned", "$(touch pwned)", "../a", "{input}", "a b", "", "a\x00b", "'a"]

@@ -82,6 +82,7 @@ def code(tmp_path_factory):
     return Code(tmp_path_factory.mktemp("code"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "changed"),
     [

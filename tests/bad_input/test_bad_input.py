@@ -107,6 +107,7 @@ def test_what_a_command_wrote_it_may_write_again(name, words, changes, folder):
     assert before.items() <= content(folder).items()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mistake", around.REAL, ids=lambda m: m.id)
 def test_a_mistake_is_one_line_of_a_process(mistake, folder):
     mistake.make(folder)
@@ -123,6 +124,7 @@ def test_a_mistake_is_one_line_of_a_process(mistake, folder):
     assert content(folder) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mistake", in_snakemake.REAL, ids=lambda m: m.id)
 def test_snakemake_says_it_in_one_line_and_starts_nothing(mistake, folder):
     mistake.make(folder)

@@ -41,6 +41,7 @@ def best_of_three(*args, **options):
     return torch.stack([others(margin_bounds(*args, certifier=c, **options)) for c in VARIANTS]).amax(0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("norm", "clip"), [*((norm, False) for norm in EPS), ("linf", True), ("l2", True)])
 @pytest.mark.usefixtures("short")
 def test_never_below_the_variants_and_never_above_what_occurs(any_net, norm, clip):

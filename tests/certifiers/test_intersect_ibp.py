@@ -89,6 +89,7 @@ def test_it_gains_where_intervals_are_ahead(certifier):
     assert (both > torch.maximum(plain, ibp) + 1e-3).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", EPS)
 def test_never_above_a_margin_that_occurs(any_net, norm):
     make, in_shape = any_net

@@ -48,6 +48,7 @@ def test_equal_to_the_dense_reference(name, certifier, norm):
             torch.testing.assert_close(ours[i, others], expected, rtol=0, atol=1e-3 if untied else 1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", NORMS)
 def test_never_above_a_margin_that_occurs(any_net, norm):
     """Random points and the whole path of a steepest ascent in the norm; the same points for all certifiers."""

@@ -179,6 +179,7 @@ def test_no_sum_is_longer_than_there_is_room_for(name, certifier, monkeypatch):
     assert not [form for form in at_once if not (isinstance(form, Patches) and (form.shared or form.unit))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("state", ["no gradients", "flushing denormals"])
 @pytest.mark.parametrize("certifier", ["cnn-cert-relu", "cnn-cert-ada", "cnn-cert-zero", "alpha", "ibp", "milp"])
 @pytest.mark.parametrize(

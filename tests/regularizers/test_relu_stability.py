@@ -151,6 +151,7 @@ def test_a_wrong_option_is_named():
         regularizer.check("relu_stability", {"positions": "men"})
 
 
+@pytest.mark.slow
 def test_training_with_it_leaves_fewer_unstable_relus():
     x = digits().test.x[:50].float() / 255
     counts, accuracies = [], []

@@ -137,6 +137,7 @@ def test_it_needs_a_generator_and_checks_pgds_options():
         regularizer.check("trades", {"norm": "linf2"})
 
 
+@pytest.mark.slow
 def test_training_with_it_resists_attacks():
     data, eps = digits(), 0.1
     x, y = data.test.x[:100].float() / 255, data.test.y[:100]

@@ -309,6 +309,7 @@ def written(results):
     return {path.name: path.read_bytes() for path in (results / "out").iterdir()}
 
 
+@pytest.mark.slow
 def test_files_are_what_they_say_and_undated(written):
     names = ("figure1", "figure2", "figure3", "table2")
     assert set(written) == {f"{name}.{kind}" for name in names for kind in ("png", "svg", "pdf")}

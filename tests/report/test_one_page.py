@@ -55,6 +55,7 @@ def text(results):
     return (results / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_all_that_the_schedule_has_is_there_and_linked(results, text):
     page = Page(text)
     files = ["overview", "verdict", *(f"tables/{name}" for name in SPEC["tables"])]

@@ -29,12 +29,14 @@ def test_no_point_beats_a_bound(norm):
     holds()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(24))
 def test_no_point_beats_a_bound_of_a_large_case(seed):
     """Hypothesis prefers small ones."""
     assert run(seeded(seed), EFFORT, certifiers(), seed).violations == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", RADII)
 def test_exact_without_nonlinear_layers(norm):
     """Margins and all nodes reach what their linear forms reach over the ball."""
@@ -184,6 +186,7 @@ def test_the_verdict_on_a_point_does_not_depend_on_the_others(case, name):
         assert torch.equal(torch.cat([part.predicted for part in parts]), whole.predicted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [24, 98, 131, 153])
 def test_slow_certifiers_where_a_line_that_is_a_tenth_too_steep_shows(seed):
     case = seeded(seed, tiny=True)

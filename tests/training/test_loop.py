@@ -63,6 +63,7 @@ def plainly_trained():
     return train(model(steps=150, warmup=0, ramp=0), digits(), CPU)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("domain", ["interval", "double_margin", "single_margin", "interval_margin"])
 def test_robust_methods_certify_where_normal_training_does_not(domain, plainly_trained):
     eps = 0.05
@@ -73,6 +74,7 @@ def test_robust_methods_certify_where_normal_training_does_not(domain, plainly_t
     assert robust.history[-1]["robust_accuracy"] > 0.6
 
 
+@pytest.mark.slow
 def test_convex_outer_bounds_certify_where_normal_training_does_not(plainly_trained):
     term = Term("convex_outer", 0.5, True, {"projections": 10})
     robust = train(model(term, eps="0.03", steps=60, batch=10, warmup=5, ramp=30, lr=3e-3), digits(), CPU)

@@ -55,6 +55,7 @@ def test_the_level_may_be_a_tensor_on_the_device():
     torch.testing.assert_close(by_float, by_tensor)
 
 
+@pytest.mark.slow
 def test_attacked_training_is_robust_to_the_attack_and_normal_training_is_not():
     steps = {"steps": 160, "warmup": 5, "ramp": 60}
     strong = AttackSpec("pgd", {"steps": 5, "step_of_eps": 0.4})

@@ -54,6 +54,7 @@ def interrupted(spec, saving, step, monkeypatch):
             train(spec, digits(), CPU, saving)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SPECS)
 def test_bit_identical_after_interruptions_anywhere(name, tmp_path, monkeypatch):
     spec = SPECS[name]
@@ -112,6 +113,7 @@ def command(spec, data, out):
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_killed_process_is_taken_up_by_the_next(tmp_path):
     spec = model(worst_case("double_margin"), eps="0.1", steps=60, warmup=5, ramp=20)
     data = tmp_path / "digits.safetensors"

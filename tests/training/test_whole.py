@@ -32,6 +32,7 @@ def test_validation_points_are_scored_and_not_trained_on():
     assert "validation" not in train(model(steps=1), whole, CPU).accuracies
 
 
+@pytest.mark.slow
 def test_an_ensemble_is_scored_by_average_and_by_vote():
     spec = model(worst_case("double_margin"), eps="0.01", steps=60, warmup=20, ramp=20, members=3, lr=2e-3)
     trained = train(spec, digits(), CPU)
@@ -61,6 +62,7 @@ def prepared(tmp_path):
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("members", [1, 2])
 def test_pruned_relus_survive_saving_and_are_what_is_scored(prepared, tmp_path, members):
     spec = model(steps=40, pruning=Pruning(relus=0.1), members=members)

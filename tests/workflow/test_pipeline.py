@@ -15,6 +15,7 @@ from dmcore.report.columns import FILES, SUMS
 PAGES = ("table", "figure", "comparison", "overview", "verdict")
 
 
+@pytest.mark.smoke
 def test_everything_is_made(pipeline):
     table = (pipeline.folder / "results/demo/tables/table2.md").read_text()
     assert re.search(r"Double Margin +\| ε = 0\.1 +\|", table)
@@ -182,6 +183,7 @@ def test_a_failed_job_says_why_and_keeps_the_rest(tmp_path):
     assert "Nothing to be done" in broken.run("data/mnist.safetensors")  # where data lie is no reason to make anew
 
 
+@pytest.mark.smoke
 def test_all_is_the_papers_grid(pipeline):
     config = tiny_config()
     config["schedule"] = "paper"
