@@ -24,7 +24,6 @@ from dmcore.report.render_comparison import write_comparison
 from dmcore.report.render_overview import write_overview
 from dmcore.report.tables import build_table
 from dmcore.report.text_tables import read_text_table
-from dmcore.report.verdict.page import reach_verdict, write_verdict
 
 Exhibit = Mapping[str, Any]
 """A table or figure as :func:`dmcore.exhibits.exhibit_spec` resolves it."""
@@ -88,6 +87,9 @@ def make_verdict(spec: Mapping[str, Any], records: Records, out: Path) -> None:
     Raises:
         UserError: the report names no ``reported`` cells.
     """
+    # Here alone: SciPy takes as long to load as all that tables and figures need.
+    from dmcore.report.verdict.page import reach_verdict, write_verdict
+
     write_verdict(reach_verdict(spec, _reported(spec), records), out / "verdict")
 
 

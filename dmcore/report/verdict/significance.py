@@ -6,6 +6,8 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
+from scipy.stats import hypergeom, norm
+
 from dmcore.report.statistics import Z
 
 
@@ -54,7 +56,7 @@ def beyond_p(differences: Sequence[float], margin: float, both_sides: bool) -> f
         both_sides: whether a difference above the margin lies beyond, too; else only one below −margin does.
     """
     mean, error = _adjusted(differences)
-    return normal_tail(((abs(mean) if both_sides else -mean) - margin) / error)
+    return float(norm.sf(((abs(mean) if both_sides else -mean) - margin) / error))
 
 
 def sign_test_p(up: int, down: int) -> float:
@@ -69,13 +71,8 @@ def subset_p(successes: int, n: int, all_successes: int, all_n: int) -> float:
         successes, n: of the subset.
         all_successes, all_n: of the whole that it was drawn from.
     """
-
-    def ways(k: int) -> int:
-        return math.comb(all_successes, k) * math.comb(all_n - all_successes, n - k)
-
-    below = sum(ways(k) for k in range(successes + 1))
-    above = sum(ways(k) for k in range(successes, n + 1))
-    return min(1.0, 2 * min(below, above) / math.comb(all_n, n))
+    counts = hypergeom(all_n, all_successes, n)
+    return float(min(1, 2 * counts.cdf(successes), 2 * counts.sf(successes - 1)))
 
 
 def holm(ps: Sequence[float]) -> list[float]:
@@ -86,11 +83,6 @@ def holm(ps: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(ps) - rank) * ps[at]))
         corrected[at] = largest
     return corrected
-
-
-def normal_tail(z: float) -> float:
-    """The chance that a standard normal variable exceeds z."""
-    return math.erfc(z / math.sqrt(2)) / 2
 
 
 def _adjusted(differences: Sequence[float]) -> tuple[float, float]:
