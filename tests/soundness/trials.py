@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from random import Random
 
 import torch
 from caller_states import STATES
@@ -215,7 +216,7 @@ def slow_certifiers(norm: str) -> list[str]:
 
 def run(case: Case, effort: Effort, names: list[str], seed: int = 0, count: int = 2) -> Outcome:
     """Tries everything against the bounds and verdicts of the certifiers ``names``, and the bounds of hidden nodes."""
-    trial, state = Trial(case, count), list(STATES)[seed % len(STATES)]
+    trial, state = Trial(case, count), Random(seed).choice(list(STATES))
     outcome = Outcome(kinds=Counter(set(kinds(trial.net))), states=Counter([state]))
     with warnings.catch_warnings(action="ignore"), STATES[state]():  # of torch, on what is set
         bounds, verdicts = {name: trial.bounds(name) for name in names}, {name: trial.verdicts(name) for name in names}
