@@ -38,7 +38,7 @@ def checked_ball(
         UserError: x is no batch of finite float32 or float64 inputs within ``input_range``, ε or the norm is none.
     """
     check_norm(norm)
-    low, high = checked_range(input_range)
+    low, high = _checked_range(input_range)
     if norm == "l0" and not math.isfinite(high - low):
         raise UserError(
             f"under the norm l0 a changed input takes any value of input_range, which must be finite, not {input_range}"
@@ -50,7 +50,7 @@ def checked_ball(
     return ball
 
 
-def checked_range(input_range: Range) -> Range:
+def _checked_range(input_range: Range) -> Range:
     """(low, high), what an input may be.
 
     Raises:

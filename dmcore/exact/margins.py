@@ -13,6 +13,7 @@ from dmcore.domains import Ball
 from dmcore.domains.ball import PIXELS, Range
 from dmcore.domains.linear_relaxation.coefficients import Dense
 from dmcore.domains.linear_relaxation.margins import margin_rows
+from dmcore.domains.underflow import underflow
 from dmcore.exact.ball import check_ball
 from dmcore.exact.boxes import Relaxations
 from dmcore.exact.model import Model
@@ -107,5 +108,6 @@ def exact_margins(
     labels, classes = checked_labels(y, ball.x, output), output[0]
     found = minima(graph, ball, margin_rows(labels, classes, ball.x), time_limit, node_limit)
     own = torch.nn.functional.one_hot(labels, classes).bool()
-    lower, upper = (bound.masked_fill(own, torch.inf) for bound in (found.lower, found.upper))
+    below = found.lower - underflow(graph, ball, [graph.output], rows=2.0)
+    lower, upper = (bound.masked_fill(own, torch.inf) for bound in (below, found.upper))
     return Minima(lower, upper, found.solved | own)

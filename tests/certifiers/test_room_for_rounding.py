@@ -18,6 +18,7 @@ from dmcore.domains.linear_relaxation.coefficients import Dense, Patches
 from dmcore.domains.linear_relaxation.rounding import gamma, outward
 from dmcore.domains.rounded import interval_errors
 from dmcore.domains.underflow import underflow
+from dmcore.exact import exact_margins
 from dmcore.nets import as_network
 
 CERTIFIERS = ["cnn-cert-relu", "cnn-cert-ada", "cnn-cert-zero", "ibp"]
@@ -199,6 +200,8 @@ def test_what_vanishes_in_float32_and_comes_back_certifies_nothing(weights, cert
         with STATES[state]():
             assert not certify_points(net, x, [0], eps, certifier=certifier).certified.any()
             lower = interval_bounds(net, x, eps)[0][0, 0].item()
+            if certifier == "milp":
+                assert exact_margins(net, x, [0], eps).lower[0, 1] <= 0
         assert lower <= float(Fraction(net[5].bias[0].item()) + product * Fraction(0.6))
 
 
