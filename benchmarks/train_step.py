@@ -30,7 +30,7 @@ from torch.utils.flop_counter import flop_registry
 
 from dmcore import layers
 from dmcore.config import load_config
-from dmcore.data import Split
+from dmcore.data import ImageSet, Split
 from dmcore.nets import Network, build_net
 from dmcore.resolve import model_spec, needs_eps
 from dmcore.training.loop import Run
@@ -103,18 +103,18 @@ def our_step(
     """A step of the training loop itself, at the full λ and ε."""
     eps = eps if needs_eps(config["methods"][method]) else "none"
     spec = model_spec(config, "paper", dataset, arch, method, eps, 0)
-    training = dataclasses.replace(spec.training, batch=batch, warmup=0, ramp=0, steps=10**9)
+    training = dataclasses.replace(spec.training, batch=batch, warmup=0, ramp=0, steps=10**5)
     spec = dataclasses.replace(spec, training=training)
     shape, classes = tuple(spec.dataset["shape"]), spec.dataset["classes"]
     x = torch.randint(256, (20 * batch, *shape), dtype=torch.uint8, device=device)
     y = torch.randint(classes, (20 * batch,), device=device)
-    run, count = Run(spec, Split(x, y), device, cuda_graphs=cuda_graphs), 0
-    index = torch.randperm(20 * batch, device=device)
+    split, count = Split(x, y), 0
+    run = Run(spec, ImageSet(split, split, {}), device, cuda_graphs=cuda_graphs)
 
     def step() -> None:
         nonlocal count
-        part = index[count % 20 * batch :][:batch]
-        run.step(count, x[part], y[part])
+        with run.stream():
+            run.step(count)
         count += 1
 
     return step

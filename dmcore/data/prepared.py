@@ -49,6 +49,11 @@ class ImageSet:
     info: dict[str, Any]
     validation: Split | None = None
 
+    def to(self, device: torch.device) -> ImageSet:
+        """The whole set on a device."""
+        held = None if self.validation is None else self.validation.to(device)
+        return ImageSet(self.train.to(device), self.test.to(device), self.info, held)
+
 
 def load_images(path: Path, name: str | None = None) -> ImageSet:
     """Reads a prepared file; refuses one that is truncated, altered or of another kind.

@@ -1,9 +1,10 @@
-"""Train one model."""
+"""Train models."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -12,10 +13,11 @@ from dmcore.data import load_images
 from dmcore.device import out_of_memory
 from dmcore.errors import UserError
 from dmcore.files import digest, remove, write_json
+from dmcore.fusion import fusion
 from dmcore.provenance import provenance
 from dmcore.source import code_hash
 from dmcore.spec import ModelSpec
-from dmcore.training.loop import SAVE_EVERY, Saving, train
+from dmcore.training.loop import SAVE_EVERY, Run, Saving, finish
 
 
 def train_job(
@@ -36,22 +38,63 @@ def train_job(
         UserError: a bad data file, a loss that is not finite, or too little memory.
         StoppedError: on SIGTERM.
     """
-    images = load_images(data, spec.dataset_name)
+    (made,) = train_jobs([Task(spec, data, model, record)], device, save_every, cuda_graphs)
+    return made
+
+
+class Task(NamedTuple):
+    """A model to train, the prepared data, and where its weights and its training record are written."""
+
+    spec: ModelSpec
+    data: Path
+    model: Path
+    record: Path
+
+
+def train_jobs(
+    tasks: Sequence[Task],
+    device: torch.device,
+    save_every: float = SAVE_EVERY,
+    cuda_graphs: bool = False,
+    deadline: float | None = None,
+    fused: bool = False,
+) -> list[dict[str, Any]]:
+    """Trains models together, and writes each when it is done; returns the records of those that are.
+
+    Args:
+        tasks: by priority (:func:`dmcore.training.loop.finish`).
+        deadline: by :func:`time.monotonic`; what cannot be done by then is put aside, its state saved.
+        fused: compile chains of element-wise operations (:mod:`dmcore.fusion`).
+    """
+    images = {task.data: load_images(task.data, task.spec.dataset_name).to(device) for task in tasks}
     made = provenance(device)
-    depends_on = {
-        "spec": spec.to_dict(),
-        "code": code_hash("dmcore.training.loop", uses=spec.uses),
-        "data": images.info["sha256"],
-        "on": {key: made[key] for key in ("torch", "device", "threads")} | {"cuda_graphs": cuda_graphs},
-    }
-    saving = Saving(model.parent / f"unfinished-{spec.hash}.safetensors", digest(depends_on), save_every)
+    on = {key: made[key] for key in ("torch", "device", "threads")} | {"cuda_graphs": cuda_graphs, "fused": fused}
+    fewest = min(task.spec.training.steps for task in tasks)
+    runs = {}
+    for task in tasks:
+        spec, data = task.spec, images[task.data]
+        code = code_hash("dmcore.training.loop", uses=spec.uses)
+        depends_on = {"spec": spec.to_dict(), "code": code, "data": data.info["sha256"], "on": on}
+        saving = Saving(task.model.parent / f"unfinished-{spec.hash}.safetensors", digest(depends_on), save_every)
+        runs[Run(spec, data, device, saving, cuda_graphs, spec.training.steps > 2 * fewest)] = task
+    records = []
+
+    def write(run: Run) -> None:
+        records.append(_write(run, runs[run], made))
+
     try:
-        trained = train(spec, images, device, saving, cuda_graphs)
+        with fusion(fused):
+            finish(list(runs), deadline, write)
     except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error):
             raise
-        raise UserError(_memory(spec, device, error)) from error
-    weights = save_model(model, trained.net, spec)
+        raise UserError(_memory(tasks[0].spec, device, error)) from error
+    return records
+
+
+def _write(run: Run, task: Task, made: dict[str, Any]) -> dict[str, Any]:
+    spec, trained = task.spec, run.trained()
+    weights = save_model(task.model, trained.net, spec)
     content = {
         "model": spec.path,
         "spec_hash": spec.hash,
@@ -60,13 +103,14 @@ def train_job(
         "cpu_seconds": round(trained.cpu_seconds, 3),
         **{f"{split}_accuracy": share for split, share in trained.accuracies.items()},
         "parameters": sum(p.numel() for p in trained.net.parameters()),
-        "data": images.info,
+        "data": run.images.info,
         "provenance": made,
         "spec": spec.to_dict(),
         "history": trained.history,
     }
-    write_json(record, content)
-    remove(saving.path)
+    write_json(task.record, content)
+    if run.saving is not None:
+        remove(run.saving.path)
     return content
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor
 
@@ -11,25 +9,38 @@ from dmcore.data import Split
 from dmcore.errors import UserError
 
 
-def batches(data: Split, size: int, steps: int, seed: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-    """The batches of steps ``start`` to ``steps`` − 1, uint8; each epoch in a fresh order that only the seed decides.
+class Batches:
+    """The batches of a run's steps, uint8; each epoch has a fresh order that only the seed decides.
 
     What does not fill a batch at an epoch's end is left out of that epoch.
+
+    Attributes:
+        per_epoch: the number of batches in an epoch.
 
     Raises:
         UserError: fewer points than a batch takes.
     """
-    if len(data) < size:
-        raise UserError(f"batch size {size}, but only {len(data)} training points")
-    per_epoch = len(data) // size
-    generator = torch.Generator().manual_seed(seed)
-    for _ in range(-(-start // per_epoch)):  # the orders of the epochs that are over, or under way
-        order = torch.randperm(len(data), generator=generator).to(data.x.device)
-    for step in range(start, steps):
-        if step % per_epoch == 0:
-            order = torch.randperm(len(data), generator=generator).to(data.x.device)
-        index = order[step % per_epoch * size :][:size]
-        yield data.x[index], data.y[index]
+
+    def __init__(self, data: Split, size: int, seed: int) -> None:
+        if len(data) < size:
+            raise UserError(f"batch size {size}, but only {len(data)} training points")
+        self.data, self.size, self.per_epoch = data, size, len(data) // size
+        self._generator = torch.Generator().manual_seed(seed)
+        self._orders = 0
+
+    def order(self, epoch: int) -> Tensor:
+        """The points of an epoch's batches (per_epoch, size), on the device. Epochs can be asked for forwards only."""
+        for _ in range(self._orders, epoch + 1):
+            drawn = torch.randperm(len(self.data), generator=self._generator)
+            self._order = drawn[: self.per_epoch * self.size].view(self.per_epoch, self.size).to(self.data.x.device)
+        self._orders = epoch + 1
+        return self._order
+
+    def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
+        """The batch of a step: images (size, C, H, W) and labels (size,)."""
+        epoch, place = divmod(step, self.per_epoch)
+        index = self.order(epoch)[place]
+        return self.data.x[index], self.data.y[index]
 
 
 def pixels(x: Tensor) -> Tensor:

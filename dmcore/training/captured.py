@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dmcore.regularizers import Batch
+from dmcore.data import Split
 from dmcore.spec import ModelSpec
+from dmcore.training.history import Totals
 from dmcore.training.step import Step
 
 EAGER_FIRST = 3  # steps made as usual before a capture, so that libraries and the optimiser have set themselves up
@@ -15,55 +16,60 @@ EAGER_FIRST = 3  # steps made as usual before a capture, so that libraries and t
 class CapturedStep(Step):
     """The same steps, each recorded once as a CUDA graph and then replayed.
 
-    There are two recordings, as the warm-up computes less. A replay reads its inputs from fixed tensors, and what a
-    step returns is overwritten by the next one.
+    A recording takes all that differs from step to step from tensors on the device, by the number of steps done: its
+    batch, ε, λ and the learning rate. A replay is one call of the host. There are two recordings, as the warm-up
+    computes less. Everything happens on the stream that is current, which must be the same one for all steps.
     """
 
-    def __init__(self, spec: ModelSpec, device: torch.device) -> None:
-        super().__init__(spec, device)
-        shape, size = spec.dataset["shape"], spec.training.batch
-        self.x = torch.empty(size, *shape, dtype=torch.uint8, device=device)
-        self.y = torch.empty(size, dtype=torch.int64, device=device)
-        self.eps, self.level = torch.zeros((), device=device), torch.zeros((), device=device)
+    def __init__(self, spec: ModelSpec, data: Split, device: torch.device) -> None:
+        super().__init__(spec, data, device)
+        levels = [self.schedule.level(step) for step in range(spec.training.steps)]
+        rates = [self.schedule.learning_rate(step) for step in range(spec.training.steps)]
+        self.levels, self.rates = torch.tensor(levels, device=device), torch.tensor(rates, device=device)
+        self.eps = torch.tensor([spec.eps_value * level for level in levels], device=device)
+        self.order = torch.empty(self.batches.per_epoch, self.batches.size, dtype=torch.int64, device=device)
+        self.epoch = -1
         self.eager_left = {False: EAGER_FIRST, True: EAGER_FIRST}
         self.graphs: dict[bool, torch.cuda.CUDAGraph] = {}
-        self.results: dict[bool, tuple[Batch, dict[str, Tensor]]] = {}
+        self.told: dict[bool, list[str]] = {}
 
-    def __call__(self, step: int, x: Tensor, y: Tensor) -> tuple[Batch, dict[str, Tensor]]:
-        level = self.schedule.level(step)
-        self.x.copy_(x)
-        self.y.copy_(y)
-        self.level.fill_(level)
-        self.eps.fill_(self.spec.eps_value * level)
-        for group in self.optimizer.param_groups:
-            group["lr"].fill_(self.schedule.learning_rate(step))
-        ramping = level > 0
+    def __call__(self, step: int) -> None:
+        """Makes the step of that number, counted from 0; it must be the next one."""
+        epoch = step // self.batches.per_epoch
+        if epoch != self.epoch:
+            self.order.copy_(self.batches.order(epoch))
+            self.epoch = epoch
+        ramping = self.schedule.level(step) > 0
         if self.eager_left[ramping]:
             self.eager_left[ramping] -= 1
-            return self._on_side_stream(ramping)
-        if ramping not in self.graphs:
-            self._capture(ramping)
-        self.graphs[ramping].replay()
-        return self.results[ramping]
+            self.told[ramping] = self._next(ramping)
+        else:
+            if ramping not in self.graphs:
+                self._capture(ramping)
+            self.graphs[ramping].replay()
+        self.totals.count(self.told[ramping])
 
-    def _run(self, ramping: bool) -> tuple[Batch, dict[str, Tensor]]:
-        return self._compute(self.x, self.y, self.eps, self.level, ramping)
+    def resume(self, step: int, totals: Totals) -> None:
+        self.graphs.clear()  # they add to the totals of before
+        super().resume(step, totals)
 
-    def _on_side_stream(self, ramping: bool) -> tuple[Batch, dict[str, Tensor]]:
-        # As the documentation of CUDA graphs asks for the steps before a capture.
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            result = self._run(ramping)
-        torch.cuda.current_stream().wait_stream(stream)
-        return result
+    def _next(self, ramping: bool) -> list[str]:
+        def now(table: Tensor) -> Tensor:
+            return table.index_select(0, self.done.view(1)).view(())
+
+        for group in self.optimizer.param_groups:
+            group["lr"].copy_(now(self.rates))
+        place = self.done.remainder(self.batches.per_epoch)
+        index = self.order.index_select(0, place.view(1)).view(-1)
+        x, y = (t.index_select(0, index) for t in (self.batches.data.x, self.batches.data.y))
+        return list(self._compute(x, y, now(self.eps), now(self.levels), ramping))
 
     def _capture(self, ramping: bool) -> None:
         graph = torch.cuda.CUDAGraph()
         graph.register_generator_state(self.noise)
         self.optimizer.zero_grad(set_to_none=True)
-        with torch.cuda.graph(graph):
-            self.results[ramping] = self._run(ramping)
+        with torch.cuda.graph(graph, stream=torch.cuda.current_stream()):
+            self._next(ramping)
         self.graphs[ramping] = graph
 
     def _make_optimizer(self) -> torch.optim.Optimizer:

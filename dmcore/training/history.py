@@ -9,20 +9,36 @@ from dmcore.regularizers import Batch
 
 
 class Totals:
-    """Sums over the steps since the last entry, kept on the device until someone asks."""
+    """Sums over the steps since the last entry, kept on the device until someone asks.
+
+    The tensors stay the same ones from entry to entry, so that a recorded step can add to them.
+    """
 
     def __init__(self, sums: dict[str, Tensor] | None = None, counts: dict[str, int] | None = None) -> None:
         self.sums, self.counts = sums or {}, counts or {}
 
     def add(self, values: dict[str, Tensor]) -> None:
-        """Takes in one step."""
+        """Takes in the values of one step; :meth:`count` is told of it apart."""
         for name, value in values.items():
-            self.sums[name] = self.sums[name] + value if name in self.sums else value.clone()
-            self.counts[name] = self.counts.get(name, 0) + 1
+            if name in self.sums:
+                self.sums[name] += value
+            else:
+                self.sums[name] = value.clone()
+
+    def count(self, names: list[str], steps: int = 1) -> None:
+        """Takes note of so many steps that had these values."""
+        for name in names:
+            self.counts[name] = self.counts.get(name, 0) + steps
 
     def means(self) -> dict[str, float]:
         """The mean of each value over the steps that had it."""
-        return {name: float(total) / self.counts[name] for name, total in self.sums.items()}
+        return {name: float(self.sums[name]) / count for name, count in self.counts.items()}
+
+    def clear(self) -> None:
+        """Begins the next entry."""
+        self.counts = {}
+        for total in self.sums.values():
+            total.zero_()
 
 
 @torch.no_grad()

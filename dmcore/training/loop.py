@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,19 +19,18 @@ from dmcore.errors import UserError
 from dmcore.nets import Network
 from dmcore.nets.ensemble import vote
 from dmcore.nets.pruning import prune_relus, rarely_switching, relu_activity
-from dmcore.progress import progress
-from dmcore.regularizers import Batch
+from dmcore.progress import progress_bar
 from dmcore.spec import ModelSpec
 from dmcore.stopping import StoppedError, stoppable
-from dmcore.training.batches import batches, pixels
+from dmcore.training.batches import pixels
 from dmcore.training.captured import CapturedStep
-from dmcore.training.history import Totals
+from dmcore.training.plan import Plan
 from dmcore.training.state import Progress, load_state, save_state
 from dmcore.training.step import Step
 
 SAVE_EVERY = 60.0  # seconds of work that a kill may cost
 ENTRIES = 20  # of the history, at the least; a long run has one an epoch
-CHECK_EVERY = {"cpu": 1, "cuda": 200}  # steps between looks at the loss; on a GPU a look waits for the device
+BLOCK = {"cpu": 1, "cuda": 50}  # steps between looks at the clock and the loss; on a GPU a look waits for the device
 
 
 @dataclass(frozen=True)
@@ -77,81 +77,204 @@ def train(
         UserError: the data do not fit the spec; the loss stopped being finite.
         StoppedError: on SIGTERM, after the step under way, with the state saved.
     """
-    shape = tuple(images.train.x.shape[1:])
-    if list(shape) != list(spec.dataset["shape"]):
-        raise UserError(f"prepared images are {shape}, the spec says {spec.dataset['shape']}: prepare the data again")
-    run = Run(spec, images.train.to(device), device, saving, cuda_graphs)
-    net, at = run.net, run.finish()
-    if spec.method.pruning is not None and spec.method.pruning.relus is not None:
-        activity = relu_activity(net, (pixels(x) for x in run.data.x.split(1000)))
-        net = prune_relus(net, *rarely_switching(activity, spec.method.pruning.relus))
-    return Trained(net, at.history, at.seconds, at.cpu_seconds, _accuracies(net, images, spec, device))
+    run = Run(spec, images, device, saving, cuda_graphs)
+    finish([run])
+    return run.trained()
+
+
+def finish(
+    runs: Sequence[Run], deadline: float | None = None, done: Callable[[Run], object] = lambda run: None
+) -> None:
+    """Does all the steps that are left of some runs, in turns; on a GPU each has a stream of its own, and they overlap.
+
+    Each run computes what it computes alone. What goes wrong with one of several is left in its ``error``.
+
+    Args:
+        runs: by priority.
+        deadline: by :func:`time.monotonic`. Runs that cannot be done by then are put aside, the last ones first, with
+            their states saved and the others so much faster.
+        done: is told of each run that has ended well, when it has.
+
+    Raises:
+        UserError: the only run cannot go on.
+        StoppedError: on SIGTERM, after the steps under way, with all states saved.
+    """
+    for run in runs:
+        run.resume()
+    left = sum(run.left for run in runs)
+    name = runs[0].spec.path if len(runs) == 1 else f"{len(runs)} models"
+    with stoppable() as stopper, progress_bar(left, name) as bar:
+        active = {run: run.blocks() for run in runs}
+        plan = Plan(deadline) if deadline is not None else None
+        wall, cpu = time.perf_counter(), time.process_time()
+        while active:
+            for run, blocks in list(active.items()):
+                before, goes_on = run.at.step, run.go_on(blocks)
+                now, now_cpu = time.perf_counter(), time.process_time()
+                run.at.seconds, run.at.cpu_seconds = run.at.seconds + now - wall, run.at.cpu_seconds + now_cpu - cpu
+                wall, cpu = now, now_cpu
+                bar.update(run.at.step - before)
+                if goes_on:
+                    continue
+                del active[run]
+                if run.error is None:
+                    done(run)
+                elif len(runs) == 1:
+                    raise run.error
+            if stopper.asked and active:
+                for run, blocks in active.items():
+                    run.put_aside(blocks)
+                raise StoppedError("; ".join(run.where_it_stopped() for run in active))
+            for late in plan.late(list(active)) if plan is not None else []:
+                late.put_aside(active.pop(late))
 
 
 class Run:
-    """One training under way: the steps, and what is kept of them."""
+    """One training under way: its steps, and what is kept of them.
+
+    Args:
+        urgent: a GPU does its work before that of others.
+
+    Attributes:
+        error: what went wrong with it among others (:func:`finish`).
+    """
 
     def __init__(
         self,
         spec: ModelSpec,
-        data: Split,
+        images: ImageSet,
         device: torch.device,
         saving: Saving | None = None,
         cuda_graphs: bool = False,
+        urgent: bool = False,
     ) -> None:
-        self.spec, self.data, self.saving = spec, data, saving
-        self.step = (CapturedStep if cuda_graphs and device.type == "cuda" else Step)(spec, device)
-        self.at = Progress()
-        self.per_epoch = len(data) // spec.training.batch
+        shape = tuple(images.train.x.shape[1:])
+        if list(shape) != list(spec.dataset["shape"]):
+            wanted = spec.dataset["shape"]
+            raise UserError(f"prepared images are {shape}, the spec says {wanted}: prepare the data again")
+        self.spec, self.images, self.device, self.saving = spec, images, device, saving
+        self.own_stream = torch.cuda.Stream(priority=-int(urgent)) if device.type == "cuda" else None
+        with self.stream():
+            make = CapturedStep if cuda_graphs and device.type == "cuda" else Step
+            self.step = make(spec, images.train.to(device), device)
+        self.at = Progress(totals=self.step.totals)
+        self.per_epoch = self.step.batches.per_epoch
         self.note_every = max(1, min(self.per_epoch, spec.training.steps // ENTRIES))
-        self.check_every = CHECK_EVERY.get(device.type, 1)
+        self.error: UserError | None = None
+        self._under_way = False
+        self._saved = time.perf_counter()
 
     @property
     def net(self) -> Network:
         """The network as it is now."""
         return self.step.net
 
-    def finish(self) -> Progress:
-        """Takes up a saved state if there is one, and does all the steps that are left."""
-        self._resume()
-        started, worked = time.perf_counter() - self.at.seconds, time.process_time() - self.at.cpu_seconds
-        saved = time.perf_counter()
-        t = self.spec.training
-        left = batches(self.data, t.batch, t.steps, self.spec.seed, self.at.step)
-        with stoppable() as stopper:
-            for x, y in progress(left, t.steps - self.at.step, self.spec.path):
-                batch, values = self.step(self.at.step, x, y)
-                self.at.totals.add(values)
-                self.at.step += 1
-                self._prune()
-                noted = self.at.step % self.note_every == 0 or self.at.step == t.steps
-                if noted or self.at.step % self.check_every == 0:
-                    self._check()
-                if noted:
-                    self._note(batch)
-                now = time.perf_counter()
-                if self.saving is not None and (stopper.asked or now - saved > self.saving.every):
-                    self.at.seconds, self.at.cpu_seconds = now - started, time.process_time() - worked
-                    self._save()
-                    saved = time.perf_counter()
-                if stopper.asked:
-                    self._stop()
-        self.at.seconds, self.at.cpu_seconds = time.perf_counter() - started, time.process_time() - worked
-        return self.at
+    @property
+    def left(self) -> int:
+        """The number of steps that are still to be made."""
+        return self.spec.training.steps - self.at.step
 
-    def _stop(self) -> None:
+    def stream(self) -> AbstractContextManager:
+        """Has the device do what the block asks for beside what it does for others."""
+        return nullcontext() if self.own_stream is None else torch.cuda.stream(self.own_stream)
+
+    def go_on(self, blocks: Iterator[None]) -> bool:
+        """Whether there is more to do; makes or waits for a block. What goes wrong is left in :attr:`error`."""
+        try:
+            with self.stream():
+                next(blocks)
+        except StopIteration:
+            return False
+        except UserError as error:
+            self.error = error
+            print(error, file=sys.stderr)
+            return False
+        return True
+
+    def blocks(self) -> Iterator[None]:
+        """Makes the steps that are left, in blocks; yields while the device works on one, and after each."""
+        while self.left:
+            count, self._under_way = self._block(), True
+            for step in range(self.at.step, self.at.step + count):
+                self.step(step)
+            if self.own_stream is not None:
+                done = self.own_stream.record_event()
+                while not done.query():
+                    yield
+            self.at.step, self._under_way = self.at.step + count, False
+            self._check()
+            self._prune()
+            if self.at.step % self.note_every == 0 or not self.left:
+                self._note()
+            if self.saving is not None and time.perf_counter() - self._saved > self.saving.every:
+                self.save()
+            yield
+
+    def trained(self) -> Trained:
+        """The net at the end, pruned if the method says so, and what was measured.
+
+        Raises:
+            UserError: the run could not go on.
+        """
+        if self.error is not None:
+            raise self.error
+        net, pruning = self.net, self.spec.method.pruning
+        with self.stream():
+            if pruning is not None and pruning.relus is not None:
+                x = self.step.batches.data.x
+                activity = relu_activity(net, (pixels(part) for part in x.split(1000)))
+                net = prune_relus(net, *rarely_switching(activity, pruning.relus))
+            accuracies = _accuracies(net, self.images, self.spec, self.device)
+        return Trained(net, self.at.history, self.at.seconds, self.at.cpu_seconds, accuracies)
+
+    def where_it_stopped(self) -> str:
+        """Says how far the run was when it was told to stop, and what is kept."""
         kept = "its state is saved and the next run goes on from there" if self.saving else "nothing of it was saved"
         steps = self.spec.training.steps
-        raise StoppedError(f"{self.spec.path}: stopped by SIGTERM after step {self.at.step} of {steps}; {kept}")
+        return f"{self.spec.path}: stopped by SIGTERM after step {self.at.step} of {steps}; {kept}"
+
+    def resume(self) -> None:
+        """Takes up a saved state if there is one."""
+        if self.saving is None:
+            return
+        with self.stream():
+            found, line = load_state(self.saving.path, self.saving.key, self.net, self.step.optimizer, self.step.noise)
+            print(f"{self.spec.path}: {line}", file=sys.stderr)
+            if found is not None:
+                self.at = found
+                self.step.resume(found.step, found.totals)
+
+    def put_aside(self, blocks: Iterator[None]) -> None:
+        """Ends the block under way and saves the state."""
+        with self.stream():
+            while self._under_way:
+                next(blocks, None)
+        self.save()
+
+    def save(self) -> None:
+        """Writes the state, if that was asked for and the loss is finite."""
+        if self.saving is not None:
+            with self.stream():
+                self._check()
+                save_state(self.saving.path, self.saving.key, self.net, self.step.optimizer, self.step.noise, self.at)
+            self._saved = time.perf_counter()
+
+    def _block(self) -> int:
+        """How many steps can be made before something else is due."""
+        ends = [self.spec.training.steps, (self.at.step // self.note_every + 1) * self.note_every]
+        ends.append((self.at.step // self.per_epoch + 1) * self.per_epoch)
+        start = self.step.schedule.warmup + self.step.schedule.ramp
+        ends += [start] if self.at.step < start else []
+        return min(BLOCK[self.device.type], *(end - self.at.step for end in ends))
 
     def _prune(self) -> None:
         """When the ramp is over, then at every epoch's end and at the run's; the step keeps pruned weights at 0."""
         start = self.step.schedule.warmup + self.step.schedule.ramp
-        over = self.at.step % self.per_epoch == 0 or self.at.step == self.spec.training.steps
+        over = self.at.step % self.per_epoch == 0 or not self.left
         if self.step.pruner is not None and (self.at.step == start or (over and self.at.step > start)):
             self.step.pruner.prune()
 
-    def _note(self, batch: Batch) -> None:
+    def _note(self) -> None:
         """One more entry of the history: means since the last one, and the state of things at this step."""
         last, schedule = self.at.step - 1, self.step.schedule
         level, rate = schedule.level(last), schedule.learning_rate(last)
@@ -159,10 +282,10 @@ class Run:
         epoch = round(self.at.step / self.per_epoch, 4)
         entry = {"epoch": epoch, "step": self.at.step, "eps": eps, "level": level, "lr": rate}
         if self.spec.eps != "none":
-            ball = Ball(batch.x, eps, self.step.objective.norm)
+            ball = Ball(self.step.x, eps, self.step.objective.norm)
             entry["unstable_relus"] = float(unstable_relus(self.net, ball))
         self.at.history.append(entry | self.at.totals.means())
-        self.at.totals = Totals()
+        self.at.totals.clear()
 
     def _check(self) -> None:
         """Stops a run whose loss is no longer finite, before anything of it is saved."""
@@ -176,21 +299,6 @@ class Run:
             f"lower the learning rate ({t.lr}) or lengthen the ramp ({t.ramp} steps) of schedule "
             f"'{self.spec.schedule}'{kept}"
         )
-
-    def _resume(self) -> None:
-        if self.saving is None:
-            return
-        found, line = load_state(self.saving.path, self.saving.key, self.net, self.step.optimizer, self.step.noise)
-        print(f"{self.spec.path}: {line}", file=sys.stderr)
-        if found is not None:
-            self.at = found
-            self.step.done.fill_(found.step)
-            if self.step.pruner is not None:
-                self.step.pruner.resume()
-
-    def _save(self) -> None:
-        self._check()
-        save_state(self.saving.path, self.saving.key, self.net, self.step.optimizer, self.step.noise, self.at)
 
 
 def _accuracies(net: Network, images: ImageSet, spec: ModelSpec, device: torch.device) -> dict[str, float]:

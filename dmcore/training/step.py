@@ -7,61 +7,68 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from dmcore.data import Split
 from dmcore.data.augment import augment
 from dmcore.nets import Network, build_net
 from dmcore.regularizers import Batch
 from dmcore.spec import ModelSpec
-from dmcore.training.batches import pixels
-from dmcore.training.history import measured
+from dmcore.training.batches import Batches, pixels
+from dmcore.training.history import Totals, measured
 from dmcore.training.objective import Objective
 from dmcore.training.pruning import WeightPruner
 from dmcore.training.schedule import Schedule
 
 
 class Step:
-    """The steps of one run, and all that they change: weights, optimiser, random numbers, pruning.
+    """The steps of one run, and all that they change: weights, optimiser, random numbers, pruning, sums.
 
     Attributes:
+        totals: sums of what the steps tell.
+        x: the pixels of the last step's batch.
         done: the number of steps that were made, on the device.
         first_bad: the number of the first step whose loss was not finite, −1 if there was none; on the device.
     """
 
-    def __init__(self, spec: ModelSpec, device: torch.device) -> None:
+    def __init__(self, spec: ModelSpec, data: Split, device: torch.device) -> None:
         t = spec.training
         self.spec, self.device = spec, device
+        self.batches = Batches(data, t.batch, spec.seed)
         self.schedule = Schedule(t.steps, t.warmup, t.ramp, t.lr, t.lr_drops)
         self.net = seeded_net(spec).to(device)
         self.objective = Objective(spec.method)
         self.optimizer = self._make_optimizer()
         self.noise = torch.Generator(device).manual_seed(spec.seed)
+        self.totals = Totals()
+        self.x = torch.empty(0)
         self.done = torch.zeros((), dtype=torch.int64, device=device)
         self.first_bad = torch.full((), -1, dtype=torch.int64, device=device)
         threshold = spec.method.pruning.weights if spec.method.pruning else 0.0
         self.pruner = WeightPruner(self.net, threshold) if threshold else None
 
-    def __call__(self, step: int, x: Tensor, y: Tensor) -> tuple[Batch, dict[str, Tensor]]:
-        """Makes the step of that number, counted from 0.
-
-        Args:
-            x: images (B, C, H, W) uint8, on the device.
-            y: labels (B,).
-
-        Returns:
-            The batch as it was, and what the step tells (:func:`dmcore.training.history.measured`).
-        """
+    def __call__(self, step: int) -> None:
+        """Makes the step of that number, counted from 0."""
         level = self.schedule.level(step)
         for group in self.optimizer.param_groups:
             group["lr"] = self.schedule.learning_rate(step)
-        return self._compute(x, y, self.spec.eps_value * level, level, ramping=level > 0)
+        values = self._compute(*self.batches[step], self.spec.eps_value * level, level, ramping=level > 0)
+        self.totals.count(list(values))
+
+    def resume(self, step: int, totals: Totals) -> None:
+        """Goes on at a step of that number; weights, optimiser and random numbers have been put back already."""
+        self.totals = totals
+        self.done.fill_(step)
+        if self.pruner is not None:
+            self.pruner.resume()
 
     def _compute(
         self, x: Tensor, y: Tensor, eps: Tensor | float, level: Tensor | float, ramping: bool
-    ) -> tuple[Batch, dict[str, Tensor]]:
-        """All of a step that happens on the device."""
+    ) -> dict[str, Tensor]:
+        """All of a step that happens on the device; what it tells, which is in the totals already."""
         options = self.spec.dataset.get("augment")
         if options:
             x = augment(x, self.noise, **options)
-        batch = Batch(self.net, pixels(x), y, eps, self.noise)
+        self.x = pixels(x)
+        batch = Batch(self.net, self.x, y, eps, self.noise)
         loss, parts = self.objective(batch, level, ramping)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -71,7 +78,9 @@ class Step:
         self.done += 1
         bad = (self.first_bad < 0) & ~loss.detach().isfinite()
         self.first_bad.copy_(torch.where(bad, self.done, self.first_bad))
-        return batch, measured(loss, parts, batch)
+        values = measured(loss, parts, batch)
+        self.totals.add(values)
+        return values
 
     def _make_optimizer(self) -> torch.optim.Optimizer:
         """Adam, or SGD with momentum 0.9, in its fused form."""

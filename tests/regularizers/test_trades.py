@@ -14,7 +14,7 @@ from dmcore.nets import as_network
 from dmcore.registries import regularizer
 from dmcore.regularizers import Batch
 from dmcore.regularizers.trades import Trades, divergence
-from dmcore.training.batches import batches, pixels
+from dmcore.training.batches import Batches, pixels
 from dmcore.training.step import seeded_net
 
 EPS = 0.1
@@ -145,7 +145,8 @@ def test_training_with_it_resists_attacks():
     for weight in (0.0, 3.0):
         net, generator = seeded_net(model()), torch.Generator().manual_seed(0)
         optimizer, term = torch.optim.Adam(net.parameters(), lr=2e-3), Trades(steps=3, step_of_eps=0.5)
-        for images, labels in batches(data.train, 50, 80, seed=0):
+        batches = Batches(data.train, 50, seed=0)
+        for images, labels in (batches[step] for step in range(80)):
             batch = Batch(net, pixels(images), labels, eps, generator)
             loss = batch.clean_loss + (weight * term.value(batch) if weight else 0.0)
             optimizer.zero_grad()

@@ -41,7 +41,7 @@ class Killed(BaseException):
 
 def interrupted(spec, saving, step, monkeypatch):
     """Runs until ``step`` steps are done and saved, and no further."""
-    save = loop.Run._save
+    save = loop.Run.save
 
     def save_and_die(run):
         if run.at.step == step:
@@ -49,7 +49,7 @@ def interrupted(spec, saving, step, monkeypatch):
             raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop.Run, "_save", save_and_die)
+        patch.setattr(loop.Run, "save", save_and_die)
         with pytest.raises(Killed):
             train(spec, digits(), CPU, saving)
 

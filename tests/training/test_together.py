@@ -1,0 +1,118 @@
+"""Several trainings in one process: each computes what it computes alone."""
+
+import os
+import signal
+from types import SimpleNamespace
+
+import pytest
+import torch
+from small_images import digits, model, worst_case
+
+from dmcore.errors import UserError
+from dmcore.spec import AttackSpec, Pruning
+from dmcore.stopping import StoppedError
+from dmcore.training import plan
+from dmcore.training.loop import Run, Saving, finish, train
+from dmcore.training.plan import Plan
+from dmcore.training.step import Step
+
+CPU = torch.device("cpu")
+SPECS = [
+    model(worst_case("double_margin"), eps="0.1", steps=12, warmup=2, ramp=5, pruning=Pruning(weights=0.02)),
+    model(eps="0.1", steps=8, warmup=2, ramp=3, attack=AttackSpec("pgd", {"steps": 2, "step": 0.05}), seed=1),
+    model(steps=10, augment={"pad": 2, "flip": True}),
+]
+
+
+def weights(net):
+    return torch.cat([p.detach().flatten() for p in net.parameters()])
+
+
+def runs(specs=SPECS, **options):
+    return [Run(spec, digits(), CPU, **options) for spec in specs]
+
+
+def test_together_as_alone_to_the_bit():
+    ended = []
+    together = runs()
+    finish(together, done=ended.append)
+    assert ended == [together[1], together[2], together[0]]  # in the order of their steps
+    for run, spec in zip(together, SPECS, strict=True):
+        alone = train(spec, digits(), CPU)
+        assert torch.equal(weights(run.net), weights(alone.net))
+        assert run.at.history == alone.history
+        assert run.trained().accuracies == alone.accuracies
+
+
+def test_the_time_is_shared_out():
+    together = runs()
+    finish(together)
+    assert all(run.at.seconds > 0 and run.at.cpu_seconds > 0 for run in together)
+
+
+def test_one_that_cannot_go_on_leaves_the_others_alone(capsys):
+    together = runs([SPECS[2], model(steps=10, lr=1e30, optimizer="sgd")])
+    finish(together)
+    assert "no longer finite" in capsys.readouterr().err
+    with pytest.raises(UserError, match="no longer finite"):
+        together[1].trained()
+    assert torch.equal(weights(together[0].trained().net), weights(train(SPECS[2], digits(), CPU).net))
+
+
+def test_sigterm_saves_them_all(tmp_path, monkeypatch):
+    def saved():
+        return [Run(spec, digits(), CPU, Saving(tmp_path / str(i), "key")) for i, spec in enumerate(SPECS)]
+
+    call = Step.__call__
+
+    def stopped(self, step):
+        if step == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return call(self, step)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Step, "__call__", stopped)
+        with pytest.raises(StoppedError, match=r"after step 5 of 12.*after step 5 of 8.*after step 5 of 10"):
+            finish(saved())
+    resumed = saved()
+    finish(resumed)
+    for run, spec in zip(resumed, SPECS, strict=True):
+        assert torch.equal(weights(run.net), weights(train(spec, digits(), CPU).net))
+
+
+def test_what_is_late_is_put_aside_with_its_state(tmp_path):
+    (run,) = (Run(SPECS[0], digits(), CPU, Saving(tmp_path / "state", "key")),)
+    finish([run], deadline=0.0)
+    assert 0 < run.left < 12
+    again = Run(SPECS[0], digits(), CPU, Saving(tmp_path / "state", "key"))
+    finish([again])
+    assert torch.equal(weights(again.net), weights(train(SPECS[0], digits(), CPU).net))
+
+
+class Paced(SimpleNamespace):
+    __hash__ = object.__hash__
+
+
+@pytest.mark.parametrize(
+    ("lefts", "expected"),
+    [
+        ([900, 900, 900, 900], 0),  # a tenth of the steps in 100 of 1,100 seconds
+        ([950, 950, 950, 950], 2),  # half as fast as needed: half of them can be done
+        ([950, 950, 950, 100], 2),  # the last is nearly done
+        ([1000, 1000, 1000, 1000], 3),  # nothing at all was made
+    ],
+)
+def test_the_last_runs_give_way_to_the_first(monkeypatch, lefts, expected):
+    now = 1000.0
+    monkeypatch.setattr(plan.time, "monotonic", lambda: now)
+    some = [Paced(left=1000) for _ in lefts]
+    watch = Plan(deadline=2100.0)
+    assert watch.late(some) == []
+    for run, left in zip(some, lefts, strict=True):
+        run.left = left
+    now += 10
+    assert watch.late(some) == []  # too early to say
+    now += 90
+    late = watch.late(some)
+    waiting = [run for run in some if run.left > 100]
+    assert late == waiting[len(waiting) - expected :]
