@@ -20,6 +20,7 @@ from dmcore.domains.box import Box
 from dmcore.domains.domain import Domain
 from dmcore.domains.first_layer import FirstLayer
 from dmcore.domains.interval import Interval
+from dmcore.fusion import fusible
 from dmcore.layers import Affine, Flatten, MaxPool, ReLU, Sum
 from dmcore.registries import forward_domain
 
@@ -87,11 +88,15 @@ def _affine(domain: DoubleMargin, layer: Affine, m: Margins) -> Margins:
 
 @DoubleMargin.passes(ReLU)
 def _relu(domain: DoubleMargin, layer: ReLU, m: Margins) -> Margins:
+    return Margins(*_relu_rule(m.z, m.s, m.v))
+
+
+@fusible
+def _relu_rule(z: Tensor, s: Tensor, v: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     # For ReLU and z in the middle ½(σ(z+m) + σ(z−m)) − σ(z) = ½σ(m − |z|).
-    s = _half_range(m.z, m.s)
-    if m.v is None:
-        return Margins(layer(m.z), s, (m.s - m.z.abs()).relu() / 2)
-    return Margins(layer(m.z), s, _half_range(m.z, m.v) + (m.s + m.v - m.z.abs()).relu() / 2)
+    if v is None:
+        return z.relu(), _half_range(z, s), (s - z.abs()).relu() / 2
+    return z.relu(), _half_range(z, s), _half_range(z, v) + (s + v - z.abs()).relu() / 2
 
 
 def _half_range(z: Tensor, s: Tensor) -> Tensor:

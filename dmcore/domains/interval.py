@@ -9,6 +9,7 @@ from dmcore.domains.ball import Ball
 from dmcore.domains.box import Box
 from dmcore.domains.domain import Domain
 from dmcore.domains.first_layer import FirstLayer
+from dmcore.fusion import fusible
 from dmcore.layers import Affine, Flatten, MaxPool, ReLU, Sum
 from dmcore.nets.network import Network
 from dmcore.registries import forward_domain
@@ -34,8 +35,19 @@ def _affine(domain: Interval, layer: Affine, box: Box) -> Box:
     return Box(layer(box.center), layer.magnitude(box.radius))
 
 
-@Interval.passes(ReLU, MaxPool)
-def _monotone(domain: Interval, layer: ReLU | MaxPool, box: Box) -> Box:
+@Interval.passes(ReLU)
+def _relu(domain: Interval, layer: ReLU, box: Box) -> Box:
+    return Box(*_relu_rule(box.center, box.radius))
+
+
+@fusible
+def _relu_rule(center: Tensor, radius: Tensor) -> tuple[Tensor, Tensor]:
+    lower, upper = (center - radius).relu(), (center + radius).relu()
+    return (lower + upper) / 2, (upper - lower) / 2
+
+
+@Interval.passes(MaxPool)
+def _pool(domain: Interval, layer: MaxPool, box: Box) -> Box:
     return Box.between(layer(box.lower), layer(box.upper))
 
 

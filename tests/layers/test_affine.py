@@ -4,6 +4,7 @@ from random import Random
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from dmcore.errors import UserError
@@ -110,3 +111,13 @@ def test_factors_that_would_turn_radii_around_are_refused():
     for scale in (0.0, -1.0, float("nan")):
         with pytest.raises(UserError, match="scale of a sum must be > 0"):
             Sum(scale)
+
+
+@pytest.mark.parametrize("padding", [(0, 0, 0, 0), (1, 2, 1, 2)])
+@pytest.mark.parametrize("stride", [(1, 1), (2, 2), (2, 1)])
+def test_a_convolution_as_one_matrix_product_is_the_convolution(padding, stride):
+    conv = Conv(3, 5, (4, 4), stride, padding).double()
+    x = torch.rand(2, 3, 9, 8, dtype=torch.float64)
+    for bias in (None, conv.bias):
+        expected = conv._conv(x, conv.weight, bias)
+        torch.testing.assert_close(conv._product(F.pad(x, padding), conv.weight, bias), expected)
