@@ -33,14 +33,14 @@ test-full: $(VENV)/.installed-test
 	$(PYTEST) --durations=40
 
 test-kills: $(VENV)/.installed-test
-	KILLS=50 pytest -s -rs tests/faults tests/workflow/test_corruption.py
+	KILLS=50 pytest -s -rs tests/pipeline/faults tests/pipeline/workflow/test_corruption.py
 
 test-slurm: $(VENV)/.installed-test
 	pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[slurm]'
-	DM_TEST_SLURM=1 pytest tests/slurm
+	DM_TEST_SLURM=1 pytest tests/pipeline/slurm
 
 soundness: $(VENV)/.installed-test
-	cd tests && python -m soundness.run $(OPTIONS)
+	PYTHONPATH=tests:tests/core python -m soundness.run $(OPTIONS)
 
 lint: $(VENV)/.installed-test
 	ruff check .

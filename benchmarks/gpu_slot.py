@@ -25,9 +25,9 @@ import torch
 from dmcore.data import ImageSet, Split
 from dmcore.device import choose_device
 from dmcore.fusion import fusion
-from dmcore.jobs.train import Task, train_jobs
 from dmcore.spec import ModelSpec
 from dmcore.training.loop import Run, finish, train
+from doublemargin.experiment.jobs.train import Task, train_jobs
 
 ARCHIVE = 15 * 2**20
 TIMED = 600
@@ -36,9 +36,9 @@ ROOT = Path(__file__).parents[1]
 
 def pack(bundle: Path, models: list[str]) -> None:
     """Writes the specifications of models and data sets."""
-    from dmcore.config import load_config
-    from dmcore.grid import find_model
-    from dmcore.resolve import data_spec
+    from doublemargin.experiment.config import load_config
+    from doublemargin.experiment.grid import find_model
+    from doublemargin.experiment.resolve import data_spec
 
     config = load_config(ROOT / "config.yaml")
     specs = [find_model(config, path) for path in models]
@@ -142,7 +142,7 @@ def measure(name: str, specs: list[ModelSpec], device: torch.device, seconds: fl
 def run(bundle: Path, out: Path, minutes: float, places: list[str], device: torch.device, graphs: bool) -> None:
     """Trains until the time is over, all data sets at once; writes archives of the finished models."""
     deadline = START + 60 * minutes
-    from dmcore.data.sources import prepare
+    from doublemargin.experiment.sources import prepare
 
     specs, datasets = unpacked(bundle)
     for name, spec in datasets.items():

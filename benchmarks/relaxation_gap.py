@@ -25,9 +25,8 @@ from torch import Tensor
 from dmcore.certify import margin_bounds
 from dmcore.checkpoint import load_model
 from dmcore.data import load_images, test_points
-from dmcore.data.sources.idx import read_idx
 from dmcore.errors import UserError
-from dmcore.exact import exact_margins
+from dmcore.extras.exact import exact_margins
 from dmcore.nets import Network
 from dmcore.nets.builder import Builder
 from dmcore.nets.network import INPUT
@@ -35,6 +34,7 @@ from dmcore.registries import certifier
 from dmcore.regularizers import Batch
 from dmcore.spec import Method, Term
 from dmcore.training.objective import Objective
+from doublemargin.experiment.sources.idx import read_idx
 
 ROOT = Path(__file__).parents[1]
 SAME = 1e-4  # how far apart the two sides of an exact margin may be

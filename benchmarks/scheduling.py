@@ -21,11 +21,11 @@ from typing import Any
 
 from tabulate import tabulate
 
-from dmcore.config import load_config
-from dmcore.grid import Grid
+from doublemargin.experiment.config import load_config
+from doublemargin.experiment.grid import Grid
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tests/workflow"))
+sys.path.insert(0, str(ROOT / "tests/pipeline/workflow"))
 
 from simulated import Simulation  # noqa: E402
 

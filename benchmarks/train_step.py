@@ -28,12 +28,11 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from dmcore import layers
-from dmcore.config import load_config
 from dmcore.data import ImageSet, Split
-from dmcore.nets import Network, build_net
-from dmcore.resolve import model_spec, needs_eps
+from dmcore.nets import Network, build_net, layers
 from dmcore.training.loop import Run
+from doublemargin.experiment.config import load_config
+from doublemargin.experiment.resolve import model_spec, needs_eps
 
 ROOT = Path(__file__).parents[1]
 DATASETS = {(1, 28, 28): "mnist", (3, 32, 32): "cifar10"}

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from dmcore.domains import DoubleMargin, Interval
-from dmcore.domains.ball import PIXELS, Range
 from dmcore.domains.rounded import rounded_bounds
-from dmcore.inputs import Radius, checked_ball
 from dmcore.nets.network import as_network
+from dmcore.perturbation.ball import PIXELS, Range
+from dmcore.perturbation.inputs import Radius, checked_ball
 from dmcore.precision import full_precision
 
 

@@ -9,13 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from dmcore.certifiers import Certifier
-from dmcore.domains import Ball, Magnitude
-from dmcore.domains.ball import PIXELS, Range
-from dmcore.domains.linear_relaxation.margins import margin_rows
-from dmcore.domains.linear_relaxation.points import over_points, points_at_once
+from dmcore.crown.margins import margin_rows
+from dmcore.domains import Magnitude
 from dmcore.domains.underflow import underflow
-from dmcore.inputs import Radius, checked_ball, checked_labels
+from dmcore.linear.chunks import over_points, points_at_once
 from dmcore.nets.network import Network, as_network
+from dmcore.perturbation import Ball
+from dmcore.perturbation.ball import PIXELS, Range
+from dmcore.perturbation.inputs import Radius, checked_ball, checked_labels
 from dmcore.precision import full_precision
 from dmcore.registries import certifier as registry
 

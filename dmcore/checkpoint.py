@@ -15,7 +15,7 @@ from dmcore.spec import ModelSpec
 KIND = "dmcore.model"
 NEEDED = (
     "a model that `dmcore train` wrote: use a network of your own from Python (README.md, The library; ONNX files with "
-    "dmcore.exchange.import_onnx)"
+    "dmcore.extras.exchange.import_onnx)"
 )
 
 

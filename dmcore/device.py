@@ -9,7 +9,7 @@ import sys
 import torch
 
 from dmcore.errors import UserError
-from dmcore.lease import lease_gpu, visible_gpus
+from doublemargin.experiment.lease import lease_gpu, visible_gpus
 
 NO_GPU = "no GPU found: computed on the CPU"
 
@@ -20,7 +20,8 @@ warnings: list[str] = []
 def choose_device(name: str, threads: int, gpu_slots: int = 1) -> torch.device:
     """The device to use: ``auto`` takes a GPU if there is one, else the CPU with a warning, which records repeat.
 
-    Of several GPUs the job leases one (:func:`dmcore.lease.lease_gpu`), the only one that CUDA then sees.
+    Of several GPUs the job leases one (:func:`doublemargin.experiment.lease.lease_gpu`), the only one that CUDA then
+    sees.
 
     Args:
         name: ``auto``, ``cpu`` or ``cuda``.

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from dmcore.certify import certify_points
-from dmcore.domains.ball import PIXELS, Range
 from dmcore.errors import UserError
-from dmcore.inputs import checked_ball, checked_labels
 from dmcore.nets.network import as_network
 from dmcore.norms import check_radius
+from dmcore.perturbation.ball import PIXELS, Range
+from dmcore.perturbation.inputs import checked_ball, checked_labels
 
 SMALLEST = 1e-6
 """The smallest radius > 0 that is tried, as a share of the largest."""

@@ -7,7 +7,7 @@ need torch.
 from __future__ import annotations
 
 import ast
-import importlib
+import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -77,7 +77,7 @@ class Registry(Generic[T]):
 
     Args:
         what: the kind's name, which is also the decorator's.
-        package: the package of dmcore in whose modules they stand.
+        package: the one in whose modules they stand.
     """
 
     def __init__(self, what: str, package: str) -> None:
@@ -146,7 +146,8 @@ class Registry(Generic[T]):
 
     @cached_property
     def _folder(self) -> Path:
-        return Path(__file__).parent.joinpath(*self.package.split(".")[1:])
+        (folder,) = importlib.util.find_spec(self.package).submodule_search_locations
+        return Path(folder)
 
     def _names(self, node: ast.ClassDef | ast.FunctionDef) -> list[str]:
         """The names under which ``@<what>("name")`` decorators register a class or function."""

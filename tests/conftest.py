@@ -2,9 +2,9 @@ import pytest
 import torch
 from torch import nn
 
-from dmcore.layers import Conv, Flatten, Linear, Normalize, ReLU, Sum
 from dmcore.nets import Network, as_network
 from dmcore.nets.builder import Builder
+from dmcore.nets.layers import Conv, Flatten, Linear, Normalize, ReLU, Sum
 from dmcore.nets.pruning import prune_relus
 
 TIERS = {"workflow": "pipeline", "slurm": "pipeline", "faults": "kill"}

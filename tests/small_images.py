@@ -4,8 +4,8 @@ from functools import cache
 from pathlib import Path
 
 from dmcore.data import ImageSet, Split
-from dmcore.data.sources.idx import read_idx
 from dmcore.spec import Method, ModelSpec, Term, Training
+from doublemargin.experiment.sources.idx import read_idx
 
 ROOT = Path(__file__).parents[1]
 

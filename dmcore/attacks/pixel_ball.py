@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
-from dmcore.domains.ball import PIXELS, Range
+from dmcore.perturbation.ball import PIXELS, Range
 
 
 class PixelBall(ABC):

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 from dmcore.certifiers.certifier import Certifier
-from dmcore.domains import Ball
-from dmcore.domains.box import Box
-from dmcore.domains.linear_relaxation.adjustable import Adjustable, Slopes, relu_slopes
-from dmcore.domains.linear_relaxation.backward import LinearRelaxation
-from dmcore.domains.linear_relaxation.coefficients import Dense, identity
-from dmcore.domains.linear_relaxation.intersected import intersection, uncrossed
-from dmcore.domains.linear_relaxation.points import over_points
+from dmcore.crown.adjustable import Adjustable, Slopes, relu_slopes
+from dmcore.crown.backward import LinearRelaxation
+from dmcore.crown.intersected import intersection, uncrossed
+from dmcore.linear.chunks import over_points
+from dmcore.linear.coefficients import Dense, identity
 from dmcore.nets.network import Network
+from dmcore.perturbation import Ball
+from dmcore.perturbation.box import Box
 from dmcore.registries import certifier
 
 

@@ -8,12 +8,12 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
-from dmcore.domains import Ball
-from dmcore.domains.linear_relaxation.backward import LinearRelaxation
-from dmcore.domains.linear_relaxation.coefficients import Dense
-from dmcore.domains.linear_relaxation.intersected import Intersected
-from dmcore.domains.linear_relaxation.lines import Slope
+from dmcore.crown.backward import LinearRelaxation
+from dmcore.crown.intersected import Intersected
+from dmcore.crown.relaxations import Slope
+from dmcore.linear.coefficients import Dense
 from dmcore.nets.network import Network
+from dmcore.perturbation import Ball
 
 
 class Certifier(ABC):

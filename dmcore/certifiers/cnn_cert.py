@@ -5,10 +5,10 @@ from __future__ import annotations
 from torch import Tensor
 
 from dmcore.certifiers.certifier import Certifier
-from dmcore.domains import Ball
-from dmcore.domains.linear_relaxation.coefficients import Dense
-from dmcore.domains.linear_relaxation.lines import Slope
+from dmcore.crown.relaxations import Slope
+from dmcore.linear.coefficients import Dense
 from dmcore.nets.network import Network
+from dmcore.perturbation import Ball
 from dmcore.registries import certifier
 
 

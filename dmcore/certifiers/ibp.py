@@ -5,12 +5,12 @@ from __future__ import annotations
 from torch import Tensor
 
 from dmcore.certifiers.certifier import Certifier
-from dmcore.domains import Ball, Box
-from dmcore.domains.linear_relaxation.backward import LinearRelaxation
-from dmcore.domains.linear_relaxation.coefficients import Dense
+from dmcore.crown.backward import LinearRelaxation
 from dmcore.domains.rounded import rounded_bounds
-from dmcore.layers import Nonlinear
+from dmcore.linear.coefficients import Dense
+from dmcore.nets.layers import Nonlinear
 from dmcore.nets.network import Network
+from dmcore.perturbation import Ball, Box
 from dmcore.registries import certifier
 
 

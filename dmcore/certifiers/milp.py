@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from dmcore.certifiers.certifier import Certifier
-from dmcore.domains import Ball
-from dmcore.domains.linear_relaxation.coefficients import Dense
-from dmcore.exact import minima
+from dmcore.extras.exact import minima
+from dmcore.linear.coefficients import Dense
 from dmcore.nets.network import Network
+from dmcore.perturbation import Ball
 from dmcore.registries import certifier
 
 

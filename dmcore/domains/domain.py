@@ -6,10 +6,10 @@ from typing import Any
 
 from torch import Tensor
 
-from dmcore.domains.ball import Ball
 from dmcore.domains.first_layer import FirstLayer, first_layers
 from dmcore.domains.rules import RuleTable
 from dmcore.nets.network import Network
+from dmcore.perturbation.ball import Ball
 
 
 class Domain(RuleTable):

@@ -15,13 +15,13 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from dmcore.domains.ball import Ball
-from dmcore.domains.box import Box
 from dmcore.domains.domain import Domain
 from dmcore.domains.first_layer import FirstLayer
 from dmcore.domains.interval import Interval
 from dmcore.fusion import fusible
-from dmcore.layers import Affine, Flatten, MaxPool, ReLU, Sum
+from dmcore.nets.layers import Affine, Flatten, MaxPool, ReLU, Sum
+from dmcore.perturbation.ball import Ball
+from dmcore.perturbation.box import Box
 from dmcore.registries import forward_domain
 
 

@@ -7,11 +7,11 @@ from functools import cached_property
 
 from torch import Tensor, nn
 
-from dmcore.domains.ball import Ball
-from dmcore.domains.linear_relaxation.coefficients import identity
-from dmcore.domains.linear_relaxation.reach import reach, symmetric
-from dmcore.layers import Affine, Flatten, Normalize
+from dmcore.linear.coefficients import identity
+from dmcore.linear.concretize import reach, symmetric
+from dmcore.nets.layers import Affine, Flatten, Normalize
 from dmcore.nets.network import INPUT, Network
+from dmcore.perturbation.ball import Ball
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dmcore.domains.ball import Ball
-from dmcore.domains.box import Box
 from dmcore.domains.domain import Domain
 from dmcore.domains.first_layer import FirstLayer
 from dmcore.fusion import fusible
-from dmcore.layers import Affine, Flatten, MaxPool, ReLU, Sum
+from dmcore.nets.layers import Affine, Flatten, MaxPool, ReLU, Sum
 from dmcore.nets.network import Network
+from dmcore.perturbation.ball import Ball
+from dmcore.perturbation.box import Box
 from dmcore.registries import forward_domain
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from dmcore.domains.ball import Ball
 from dmcore.domains.domain import Domain
-from dmcore.layers import Affine, Flatten, MaxPool, ReLU, Sum
+from dmcore.nets.layers import Affine, Flatten, MaxPool, ReLU, Sum
+from dmcore.perturbation.ball import Ball
 
 
 class Magnitude(Domain):

@@ -16,12 +16,12 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from dmcore.domains.ball import Ball
+from dmcore.crown.relaxations import relu_lines
 from dmcore.domains.domain import Domain
 from dmcore.domains.interval import Box
-from dmcore.domains.linear_relaxation.lines import relu_lines
-from dmcore.layers import Affine, Flatten, Normalize, ReLU, Sum
+from dmcore.nets.layers import Affine, Flatten, Normalize, ReLU, Sum
 from dmcore.nets.network import Network
+from dmcore.perturbation.ball import Ball
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from dmcore.domains.ball import Ball
+from dmcore.crown.rounding import gamma, outward, summed
 from dmcore.domains.interval import Interval
-from dmcore.domains.linear_relaxation.rounding import gamma, outward, summed
 from dmcore.domains.magnitude import Magnitude
 from dmcore.domains.underflow import underflow
 from dmcore.nets.network import Network
+from dmcore.perturbation.ball import Ball
 
 
 def interval_errors(net: Network, ball: Ball) -> list[Tensor]:

@@ -6,10 +6,10 @@ from collections.abc import Collection
 
 import torch
 
-from dmcore.domains.ball import Ball
-from dmcore.domains.linear_relaxation.rounding import FEW, terms
-from dmcore.layers import Affine, MaxPool, Sum
+from dmcore.crown.rounding import FEW, terms
+from dmcore.nets.layers import Affine, MaxPool, Sum
 from dmcore.nets.network import INPUT, Network, Node
+from dmcore.perturbation.ball import Ball
 
 
 @torch.no_grad()

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from dmcore.errors import UserError
-from dmcore.layers import Conv, Flatten, Linear, MaxPool, Normalize, ReLU, Sum
-from dmcore.layers.affine import same_padding
+from dmcore.nets.layers import Conv, Flatten, Linear, MaxPool, Normalize, ReLU, Sum
+from dmcore.nets.layers.affine import same_padding
 from dmcore.nets.network import INPUT, Network, Shape
 from dmcore.nets.pruning import prune_nothing
 from dmcore.registries import architecture

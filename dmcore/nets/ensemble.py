@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dmcore.layers import Sum
+from dmcore.nets.layers import Sum
 from dmcore.nets.network import Network
 
 

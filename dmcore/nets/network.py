@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from dmcore import layers
 from dmcore.errors import UserError
+from dmcore.nets import layers
 
 Shape = tuple[int, ...]
 INPUT = 0  # the node that holds the network's input

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from dmcore.errors import UserError
-from dmcore.layers import ReLU, Scale, Sum
+from dmcore.nets.layers import ReLU, Scale, Sum
 from dmcore.nets.network import INPUT, Network
 
 Neurons = Mapping[int, Tensor]

@@ -9,12 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from dmcore.domains import Ball
-from dmcore.domains.linear_relaxation.backward import LinearRelaxation
-from dmcore.domains.linear_relaxation.margins import margin_rows
-from dmcore.domains.linear_relaxation.points import POINTS_AT_ONCE, over_points
+from dmcore.crown.backward import LinearRelaxation
+from dmcore.crown.margins import margin_rows
 from dmcore.domains.projection import Projection
 from dmcore.errors import UserError
+from dmcore.linear.chunks import POINTS_AT_ONCE, over_points
+from dmcore.perturbation import Ball
 from dmcore.registries import regularizer
 from dmcore.regularizers import Batch, Regularizer
 

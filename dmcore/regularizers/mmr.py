@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from dmcore.domains.linear_relaxation.local_map import LocalMap
-from dmcore.domains.linear_relaxation.margins import margin_rows
-from dmcore.domains.linear_relaxation.points import POINTS_AT_ONCE, over_points
+from dmcore.crown.local_map import LocalMap
+from dmcore.crown.margins import margin_rows
 from dmcore.errors import UserError
-from dmcore.layers import ReLU
+from dmcore.linear.chunks import POINTS_AT_ONCE, over_points
+from dmcore.nets.layers import ReLU
 from dmcore.registries import regularizer
 from dmcore.regularizers import Batch, Regularizer
 

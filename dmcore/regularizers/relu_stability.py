@@ -8,8 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from dmcore.domains import Ball
 from dmcore.domains.interval import relu_inputs
+from dmcore.perturbation import Ball
 from dmcore.registries import regularizer
 from dmcore.regularizers import Batch, Regularizer
 

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from dmcore.layers import Affine
+from dmcore.nets.layers import Affine
 from dmcore.registries import regularizer
 from dmcore.regularizers import Batch, Regularizer
 

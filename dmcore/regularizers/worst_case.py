@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dmcore.domains import Ball, Margins
+from dmcore.domains import Margins
+from dmcore.perturbation import Ball
 from dmcore.registries import forward_domain, regularizer
 from dmcore.regularizers import Batch, Regularizer
 

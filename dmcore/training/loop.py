@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from dmcore.data import ImageSet, Split
-from dmcore.domains import Ball
 from dmcore.domains.interval import unstable_relus
 from dmcore.errors import UserError
 from dmcore.nets import Network
 from dmcore.nets.ensemble import vote
 from dmcore.nets.pruning import prune_relus, rarely_switching, relu_activity
+from dmcore.perturbation import Ball
 from dmcore.progress import progress_bar
 from dmcore.spec import ModelSpec
 from dmcore.stopping import StoppedError, stoppable

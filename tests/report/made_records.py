@@ -3,12 +3,12 @@
 import pandas as pd
 from test_config import CONFIG, ROOT
 
-from dmcore.exhibits import accuracy_tables, report_spec
-from dmcore.grid import Grid
-from dmcore.report.columns import COLUMNS, NUMBERS
-from dmcore.report.paper import read_reported
-from dmcore.report.records import Records
-from dmcore.report.statistics import wilson_interval
+from doublemargin.experiment.exhibits import accuracy_tables, report_spec
+from doublemargin.experiment.grid import Grid
+from doublemargin.report.columns import COLUMNS, NUMBERS
+from doublemargin.report.paper import read_reported
+from doublemargin.report.records import Records
+from doublemargin.report.statistics import wilson_interval
 
 REPORTED = ROOT / "resources/paper/reported.csv"
 ORIGIN = {

@@ -1,8 +1,8 @@
 """Rows of tables with known verdicts and times, made by hand."""
 
-from dmcore.report.beside import Cell, Row, Timing
-from dmcore.report.statistics import Share
-from dmcore.report.verdict.evidence import Evidence
+from doublemargin.report.beside import Cell, Row, Timing
+from doublemargin.report.statistics import Share
+from doublemargin.report.verdict.evidence import Evidence
 
 POINTS = 200
 

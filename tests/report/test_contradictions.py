@@ -4,7 +4,7 @@ import pytest
 from made_records import REPORTED
 
 from dmcore.errors import UserError
-from dmcore.report.verdict.contradictions import contradictions
+from doublemargin.report.verdict.contradictions import contradictions
 
 
 @pytest.fixture(scope="module")

@@ -14,21 +14,21 @@ import pandas as pd
 import pytest
 import torch
 from results_folder import COUNTS, EXHIBIT, write_results
-from test_config import CONFIG, ROOT
+from test_config import CODE, CONFIG, ROOT
 from torch import nn
 
 from dmcore.bounds import double_margins, interval_bounds
-from dmcore.domains.linear_relaxation.lines import relu_lines
-from dmcore.exhibits import KINDS, exhibit_spec
-from dmcore.grid import Grid
+from dmcore.crown.relaxations import relu_lines
 from dmcore.registries import certifier
-from dmcore.report.figures import curves, margins, relu_bounds
-from dmcore.report.figures.looks import COLORS
-from dmcore.report.figures.style import STYLE, WIDTH
-from dmcore.report.make import FIGURES, make_figures
-from dmcore.report.paper import read_reported
-from dmcore.report.records import collect, read_records
-from dmcore.report.statistics import wilson_interval
+from doublemargin.experiment.exhibits import KINDS, exhibit_spec
+from doublemargin.experiment.grid import Grid
+from doublemargin.report.figures import curves, margins, relu_bounds
+from doublemargin.report.figures.looks import COLORS
+from doublemargin.report.figures.style import STYLE, WIDTH
+from doublemargin.report.make import FIGURES, make_figures
+from doublemargin.report.paper import read_reported
+from doublemargin.report.records import collect, read_records
+from doublemargin.report.statistics import wilson_interval
 
 REPORTED = ROOT / "resources/paper/reported.csv"
 NAN = math.nan
@@ -331,8 +331,8 @@ def test_the_size_on_paper_is_16_cm_and_letters_are_8_points(written):
 SCRIPT = """
 import sys
 from pathlib import Path
-from dmcore.report.figures import curves, margins, relu_bounds
-from dmcore.report.records import collect
+from doublemargin.report.figures import curves, margins, relu_bounds
+from doublemargin.report.records import collect
 from results_folder import EXHIBIT
 assert "torch" not in sys.modules
 curves.write(EXHIBIT, collect(Path(sys.argv[1]), "demo"), Path(sys.argv[2]) / "table2")
@@ -345,7 +345,7 @@ assert "torch" not in sys.modules
 def test_another_day_another_process_and_other_settings_give_the_same_bytes(written, results, tmp_path):
     (tmp_path / "matplotlibrc").write_text("font.size: 20\naxes.facecolor: yellow\n")
     other = {"MPLCONFIGDIR": str(tmp_path), "PYTHONHASHSEED": "7", "SOURCE_DATE_EPOCH": "86400"}
-    other |= {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests/report")])}
+    other |= {"PYTHONPATH": os.pathsep.join([CODE, str(ROOT / "tests/report")])}
     command = [sys.executable, "-c", SCRIPT, str(results), str(tmp_path / "again")]
     done = subprocess.run(command, check=True, env=os.environ | other, cwd=tmp_path, capture_output=True, text=True)
     slow = "Matplotlib is building the font cache; this may take a moment."  # said where it takes more than 5 s

@@ -3,7 +3,7 @@
 import pytest
 
 from dmcore.files import write_json
-from dmcore.report.histories import draw, write_history
+from doublemargin.report.histories import draw, write_history
 
 RECORD = {
     "model": "demo/mnist/small/dm/0.1/seed0",

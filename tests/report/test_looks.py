@@ -10,13 +10,13 @@ from matplotlib.colors import to_rgb
 from matplotlib.lines import Line2D
 from test_config import CONFIG
 
-from dmcore.config import check_config
 from dmcore.errors import UserError
-from dmcore.exhibits import exhibit_spec
-from dmcore.grid import Grid
-from dmcore.report.figures import curves
-from dmcore.report.figures.looks import BASELINES, COLORS, METHODS
-from dmcore.report.records import read_records
+from doublemargin.experiment.config import check_config
+from doublemargin.experiment.exhibits import exhibit_spec
+from doublemargin.experiment.grid import Grid
+from doublemargin.report.figures import curves
+from doublemargin.report.figures.looks import BASELINES, COLORS, METHODS
+from doublemargin.report.records import read_records
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ from results_folder import spec_hash, write_model
 from test_config import CONFIG
 
 from dmcore.errors import UserError
-from dmcore.exhibits import KINDS
-from dmcore.grid import Grid
-from dmcore.report.make import FIGURES, TABLES, report_on
-from dmcore.report.records import read_records
+from doublemargin.experiment.exhibits import KINDS
+from doublemargin.experiment.grid import Grid
+from doublemargin.report.make import FIGURES, TABLES, report_on
+from doublemargin.report.records import read_records
 
 
 @pytest.fixture

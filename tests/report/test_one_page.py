@@ -7,12 +7,12 @@ from html.parser import HTMLParser
 import pytest
 from test_config import CONFIG, ROOT
 
-from dmcore.exhibits import accuracy_tables, heading, report_spec
-from dmcore.grid import Grid
-from dmcore.report.columns import FILES, SUMS
-from dmcore.report.make import report_on
-from dmcore.report.one_page import part_of, write_one_page
-from dmcore.report.overview import Coverage, Overview
+from doublemargin.experiment.exhibits import accuracy_tables, heading, report_spec
+from doublemargin.experiment.grid import Grid
+from doublemargin.report.columns import FILES, SUMS
+from doublemargin.report.make import report_on
+from doublemargin.report.one_page import part_of, write_one_page
+from doublemargin.report.overview import Coverage, Overview
 
 SPEC = report_spec(Grid(CONFIG, "short"))
 

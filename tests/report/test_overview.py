@@ -6,9 +6,9 @@ import pytest
 from results_folder import COUNTS, EXHIBIT, write_results
 from test_config import ROOT
 
-from dmcore.report.overview import build_overview
-from dmcore.report.records import collect
-from dmcore.report.render_overview import html, markdown
+from doublemargin.report.overview import build_overview
+from doublemargin.report.records import collect
+from doublemargin.report.render_overview import html, markdown
 
 REPORTED = str(ROOT / "resources/paper/reported.csv")
 

@@ -7,12 +7,12 @@ from dataclasses import fields, replace
 import pytest
 from results_folder import COUNTS, spec_hash, write_results
 
-from dmcore.cli import main
 from dmcore.errors import UserError
 from dmcore.files import write_json
-from dmcore.report.columns import FILES, MODEL
-from dmcore.report.records import Records, collect, merge, read_records, write_records
-from dmcore.report.sums import write_sums
+from doublemargin.cli import main
+from doublemargin.report.columns import FILES, MODEL
+from doublemargin.report.records import Records, collect, merge, read_records, write_records
+from doublemargin.report.sums import write_sums
 
 CELL = "demo/mnist/small/dm/0.3/seed0/certify/cnn-cert-relu/linf/n200/0.3.json"
 
@@ -169,7 +169,7 @@ def test_damaged_records_are_named(results):
 def test_records_made_before_a_change_of_the_config_are_not_shown(results):
     from results_folder import EXHIBIT
 
-    from dmcore.report.tables import build_table
+    from doublemargin.report.tables import build_table
 
     records = collect(results, "demo")
     other = replace(records, certified_accuracy=records.certified_accuracy.assign(spec_hash="older"))
@@ -205,7 +205,7 @@ def test_cells_with_and_without_intersection_are_two(results):
 def test_a_table_says_that_bounds_were_intersected(results):
     from results_folder import EXHIBIT
 
-    from dmcore.report.tables import build_table
+    from doublemargin.report.tables import build_table
 
     words = "not cut to [0, 1], no linear bound outside the interval bounds"
     records = collect(results, "demo")

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import pytest
 
-from dmcore.report.render import comma_separated, html, latex, markdown, plain
-from dmcore.report.render.formats import write_table
-from dmcore.report.render.layout import blocks, groups, head, ruled
-from dmcore.report.tables import Panel, Row, Table, Value
+from doublemargin.report.render import comma_separated, html, latex, markdown, plain
+from doublemargin.report.render.formats import write_table
+from doublemargin.report.render.layout import blocks, groups, head, ruled
+from doublemargin.report.tables import Panel, Row, Table, Value
 
 
 def panel(title, eps_ids, rows, training_time=True):

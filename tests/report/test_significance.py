@@ -6,8 +6,8 @@ from statistics import NormalDist
 
 import pytest
 
-from dmcore.report.statistics import Share, decimals, difference_interval, newcombe_interval
-from dmcore.report.verdict.significance import (
+from doublemargin.report.statistics import Share, decimals, difference_interval, newcombe_interval
+from doublemargin.report.verdict.significance import (
     beyond_p,
     holm,
     paired_interval,

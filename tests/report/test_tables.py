@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 from results_folder import COUNTS, EXHIBIT, write_results
 
-from dmcore.report.records import collect, read_records, write_records
-from dmcore.report.statistics import std_of_hundreds, wilson_interval
-from dmcore.report.tables import Value, build_table
+from doublemargin.report.records import collect, read_records, write_records
+from doublemargin.report.statistics import std_of_hundreds, wilson_interval
+from doublemargin.report.tables import Value, build_table
 
 DASH = "–"
 

@@ -10,13 +10,13 @@ from golden_files import EXHIBITS
 from test_config import CONFIG, ROOT
 
 from dmcore.errors import UserError
-from dmcore.exhibits import exhibit_spec
-from dmcore.grid import Grid
-from dmcore.report.columns import COLUMNS
-from dmcore.report.cost import cost_table, ratios
-from dmcore.report.records import read_records
-from dmcore.report.render import comma_separated, html, latex, markdown, plain
-from dmcore.report.text_tables import TextTable, inline, read_text_table
+from doublemargin.experiment.exhibits import exhibit_spec
+from doublemargin.experiment.grid import Grid
+from doublemargin.report.columns import COLUMNS
+from doublemargin.report.cost import cost_table, ratios
+from doublemargin.report.records import read_records
+from doublemargin.report.render import comma_separated, html, latex, markdown, plain
+from doublemargin.report.text_tables import TextTable, inline, read_text_table
 
 PAPERS = {name: exhibit_spec(Grid(CONFIG, "paper"), "tables", name) for name in ("table1", "table3", "table12")}
 TABLE = TextTable("C & D", ["Head", "$R$"], [["**a $\\ell_1$ b**", "$\\frac{1}{2}$"], ["50%", "x < y"]], ["See $g$."])

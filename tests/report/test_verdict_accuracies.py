@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 from made_rows import cell, evidence, row, verdicts
 
-from dmcore.report.verdict.accuracies import Ahead, Comparable, Gain, NeverBelow, Represents, differences
-from dmcore.report.verdict.claims import Claim
-from dmcore.report.verdict.evidence import Evidence, Outcome, Pairs, Radii
-from dmcore.report.verdict.judge import Status, judge
-from dmcore.report.verdict.significance import paired_interval, paired_p, subset_p
+from doublemargin.report.verdict.accuracies import Ahead, Comparable, Gain, NeverBelow, Represents, differences
+from doublemargin.report.verdict.claims import Claim
+from doublemargin.report.verdict.evidence import Evidence, Outcome, Pairs, Radii
+from doublemargin.report.verdict.judge import Status, judge
+from doublemargin.report.verdict.significance import paired_interval, paired_p, subset_p
 
 DM_IBP = Pairs({"method": "dm"}, {"method": "ibp"})
 

@@ -24,7 +24,7 @@ rule attack:
         seed=config["certification"]["points_seed"],
         folder=lambda w, output: Path(output[0]).parent,
         dmcore=our_dmcore,
-        code=lambda w: code_hash("dmcore.jobs.attack", uses=[w.attack, w.arch]),
+        code=lambda w: code_hash("doublemargin.experiment.jobs.attack", uses=[w.attack, w.arch]),
     shell:
         "{params.dmcore} attack --model {input.model:q} --data {input.data:q} --attack {wildcards.attack}"
         " --norm {wildcards.norm} --points {wildcards.points} --points-seed {params.seed} --eps {wildcards.eps}"
@@ -55,7 +55,7 @@ rule radius:
         seed=config["certification"]["points_seed"],
         clip="--clip-input" if config["certification"]["clip_input"] else "",
         dmcore=our_dmcore,
-        code=lambda w: code_hash("dmcore.jobs.radius", uses=[w.certifier, w.arch]),
+        code=lambda w: code_hash("doublemargin.experiment.jobs.radius", uses=[w.certifier, w.arch]),
     shell:
         "{params.dmcore} radius --model {input.model:q} --data {input.data:q} --certifier {wildcards.certifier}"
         " --norm {wildcards.norm} --points {wildcards.points} --points-seed {params.seed} {params.clip}"

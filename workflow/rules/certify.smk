@@ -38,7 +38,7 @@ for suite in SUITES:
             intersect="--intersect-ibp" if config["certification"].get("intersect_ibp") else "",
             folder=lambda w, output: Path(output[0]).parent,
             dmcore=our_dmcore,
-            code=lambda w: code_hash("dmcore.jobs.certify", uses=[w.certifier, w.arch]),
+            code=lambda w: code_hash("doublemargin.experiment.jobs.certify", uses=[w.certifier, w.arch]),
         shell:
             "{params.dmcore} certify --model {input.model:q} --data {input.data:q} --certifier {wildcards.certifier}"
             " --norm {params.norm} --points {params.points} --points-seed {params.seed} --eps {params.eps}"

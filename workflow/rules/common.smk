@@ -10,21 +10,21 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import update_config
 
 # Before a folder `dmcore` that lies where Snakemake runs.
-sys.path.insert(0, str(Path(workflow.snakefile).parents[2]))
+sys.path[:0] = [str(Path(workflow.snakefile).parents[2]), str(Path(workflow.snakefile).parents[1])]
 
-from dmcore.agenda.order import given_order
-from dmcore.config import check_config
-from dmcore.config_file import read_config, retyped
+from doublemargin.experiment.backlog.order import given_order
+from doublemargin.experiment.config import check_config
+from doublemargin.experiment.config_file import read_config, retyped
 from dmcore.eps import ID_PATTERN
 from dmcore.errors import UserError, nearest
-from dmcore.exhibits import accuracy_tables, exhibit_kind, exhibit_spec, report_spec
+from doublemargin.experiment.exhibits import accuracy_tables, exhibit_kind, exhibit_spec, report_spec
 from dmcore.files import digest, sha256, shipped
-from dmcore.grid import Grid, find_model, suites
+from doublemargin.experiment.grid import Grid, find_model, suites
 from dmcore.registries import certifier
-from dmcore.report.columns import FILES, REMARKS, SUMS
-from dmcore.resolve import data_spec
-from dmcore.source import ROOT, code_hash
-from dmcore.surroundings import check_clock, check_room
+from doublemargin.report.columns import FILES, REMARKS, SUMS
+from doublemargin.experiment.resolve import data_spec
+from doublemargin.experiment.source import PACKAGES, code_hash
+from doublemargin.experiment.surroundings import check_clock, check_room
 
 GIVEN = workflow.overwrite_configfiles
 CONFIG = Path("config.yaml") if GIVEN else shipped("config.yaml")
@@ -195,7 +195,7 @@ def contents(paths):
 def figure_code(wildcards):
     """The hash of the module that draws a figure, which has the name of its kind."""
     kind = exhibit_kind("figures", GRIDS[wildcards.schedule].exhibits("figures")[wildcards.figure])
-    return code_hash(f"dmcore.report.figures.{kind}")
+    return code_hash(f"doublemargin.report.figures.{kind}")
 
 
 def our_dmcore(wildcards, output):
@@ -203,8 +203,8 @@ def our_dmcore(wildcards, output):
 
     As it takes the output, Snakemake reruns nothing where only the place of the code has changed.
     """
-    place = shlex.quote(str(ROOT.parent))
-    return f"PYTHONPATH={place}${{PYTHONPATH:+:$PYTHONPATH}} PYTHONSAFEPATH=1 python -m dmcore"
+    places = ":".join(shlex.quote(str(folder.parent)) for folder in PACKAGES.values())
+    return f"PYTHONPATH={places}${{PYTHONPATH:+:$PYTHONPATH}} PYTHONSAFEPATH=1 python -m doublemargin"
 
 
 def folder(up=0):

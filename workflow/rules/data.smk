@@ -17,7 +17,7 @@ rule prepare_data:
     params:
         spec=lambda w: json.dumps(data_spec(config, w.dataset)),
         dmcore=our_dmcore,
-        code=lambda w: code_hash("dmcore.data.sources", uses=data_spec(config, w.dataset)),
+        code=lambda w: code_hash("doublemargin.experiment.sources", uses=data_spec(config, w.dataset)),
     shell:
         "{params.dmcore} data {wildcards.dataset} --spec {params.spec:q} --places {resources.places}"
         " --out {output:q} > {log:q} 2>&1"

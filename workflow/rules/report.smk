@@ -17,7 +17,7 @@ rule collect:
         results=folder(1),
         out=folder(),
         dmcore=our_dmcore,
-        code=code_hash("dmcore.report.records"),
+        code=code_hash("doublemargin.report.records"),
     shell:
         "{params.dmcore} collect --results {params.results:q} --schedule {wildcards.schedule}"
         " --out {params.out:q} > {log:q} 2>&1"
@@ -48,7 +48,7 @@ rule table:
         results=folder(2),
         out=folder(),
         dmcore=our_dmcore,
-        code=code_hash("dmcore.report.tables", "dmcore.report.cost", "dmcore.report.render.formats"),
+        code=code_hash("doublemargin.report.tables", "doublemargin.report.cost", "doublemargin.report.render.formats"),
     shell:
         "( {params.dmcore} spec {wildcards.schedule}/tables/{wildcards.table} --config {params.config:q}"
         " | {params.dmcore} tables --spec - --results {params.results:q} --out {params.out:q} ) > {log:q} 2>&1"
@@ -72,7 +72,7 @@ rule document:
         tables=lambda w: list(GRIDS[w.schedule].exhibits("tables")),
         out=folder(),
         dmcore=our_dmcore,
-        code=code_hash("dmcore.report.render.latex"),
+        code=code_hash("doublemargin.report.render.latex"),
     shell:
         "{params.dmcore} document {params.tables:q} --schedule {wildcards.schedule} --out {params.out:q} > {log:q} 2>&1"
 
@@ -133,7 +133,7 @@ rule comparison:
         results=folder(2),
         out=folder(),
         dmcore=our_dmcore,
-        code=code_hash("dmcore.report.comparison", "dmcore.report.render_comparison"),
+        code=code_hash("doublemargin.report.comparison", "doublemargin.report.render_comparison"),
     shell:
         "( {params.dmcore} spec {wildcards.schedule}/tables/{wildcards.table} --config {params.config:q}"
         " | {params.dmcore} comparisons --spec - --results {params.results:q} --out {params.out:q} ) > {log:q} 2>&1"
@@ -161,7 +161,7 @@ rule overview:
         config=whole_config,
         out=folder(),
         dmcore=our_dmcore,
-        code=code_hash("dmcore.report.overview", "dmcore.report.render_overview"),
+        code=code_hash("doublemargin.report.overview", "doublemargin.report.render_overview"),
     shell:
         "( {params.dmcore} spec {wildcards.schedule} --config {params.config:q}"
         " | {params.dmcore} overview --spec - --records {params.out:q} --out {params.out:q} ) > {log:q} 2>&1"
@@ -190,7 +190,7 @@ rule verdict:
         config=whole_config,
         out=folder(),
         dmcore=our_dmcore,
-        code=code_hash("dmcore.report.verdict.page"),
+        code=code_hash("doublemargin.report.verdict.page"),
     shell:
         "( {params.dmcore} spec {wildcards.schedule} --config {params.config:q}"
         " | {params.dmcore} verdict --spec - --records {params.out:q} --out {params.out:q} ) > {log:q} 2>&1"
@@ -216,7 +216,7 @@ rule history:
         "../../envs/tables.yaml"
     params:
         dmcore=our_dmcore,
-        code=code_hash("dmcore.report.histories"),
+        code=code_hash("doublemargin.report.histories"),
     shell:
         "{params.dmcore} history --record {input:q} --out {output:q} > {log:q} 2>&1"
 

@@ -1,7 +1,7 @@
 # What is asked for by name is looked at before anything else: Snakemake itself would say "no rule to produce" it.
 from snakemake.cli import get_argument_parser
 
-from dmcore.targets import check_target
+from doublemargin.experiment.targets import check_target
 
 # Snakemake tells its targets to the rules only after it has looked for them.
 if MAIN and workflow.is_main_process and "snakemake" in (Path(sys.argv[0]).name, Path(sys.argv[0]).parent.name):

@@ -22,7 +22,7 @@ rule train:
     params:
         spec=lambda w: json.dumps(spec_of(w).to_dict()),
         dmcore=our_dmcore,
-        code=lambda w: code_hash("dmcore.jobs.train", uses=spec_of(w).uses),
+        code=lambda w: code_hash("doublemargin.experiment.jobs.train", uses=spec_of(w).uses),
     shell:
         "{params.dmcore} train --spec {params.spec:q} --data {input:q} --model {output.model:q}"
         " --record {output.record:q}"

@@ -1,6 +1,0 @@
-"""``python -m dmcore``, as the rules call it."""
-
-from dmcore.cli import main
-
-if __name__ == "__main__":
-    main()

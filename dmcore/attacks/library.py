@@ -1,0 +1,114 @@
+"""The attacks of the adversarial-robustness-toolbox (ART), an optional package, in the order of AutoAttack.
+
+Croce & Hein 2020: APGD on cross-entropy, APGD on the difference of logits ratio, and Square, which needs no gradients.
+ART's own ``AutoAttack`` is not used: it counts inputs whose distance is up to 1e-4 too large, and needs a package that
+ART does not install.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+import random
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dmcore.attacks.found import Found
+from dmcore.errors import UserError, nearest
+
+ORDERS = {"linf": np.inf, "l2": 2, "l1": 1}
+"""ART's names for norms."""
+
+SMALLEST_SIDE = 20
+"""In pixels: the squares of Square's first iterations do not fit into images that are much smaller."""
+
+
+def library_attacks(net: nn.Module, x: Tensor, y: Tensor, found: Found, seed: int, restarts: int, steps: int) -> None:
+    """Offers ``found`` what each attack finds for the points that stand; Square may ask 10 times ``steps`` queries."""
+    check_library(found.norm)
+    if not math.isfinite(found.limits[1] - found.limits[0]):
+        raise UserError("the attack 'auto' stays in the inputs' range: leave clip_input on, or use 'pgd'")
+    evasion, classification = _art()
+    if not found.eps:
+        return
+    with _quiet(), _seeded(seed):
+        model = classification.PyTorchClassifier(
+            model=copy.deepcopy(net).float(),  # ART writes gradients into it
+            loss=nn.CrossEntropyLoss(),
+            input_shape=tuple(x.shape[1:]),
+            nb_classes=len(net(x[:1])[0]) if len(x) else 0,
+            clip_values=found.limits,
+            device_type="gpu" if x.is_cuda else "cpu",
+        )
+        shared = {"norm": ORDERS[found.norm], "eps": float(found.eps), "verbose": False}
+        descent = {"eps_step": 2 * float(found.eps), "max_iter": steps, "nb_random_init": restarts, "batch_size": 500}
+        attacks = [lambda: evasion.AutoProjectedGradientDescent(model, loss_type="cross_entropy", **shared, **descent)]
+        if model.nb_classes > 2:  # the ratio has the third largest logit below its line
+            attacks.append(
+                lambda: evasion.AutoProjectedGradientDescent(
+                    model, loss_type="difference_logits_ratio", **shared, **descent
+                )
+            )
+        if found.norm != "l1" and x.dim() == 4 and min(x.shape[2:]) >= SMALLEST_SIDE:
+            attacks.append(
+                lambda: evasion.SquareAttack(model, max_iter=10 * steps, p_init=0.8, nb_restarts=1, **shared)
+            )
+        for attack in attacks:
+            points = found.standing
+            if len(points):
+                tried = attack().generate(x[points].float().cpu().numpy(), y[points].cpu().numpy())
+                found.offer(points, torch.from_numpy(tried).to(x.device))
+
+
+def check_library(norm: str) -> None:
+    """Refuses a norm of which ART has no attacks, and that it is not installed."""
+    if norm not in ORDERS:
+        raise UserError(f"the attack 'auto' has no norm '{norm}': {nearest(norm, ORDERS)}")
+    _art()
+
+
+def _art() -> tuple[ModuleType, ModuleType]:
+    """ART's modules of attacks and of classifiers."""
+    try:
+        with _quiet():
+            from art.attacks import evasion
+            from art.estimators import classification
+    except ImportError as error:
+        raise UserError(
+            "the attack 'auto' needs the adversarial-robustness-toolbox: pip install 'doublemargin[attacks]'"
+        ) from error
+    return evasion, classification
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what ART says on the way; its errors are raised."""
+    logger = logging.getLogger("art")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """With the global random numbers, which ART draws from, seeded, and then as they were."""
+    before = random.getstate(), np.random.get_state()
+    random.seed(seed)
+    np.random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(before[0])
+        np.random.set_state(before[1])

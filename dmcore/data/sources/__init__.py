@@ -1,5 +1,0 @@
-"""Where data sets come from: places, downloads and file formats. Only the preparation uses this, never a training."""
-
-from dmcore.data.sources.prepare import prepare
-
-__all__ = ["prepare"]

@@ -1,0 +1,12 @@
+"""Exact minima for small networks, by mixed-integer programming (Tjeng et al. 2019) with HiGHS (docs/exact.md).
+
+- :mod:`program`: columns, rows and HiGHS
+- :mod:`ball`: the inputs as columns
+- :mod:`boxes`: what every ReLU and max-pool can read, by the relaxations
+- :mod:`model`: a network as a program
+- :mod:`margins`: the minima
+"""
+
+from dmcore.extras.exact.margins import Minima, exact_margins, minima
+
+__all__ = ["Minima", "exact_margins", "minima"]

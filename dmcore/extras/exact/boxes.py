@@ -1,0 +1,46 @@
+"""Bounds of what every ReLU and max-pool reads: the tightest that the relaxations give together."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import torch
+from torch import Tensor
+
+from dmcore.crown.backward import LinearRelaxation
+from dmcore.crown.relaxations import Slope
+from dmcore.domains import Interval
+from dmcore.linear.coefficients import Dense
+from dmcore.nets.layers import Nonlinear
+from dmcore.nets.network import Network
+from dmcore.perturbation import Ball, Box
+
+
+class Relaxations:
+    """Intervals and the linear relaxations of all slopes, each using what the others know of the layers before.
+
+    Attributes:
+        boxes: by node, for the input of every non-linear layer.
+    """
+
+    def __init__(self, net: Network, ball: Ball) -> None:
+        self.net, self.boxes = net, dict[int, Box]()
+        self._linear = [LinearRelaxation(net, ball, slope) for slope in get_args(Slope)]
+        intervals = Interval().states(net, ball)
+        for node in net.nodes():
+            if isinstance(node.layer, Nonlinear):
+                (parent,) = node.parents
+                if parent not in self.boxes:
+                    self._bound(parent, intervals[parent])
+
+    def _bound(self, index: int, interval: Box) -> None:
+        found = [interval, *(relaxation.box(index) for relaxation in self._linear)]
+        lower = torch.stack(torch.broadcast_tensors(*(box.lower for box in found))).amax(0)
+        upper = torch.stack(torch.broadcast_tensors(*(box.upper for box in found))).amin(0)
+        self.boxes[index] = Box.between(lower, upper)
+        for relaxation in self._linear:
+            relaxation.boxes[index] = self.boxes[index]
+
+    def lower(self, rows: Dense) -> Tensor:
+        """Lower bounds (B, R) of linear forms of the logits: the best of the relaxations."""
+        return torch.stack([r.substitute(self.net.output, rows, upper=False)[0] for r in self._linear]).amax(0)

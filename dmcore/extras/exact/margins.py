@@ -1,0 +1,113 @@
+"""Exact minima of linear forms of the logits over balls, and exact margins."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from dmcore.crown.margins import margin_rows
+from dmcore.domains.underflow import underflow
+from dmcore.extras.exact.ball import check_ball
+from dmcore.extras.exact.boxes import Relaxations
+from dmcore.extras.exact.model import Model
+from dmcore.linear.coefficients import Dense
+from dmcore.nets.network import Network, as_network
+from dmcore.perturbation import Ball
+from dmcore.perturbation.ball import PIXELS, Range
+from dmcore.perturbation.inputs import Radius, checked_ball, checked_labels
+from dmcore.precision import full_precision
+
+TIME_LIMIT, NODE_LIMIT = 60.0, 20_000  # of one solve: seconds, and nodes of the tree
+
+
+class Minima(NamedTuple):
+    """Minima of linear forms over balls; all of shape (B, R), lower and upper in float64.
+
+    Attributes:
+        lower: a sound lower bound.
+        upper: the value at an input of the ball, the best that was found.
+        solved: the solver has proved the minimum up to its tolerances, so that lower and upper are both that.
+    """
+
+    lower: Tensor
+    upper: Tensor
+    solved: Tensor
+
+
+@torch.no_grad()
+def minima(
+    net: Network, ball: Ball, rows: Dense, time_limit: float = TIME_LIMIT, node_limit: int = NODE_LIMIT
+) -> Minima:
+    """Minima over ``ball`` of the linear forms ``rows`` (B or 1, R, K) of the logits of ``net``, in float64.
+
+    The limits are each solve's: seconds, and nodes of the tree. Where one of them ends it, ``lower`` is what had been
+    proved by then.
+
+    Raises:
+        UserError: the norm ℓ2, a layer without a rule, a point with too many undecided ReLUs and max-pools.
+    """
+    check_ball(ball)
+    net, balls = copy.deepcopy(net).double(), replace(ball, x=ball.x.double())
+    x = balls.x
+    data = rows.data.double().expand(len(x), *rows.data.shape[1:])
+    lower, upper = data.new_empty(data.shape[:2]), data.new_empty(data.shape[:2])
+    solved = torch.zeros_like(lower, dtype=torch.bool)
+    for i in range(len(x)):
+        point = balls.select(lambda t, i=i: t[i : i + 1])
+        relaxations = Relaxations(net, point)
+        model = Model(net, point, relaxations.boxes)
+        upper[i], found = data[i] @ net(point.x)[0], relaxations.lower(Dense(data[i : i + 1]))[0]
+        for r, row in enumerate(data[i]):
+            bound, at, solved[i, r] = model.minimum(row, time_limit, node_limit)
+            if at is not None:
+                upper[i, r] = torch.minimum(upper[i, r], row @ net(at)[0])
+            lower[i, r] = found[r].clamp(min=bound) - model.rounding[net.output][0] @ row.abs()
+    # No bound can be above a value that occurs: one that is, is wrong by at least that much.
+    return Minima(torch.minimum(lower, upper), upper, solved)
+
+
+@full_precision()
+def exact_margins(
+    net: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    eps: Radius,
+    norm: str = "linf",
+    clip_input: bool = False,
+    input_range: Range = PIXELS,
+    time_limit: float = TIME_LIMIT,
+    node_limit: int = NODE_LIMIT,
+) -> Minima:
+    """The smallest margins z_y − z_j over the ε-ball around x, from both sides.
+
+    Args:
+        net: a network of ours, or a plain ``nn.Sequential`` of Conv2d, Linear, ReLU, MaxPool2d, Flatten.
+        x: inputs (B, C, H, W), pixels in [0, 1].
+        y: labels (B,), integers in 0..K−1.
+        eps: radius ε ≥ 0 in pixel scale, a number or text such as ``8/255``; or one for each point, (B,). Under ``l0``
+            how many inputs change.
+        norm: ``linf``, ``l1`` or ``l0``.
+        clip_input: cut the ball to ``input_range``.
+        input_range: (low, high), what an input may be: x outside it is refused.
+        time_limit, node_limit: of one margin's solve: seconds, and nodes of the tree.
+
+    Returns:
+        (lower, upper, solved), each (B, K), float64: a bound, a margin that occurs at an input of the ball, and whether
+        the bound is proved to be the minimum. At j = y +inf, +inf and True.
+
+    Raises:
+        UserError: the norm ℓ2, ε < 0 or a fraction under ``l0``, a layer that cannot be modelled, inputs or
+            labels out of range, a point with too many undecided ReLUs and max-pools.
+    """
+    graph, ball = as_network(net), checked_ball(x, eps, norm, clip_input, input_range)
+    output = graph.shapes(ball.x)[graph.output]
+    labels, classes = checked_labels(y, ball.x, output), output[0]
+    found = minima(graph, ball, margin_rows(labels, classes, ball.x), time_limit, node_limit)
+    own = torch.nn.functional.one_hot(labels, classes).bool()
+    below = found.lower - underflow(graph, ball, [graph.output], rows=2.0)
+    lower, upper = (bound.masked_fill(own, torch.inf) for bound in (below, found.upper))
+    return Minima(lower, upper, found.solved | own)

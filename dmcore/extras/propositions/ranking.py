@@ -1,0 +1,82 @@
+"""Rank regularisers by how near their gradients are to a target's (Appendix F)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from dmcore.errors import UserError
+from dmcore.extras.propositions.comparison import Comparison
+from dmcore.extras.propositions.solve import conjugate_gradients, inner_products
+from dmcore.progress import progress
+
+BASE = "the base loss"
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """One regulariser's place: the comparison with the target, and how well its system was solved."""
+
+    name: str
+    comparison: Comparison
+    steps: int
+    residual: float
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """All of them, the nearest to the target first.
+
+    Attributes:
+        target_norm: ‖∇R₂‖.
+        base_norm: ‖∇L‖, which would be 0 at a minimum.
+    """
+
+    damping: float
+    rows: list[Ranked]
+    target_norm: float
+    base_norm: float
+
+
+def rank(
+    curvature: Callable[[Tensor], Tensor],
+    gradients: Mapping[str, Tensor],
+    target: str,
+    damping: float,
+    tolerance: float = 1e-3,
+    max_steps: int = 200,
+) -> Ranking:
+    """Solves one system for each gradient and compares them all with the target's.
+
+    Args:
+        curvature: v to Hv, one of :mod:`dmcore.extras.propositions.curvature`.
+        gradients: (P,) by name: ∇R of all regularisers, the target's among them, and ∇L as ``BASE``. Two more vectors
+            of this size are kept for each.
+        damping, tolerance, max_steps: of :func:`dmcore.extras.propositions.solve.conjugate_gradients`.
+
+    Raises:
+        UserError: a direction of negative curvature; a target without a gradient.
+    """
+    solved = {
+        name: conjugate_gradients(curvature, gradients[name], damping, tolerance, max_steps)
+        for name in progress(gradients, len(gradients), f"solving at damping {damping:g}")
+    }
+    products = inner_products(list(solved.values()))
+    at = {name: i for i, name in enumerate(solved)}
+
+    def inner(one: str, other: str) -> float:
+        return products[at[one]][at[other]]
+
+    size = inner(target, target)
+    if not size > 0:
+        raise UserError(f"the target '{target}' has no gradient here: nothing can be near to it")
+    rows = [
+        Ranked(name, Comparison(inner(name, name), inner(name, target), size), s.steps, s.relative_residual)
+        for name, s in solved.items()
+        if name != BASE
+    ]
+    rows.sort(key=lambda row: row.comparison.distance)
+    return Ranking(damping, rows, math.sqrt(size), math.sqrt(max(inner(BASE, BASE), 0.0)))

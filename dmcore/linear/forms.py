@@ -1,0 +1,72 @@
+"""What a substitution carries: linear forms of the deviations, and how far they may move."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+from torch import Tensor
+
+from dmcore.linear.coefficients import Coefficients
+
+
+@dataclass
+class Form:
+    """``lower · (z − ẑ)`` and ``upper · (z − ẑ)``, of the lower and the upper bounds; upper is None if not wanted."""
+
+    lower: Coefficients
+    upper: Coefficients | None
+
+    @property
+    def shared(self) -> bool:
+        """Whether one set of coefficients serves both bounds."""
+        return self.upper is self.lower
+
+    def map(self, change: Callable[[Coefficients], Coefficients]) -> Form:
+        """The same linear change of both sets of coefficients, made once where they are shared."""
+        lower = change(self.lower)
+        if self.upper is None:
+            return Form(lower, None)
+        return Form(lower, lower if self.shared else change(self.upper))
+
+    def __add__(self, other: Form) -> Form:
+        if self.upper is None or other.upper is None:
+            return Form(self.lower + other.lower, None)
+        if self.shared and other.shared:
+            total = self.lower + other.lower
+            return Form(total, total)
+        return Form(self.lower + other.lower, self.upper + other.upper)
+
+
+class Around(Form):
+    """``middle − half`` and ``middle + half``, kept apart through affine layers and added up when asked for.
+
+    Behind a fully connected layer and a convolution there are fewer coefficients to add up than between the two.
+    """
+
+    def __init__(self, middle: Coefficients, half: Coefficients) -> None:
+        self.middle, self.half = middle, half
+
+    @cached_property
+    def lower(self) -> Coefficients:
+        return self.middle - self.half
+
+    @cached_property
+    def upper(self) -> Coefficients:
+        return self.middle + self.half
+
+    def map(self, change: Callable[[Coefficients], Coefficients]) -> Form:
+        return Around(change(self.middle), change(self.half))
+
+
+@dataclass
+class Radius:
+    """How far below and above their value at the reference the forms may get, as known so far: (B or 1, R) each."""
+
+    lower: Tensor | float = 0.0
+    upper: Tensor | float = 0.0
+
+    def add(self, lower: Tensor, upper: Tensor) -> None:
+        """What one node adds to both."""
+        self.lower, self.upper = self.lower + lower, self.upper + upper

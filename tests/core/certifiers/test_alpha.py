@@ -1,0 +1,279 @@
+"""Optimised lower lines: never below CNN-Cert's variants nor above what occurs, and the optimum where it is known."""
+
+import dense_reference as reference
+import numpy as np
+import pytest
+import torch
+from conftest import NETS
+from norm_balls import RADII, attacked_points, farthest, random_points
+from scipy.optimize import linprog
+from torch import nn
+
+from dmcore.certifiers.alpha import Alpha
+from dmcore.certify import certify_points, margin_bounds
+from dmcore.crown.backward import LinearRelaxation
+from dmcore.linear import budget
+from dmcore.nets import as_network
+from dmcore.perturbation import Ball
+
+VARIANTS = ["cnn-cert-relu", "cnn-cert-ada", "cnn-cert-zero"]
+EPS = RADII | {"linf": 0.15}
+
+
+@pytest.fixture
+def short(monkeypatch):
+    """Fewer steps: what must hold after each one."""
+    monkeypatch.setattr(Alpha, "STEPS", 8)
+    monkeypatch.setattr(Alpha, "HIDDEN_STEPS", 2)
+
+
+def points(in_shape, count, seed=0, dtype=torch.float64):
+    generator = torch.Generator().manual_seed(seed)
+    return (torch.rand(count, *in_shape, generator=generator, dtype=torch.float64) * 1.4 - 0.2).clamp(0, 1).to(dtype)
+
+
+def others(found):
+    """Margins without the columns of the points' own classes."""
+    return found[found.isfinite()].reshape(len(found), -1)
+
+
+def best_of_three(*args, **options):
+    return torch.stack([others(margin_bounds(*args, certifier=c, **options)) for c in VARIANTS]).amax(0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("norm", "clip"), [*((norm, False) for norm in EPS), ("linf", True), ("l2", True)])
+@pytest.mark.usefixtures("short")
+def test_never_below_the_variants_and_never_above_what_occurs(any_net, norm, clip):
+    """At random points, on the whole path of a steepest ascent, and, for the cut ball, at both of them clamped."""
+    make, in_shape = any_net
+    net, x, eps = make(0, torch.float64), points(in_shape, 2), EPS[norm]
+    y = net(x).argmax(1)
+    found = others(margin_bounds(net, x, y, eps, norm, "alpha", clip))
+    assert (found >= best_of_three(net, x, y, eps, norm, clip_input=clip)).all()
+    for i in range(len(x)):
+
+        def margins(at, own=y[i]):
+            z = net(at)
+            return z[:, own, None] - z[:, torch.arange(z.shape[1]) != own]
+
+        attacked = attacked_points(lambda at, of=margins: -of(at), x[i], eps, norm, 40, i)
+        tried = torch.cat([random_points(x[i], eps, norm, 1000, i), attacked])
+        assert (found[i] <= margins(tried.clamp(0, 1) if clip else tried).amin(0) + 1e-9).all()
+
+
+@torch.no_grad()
+def test_hidden_boxes_lie_in_the_variants_and_hold_every_value_that_occurs(any_net):
+    make, in_shape = any_net
+    net, x = as_network(make(0, torch.float64)), points(in_shape, 2)
+    ball = Ball(x, 0.15)
+    variants = [LinearRelaxation(net, ball, slope).bound_hidden() for slope in Alpha.VARIANTS]
+    boxes = Alpha().hidden_boxes(net, ball, variants)
+    assert boxes.keys() == variants[0].boxes.keys()
+    for i in range(len(x)):
+        noise = torch.rand(3000, *in_shape, generator=torch.Generator().manual_seed(i), dtype=x.dtype) * 2 - 1
+        noise[::2] = noise[::2].sign()
+        values = net.walk(lambda layer, *inputs: layer(*inputs), x[i] + 0.15 * noise)
+        for node, box in boxes.items():
+            assert (values[node] >= box.lower[i] - 1e-9).all()
+            assert (values[node] <= box.upper[i] + 1e-9).all()
+            for variant in variants:
+                assert (box.lower >= variant.boxes[node].lower - 1e-12).all()
+                assert (box.upper <= variant.boxes[node].upper + 1e-12).all()
+
+
+@torch.no_grad()
+def test_hidden_boxes_get_narrower_than_what_the_variants_have_in_common():
+    make, in_shape = NETS["residual"]
+    net, ball = as_network(make(0, torch.float64)), Ball(points(in_shape, 2), 0.15)
+    variants = [LinearRelaxation(net, ball, slope).bound_hidden() for slope in Alpha.VARIANTS]
+    last = max(variants[0].boxes)
+    lower = torch.stack([v.boxes[last].lower for v in variants]).amax(0)
+    upper = torch.stack([v.boxes[last].upper for v in variants]).amin(0)
+    unstable = (lower < 0) & (upper > 0)
+    narrow = Alpha().hidden_boxes(net, ball, variants)[last]
+    assert (2 * narrow.radius)[unstable].mean() < 0.95 * (upper - lower)[unstable].mean()
+
+
+def two_unstable_net(dtype=torch.float64):
+    """z₀ − z₁ = σ(x₁ + x₂/2) + σ(x₁ − x₂) − 0.9 x₁; the last term through a ReLU that is always active."""
+    net = nn.Sequential(nn.Flatten(), nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 2)).to(dtype)
+    net[1].weight.data = torch.tensor([[1.0, 0.5], [1.0, -1.0], [-0.9, 0.0]], dtype=dtype)
+    net[1].bias.data = torch.tensor([0.0, 0.0, 2.0], dtype=dtype)
+    net[3].weight.data = torch.tensor([[1.0, 1.0, 1.0], [0.0, 0.0, 0.0]], dtype=dtype)
+    net[3].bias.data = torch.tensor([0.0, 2.0], dtype=dtype)
+    return net
+
+
+def two_unstable_bound(first, second):
+    """Its bound over ‖x‖∞ ≤ 1 with lower lines αz: −‖α₁ (1, ½) + α₂ (1, −1) − (0.9, 0)‖₁."""
+    return -abs(first + second - 0.9) - abs(0.5 * first - second)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_finds_the_best_slopes_of_a_grid(dtype):
+    """The best are 0.6 and 0.3, which leave 0 (the margin at x = 0); the variants' leave −0.35, −1.6 and −0.9."""
+    net, x, y = two_unstable_net(dtype), torch.zeros(1, 1, 1, 2, dtype=dtype), torch.tensor([0])
+    grid = torch.linspace(0, 1, 101, dtype=torch.float64)
+    table = two_unstable_bound(grid[:, None], grid)
+    best = table.max().item()
+    assert best == pytest.approx(0, abs=1e-12)
+    assert divmod(table.argmax().item(), 101) == (60, 30)
+    for certifier, slopes in zip(VARIANTS, ((0.5, 0.5), (1, 1), (0, 0)), strict=True):
+        expected = two_unstable_bound(*slopes)
+        assert margin_bounds(net, x, y, 1.0, certifier=certifier)[0, 1].item() == pytest.approx(expected, abs=1e-4)
+    assert margin_bounds(net, x, y, 1.0, certifier="alpha")[0, 1].item() == pytest.approx(best, abs=1e-3)
+
+
+def test_verdicts_that_no_variant_reaches():
+    net, x, y = two_unstable_net(torch.float32), torch.zeros(1, 1, 1, 2), torch.tensor([0])
+    net[3].bias.data[0] += 0.1
+    certified = {c: certify_points(net, x, y, 1.0, certifier=c).certified.item() for c in [*VARIANTS, "alpha"]}
+    assert certified == {"cnn-cert-relu": False, "cnn-cert-ada": False, "cnn-cert-zero": False, "alpha": True}
+
+
+def test_points_that_a_variant_certifies_are_not_bounded_again(monkeypatch):
+    net, y = two_unstable_net(torch.float32), torch.zeros(3, dtype=torch.long)
+    net[3].bias.data[0] += 0.1
+    x = torch.tensor([[0.0, 0.0], [4.0, 0.0], [0.0, 0.0]]).reshape(3, 1, 1, 2)  # far out the first ReLU suffices
+    asked = []
+    lower = Alpha.lower
+    monkeypatch.setattr(Alpha, "lower", lambda *args: asked.append(len(args[2].x)) or lower(*args))
+    verdicts = certify_points(net, x, y, 1.0, certifier="alpha", input_range=(0, 4))
+    variants = torch.stack([margin_bounds(net, x, y, 1.0, certifier=c, input_range=(0, 4)).amin(1) for c in VARIANTS])
+    assert asked == [2]
+    assert (variants.amax(0) > 0).tolist() == [False, True, False]
+    assert verdicts.certified.all()
+    assert verdicts.margin[1] in variants[:, 1]
+    alone = margin_bounds(net, x, y, 1.0, certifier="alpha", input_range=(0, 4)).amin(1)
+    assert (verdicts.margin == alone)[[0, 2]].all()
+
+
+def linear_program(steps, row, x, eps, before):
+    """The least row · logits with each unstable ReLU between its chord, 0 and z, by linear programming (SciPy)."""
+    sizes = [len(x)]
+    for step in steps:
+        sizes.append(len(step[1]) if step[0] == "affine" else sizes[-1])
+    start = np.cumsum([0, *sizes])
+    equal, values, below, most = [], [], [], []
+
+    def constraint(into, bounds, bound, entries):
+        line = np.zeros(start[-1])
+        for place, value in entries:
+            line[place] += value
+        into.append(line)
+        bounds.append(bound)
+
+    for i, step in enumerate(steps):
+        for j in range(sizes[i + 1]):
+            out = start[i + 1] + j
+            if step[0] == "affine":
+                inputs = [(start[i] + k, -w) for k, w in enumerate(step[1][j])]
+                constraint(equal, values, step[2][j], [(out, 1.0), *inputs])
+                continue
+            low, high = before[i][0][j], before[i][1][j]
+            z = start[i] + j
+            if low >= 0 or high <= 0:
+                constraint(equal, values, 0.0, [(out, 1.0), (z, -float(low >= 0))])
+                continue
+            chord = high / (high - low)
+            constraint(below, most, 0.0, [(out, -1.0)])
+            constraint(below, most, 0.0, [(out, -1.0), (z, 1.0)])
+            constraint(below, most, -chord * low, [(out, 1.0), (z, -chord)])
+    objective = np.zeros(start[-1])
+    objective[start[-2] :] = row
+    limits = [(v - eps, v + eps) for v in x] + [(None, None)] * (start[-1] - len(x))
+    solved = linprog(objective, np.array(below), most, np.array(equal), values, limits)
+    assert solved.status == 0
+    return solved.fun
+
+
+@pytest.mark.parametrize("seed", range(3))
+@torch.no_grad()
+def test_reaches_the_linear_program_with_its_boxes(seed):
+    """The best slopes of fixed boxes are a linear program's dual: no slopes get above it, and these come close."""
+    torch.manual_seed(seed)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3)).double()
+    x, eps, y = points((1, 2, 2), 1, seed), 0.4, torch.tensor([1])
+    graph, ball = as_network(net), Ball(x, eps)
+    variants = [LinearRelaxation(graph, ball, slope).bound_hidden() for slope in Alpha.VARIANTS]
+    boxes = Alpha().hidden_boxes(graph, ball, variants)
+    steps = reference.matrices(net, (1, 2, 2))
+    # node n is the value after n layers, the Flatten among them, which is no step of the reference
+    before = {node - 1: (box.lower[0].numpy(), box.upper[0].numpy()) for node, box in boxes.items()}
+    found, plain = margin_bounds(net, x, y, eps, certifier="alpha")[0], best_of_three(net, x, y, eps)[0]
+    rows = np.eye(3)[1] - np.eye(3)
+    for k, j in enumerate((0, 2)):
+        optimum = linear_program(steps, rows[j], x.flatten().numpy(), eps, before)
+        assert found[j] <= optimum + 1e-7
+        assert optimum - found[j] <= 0.05 * (optimum - plain[k]) + 1e-6
+
+
+@pytest.mark.parametrize("norm", EPS)
+@pytest.mark.usefixtures("short")
+def test_exact_where_nothing_is_relaxed(norm):
+    """A net all of whose ReLUs are active, biases of 10, is linear on the ball."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3)).double()
+    net[1].bias.data.fill_(10.0)
+    x, y, eps = points((1, 2, 3), 3), torch.tensor([0, 1, 2]), EPS[norm]
+    found = others(margin_bounds(net, x, y, eps, norm, "alpha"))
+    weight, bias = net[3].weight @ net[1].weight, net[3].weight @ net[1].bias + net[3].bias
+    for i in range(3):
+        for k, j in enumerate(j for j in range(3) if j != y[i]):
+            form = (weight[y[i]] - weight[j]).detach()
+            worst = x[i].flatten() + farthest(-form, x[i].flatten(), eps, norm)
+            torch.testing.assert_close(found[i, k], form @ worst + (bias[y[i]] - bias[j]).detach())
+
+
+def test_a_net_without_a_relu():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(1, 1, 2), nn.MaxPool2d(2, 1), nn.Flatten(), nn.Linear(1, 3)).double()
+    x, y = points((1, 3, 3), 2), torch.tensor([0, 1])
+    variants = [margin_bounds(net, x, y, 0.1, certifier=f"cnn-cert-{slope}") for slope in Alpha.VARIANTS]
+    torch.testing.assert_close(margin_bounds(net, x, y, 0.1, certifier="alpha"), torch.stack(variants).amax(0))
+
+
+@pytest.mark.usefixtures("short")
+def test_at_eps_0_the_margins_themselves(any_net):
+    make, in_shape = any_net
+    net, x, y = make(0, torch.float64), points(in_shape, 3), torch.tensor([0, 1, 2])
+    z = net(x)
+    margins = (z.gather(1, y[:, None]) - z).scatter(1, y[:, None], torch.inf)
+    torch.testing.assert_close(margin_bounds(net, x, y, 0.0, certifier="alpha"), margins.detach())
+
+
+@pytest.mark.usefixtures("short")
+def test_splitting_the_work_changes_nothing(any_net, monkeypatch):
+    make, in_shape = any_net
+    net, x = make(0, torch.float64), points(in_shape, 3)
+    y = net(x).argmax(1)
+    whole = margin_bounds(net, x, y, 0.1, certifier="alpha")
+    assert whole.equal(margin_bounds(net, x, y, 0.1, certifier="alpha"))
+    one_by_one = torch.cat([margin_bounds(net, x[i : i + 1], y[i : i + 1], 0.1, certifier="alpha") for i in range(2)])
+    torch.testing.assert_close(one_by_one, whole[:2], rtol=0, atol=1e-7)
+    most = max(torch.Size(shape).numel() for shape in as_network(net).shapes(x))
+    monkeypatch.setattr(budget, "BUDGET", 40 * most)
+    torch.testing.assert_close(margin_bounds(net, x, y, 0.1, certifier="alpha"), whole, rtol=0, atol=1e-7)
+
+
+@pytest.mark.usefixtures("short")
+def test_float32_and_the_option_intersect_ibp(any_net):
+    make, in_shape = any_net
+    net, x = make(0), points(in_shape, 3, dtype=torch.float32)
+    y = net(x).argmax(1)
+    both = others(margin_bounds(net, x, y, 0.15, certifier="alpha", intersect_ibp=True))
+    assert both.dtype == torch.float32
+    assert (both >= best_of_three(net, x, y, 0.15, intersect_ibp=True)).all()
+    double = others(margin_bounds(make(0, torch.float64), x.double(), y, 0.15, certifier="alpha", intersect_ibp=True))
+    torch.testing.assert_close(both.double(), double, rtol=0, atol=5e-3)
+
+
+def test_leaves_the_networks_gradients_alone():
+    net, x = two_unstable_net(), torch.zeros(1, 1, 1, 2, dtype=torch.float64)
+    kept = net[1].weight.grad = torch.ones_like(net[1].weight)
+    margin = margin_bounds(net, x, torch.tensor([0]), 1.0, certifier="alpha")
+    assert not margin.requires_grad
+    assert net[1].weight.grad is kept
+    assert (kept == 1).all()
+    assert net[3].weight.grad is None

@@ -1,0 +1,180 @@
+"""Whatever the caller has set in torch, a bound is the same, and the setting is as it was."""
+
+import threading
+import warnings
+
+import pytest
+import torch
+from caller_states import PRECISIONS, STATES, precisions
+from conftest import NETS
+from torch import nn
+
+from dmcore.attacks.evaluate import attack_points
+from dmcore.bounds import interval_bounds
+from dmcore.certify import certify_points, margin_bounds
+from dmcore.errors import UserError
+from dmcore.extras.exact import exact_margins
+from dmcore.nets import as_network
+from dmcore.precision import full_precision
+from dmcore.radius import certified_radius
+
+CERTIFIERS = ("cnn-cert-relu", "cnn-cert-ada", "cnn-cert-zero", "alpha", "ibp")
+
+
+def linear_at_its_radius(seed):
+    """A linear net, a point, its class, and an ε that is 1.001 times its exact radius: no certificate is right."""
+    torch.manual_seed(seed)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(64, 2))
+    x = torch.rand(1, 1, 8, 8)
+    with torch.no_grad():
+        z = net.double()(x.double())[0]
+        y = z.argmax()
+        a = net[1].weight[y] - net[1].weight[1 - y]
+        eps = 1.001 * float((z[y] - z[1 - y]) / a.abs().sum())
+    return net.float(), x, y[None], eps
+
+
+@pytest.mark.parametrize("state", ["autocast bfloat16", "autocast float16"])
+def test_autocast_certifies_nothing_that_is_wrong(state):
+    for seed in range(100):
+        net, x, y, eps = linear_at_its_radius(seed)
+        with STATES[state]():
+            assert not certify_points(net, x, y, eps).certified.any(), seed
+
+
+def computed(net, x, y):
+    """Every public bound's value, in a list of tensors."""
+    found = [margin_bounds(net, x, y, 0.05, certifier=certifier) for certifier in CERTIFIERS]
+    found += [margin_bounds(net, x, y, 1, "l0"), margin_bounds(net, x, y, 0.2, "l2", clip_input=True)]
+    found += [*interval_bounds(net, x, 0.05), *exact_margins(net, x[:1], y[:1], 0.02)]
+    verdicts = certify_points(net, x, y, 0.02)
+    found += [verdicts.margin, verdicts.certified, verdicts.predicted]
+    found += [certified_radius(net, x, y, certifier="ibp", tolerance=0.5).radius]
+    attacked = attack_points(net, x, y, 0.05, restarts=1, steps=3)
+    return [t.detach().clone() for t in (*found, attacked.margin, attacked.broken)]
+
+
+@pytest.fixture(scope="module")
+def usual():
+    """A net, points, their classes, and what every bound says of them in torch's own state."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.MaxPool2d(2, 1), nn.Flatten(), nn.Linear(2, 3))
+    x = torch.rand(2, 1, 4, 4)
+    y = net(x).argmax(1)
+    return net, x, y, computed(net, x, y)
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_every_bound_is_the_same_in_every_state(state, usual):
+    net, x, y, elsewhere = usual
+    with warnings.catch_warnings(action="ignore"), STATES[state]():  # of torch, on what is set
+        before = precisions()
+        here = computed(net, x, y)
+        assert precisions() == before
+    # Sums may go in another order, so bounds may differ by what they leave room for.
+    exactly = state not in ("two threads", "without oneDNN")
+    for ours, theirs in zip(here, elsewhere, strict=True):
+        assert ours.dtype == theirs.dtype
+        if exactly:
+            torch.testing.assert_close(ours, theirs, rtol=0, atol=0, equal_nan=True)
+        else:
+            torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5, equal_nan=True)
+
+
+def test_a_net_and_points_made_in_inference_mode_are_bounded_as_any_others():
+    make, shape = NETS["conv"]
+    with torch.inference_mode():
+        net = make(0, torch.float32)
+        torch.manual_seed(1)
+        x = torch.rand(2, *shape)
+        y = net(x).argmax(1)
+    usual = margin_bounds(make(0, torch.float32), torch.tensor(x.tolist()), y, 0.05, certifier="alpha")
+    torch.testing.assert_close(margin_bounds(net, x, y, 0.05, certifier="alpha"), usual, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("state", PRECISIONS)
+def test_precision_settings_are_put_aside_and_given_back(state):
+    with PRECISIONS[state]():
+        before = precisions()
+        with full_precision():
+            assert set(precisions()[:9]) == {"ieee"}
+            assert precisions()[9:] == ["highest", False, False, (False,)]
+            with full_precision():
+                pass
+            assert set(precisions()[:9]) == {"ieee"}
+        assert precisions() == before
+        with pytest.raises(ZeroDivisionError), full_precision():
+            _ = 1 / 0
+        assert precisions() == before
+
+
+def test_a_thread_that_ends_first_takes_nothing_from_another():
+    first_is_in, second_is_out = threading.Event(), threading.Event()
+    seen = []
+
+    def first():
+        with full_precision():
+            first_is_in.set()
+            second_is_out.wait(10)
+            seen.append(torch.get_float32_matmul_precision())
+
+    with PRECISIONS["matmul medium"]():
+        thread = threading.Thread(target=first)
+        thread.start()
+        first_is_in.wait(10)
+        with full_precision():
+            pass
+        second_is_out.set()
+        thread.join()
+        assert seen == ["highest"]
+        assert torch.get_float32_matmul_precision() == "medium"
+
+
+def with_hook(where):
+    net = as_network(nn.Sequential(nn.Flatten(), nn.Linear(4, 2)))
+    module = net if where == "network" else net.layers[1]
+    module.register_forward_hook(lambda module, inputs, output: output + 1)
+    return net
+
+
+@pytest.mark.parametrize("where", ["network", "layer"])
+def test_hooks_on_a_network_of_ours_are_refused(where):
+    with pytest.raises(UserError, match="has hooks"):
+        margin_bounds(with_hook(where), torch.rand(1, 4), [0], 0.1)
+
+
+def test_hooks_on_all_modules_are_refused():
+    net, x = nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), torch.rand(1, 4)
+    handle = nn.modules.module.register_module_forward_hook(lambda module, inputs, output: output + 1)
+    try:
+        with pytest.raises(UserError, match="hooks for all modules"):
+            certify_points(net, x, [0], 0.1)
+    finally:
+        handle.remove()
+
+
+class Shifted(nn.Sequential):
+    def __call__(self, x):
+        return super().__call__(x) + torch.tensor([0.0, 9.0])
+
+
+class Reversed(nn.Sequential):
+    def __iter__(self):
+        return reversed(list(super().__iter__()))
+
+
+class Named(nn.Sequential):
+    """A Sequential with an __init__ of its own computes what any other does."""
+
+    def __init__(self):
+        super().__init__(nn.Flatten(), nn.Linear(4, 2))
+
+
+@pytest.mark.parametrize("kind", [Shifted, Reversed])
+def test_a_sequential_that_computes_something_else_is_refused(kind):
+    x = torch.rand(1, 4)
+    with pytest.raises(UserError, match=f"cannot bound a {kind.__name__}"):
+        margin_bounds(kind(nn.Flatten(), nn.Linear(4, 2)), x, [0], 0.1)
+    with pytest.raises(UserError, match=rf"layer 1 \({kind.__name__}\) cannot be bounded"):
+        margin_bounds(nn.Sequential(nn.Flatten(), kind(nn.Linear(4, 2))), x, [0], 0.1)
+    assert margin_bounds(Named(), x, [0], 0.1).isfinite().any()

@@ -1,0 +1,144 @@
+"""Double margins against equations (7) and (8): worked by hand, and evaluated as they are printed."""
+
+import pytest
+import torch
+from conftest import NETS
+from torch import nn
+
+from dmcore.bounds import double_margins, interval_bounds
+from dmcore.domains import IntervalMargin, SingleMargin
+from dmcore.nets import as_network
+from dmcore.nets.layers import Affine, Flatten, MaxPool, ReLU
+from dmcore.perturbation import Ball
+
+
+def tiny_net():
+    net = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 1)).double()
+    for layer, weight, bias in zip(
+        net[::2], ([[1, -2], [2, 1]], [[1, -1], [0, 1]], [[1, -3]]), ([0.0, 0.5], [0.0, -2.0], [0.25]), strict=True
+    ):
+        layer.weight.data = torch.tensor(weight, dtype=torch.float64)
+        layer.bias.data = torch.tensor(bias, dtype=torch.float64)
+    return net
+
+
+def test_worked_by_hand():
+    """x = (0.5, 0.25), ε = 0.1.
+
+    z¹ = (0, 1.75), s¹ = 0.1·(3, 3) = (0.3, 0.3), v¹ = 0.
+    Layer 1: σ(z±s) = (0.3, 2.05), (0, 1.45), σ(z) = (0, 1.75): half ranges (0.15, 0.3), curvature (0.15, 0).
+    z² = (0 − 1.75, 1.75 − 2) = (−1.75, −0.25); s² = (0.15 + 0.3, 0.3) = (0.45, 0.3); v² = (0.15, 0).
+    Layer 2: σ(z±s) = (0, 0.05), (0, 0): half ranges of s (0, 0.025); of v (0, 0);
+    s + v = (0.6, 0.3): curvature ½(0, 0.05) = (0, 0.025).
+    z³ = 0.25; s³ = 3·0.025 = 0.075; v³ = 3·(0 + 0.025) = 0.075.
+    """
+    z, s, v = double_margins(tiny_net(), torch.tensor([[0.5, 0.25]], dtype=torch.float64), 0.1)
+    for got, expected in ((z, 0.25), (s, 0.075), (v, 0.075)):
+        torch.testing.assert_close(got, torch.tensor([[expected]], dtype=torch.float64))
+
+
+def printed(net, x, eps, variant="both"):
+    """(7) and (8) as the paper prints them, activation and affine layer in one step; max-pools likewise."""
+
+    def apply(f, *ts):
+        return [f(t) for t in ts]
+
+    z, s, v = x, torch.full_like(x, eps), torch.zeros_like(x)
+    lower, upper = x - eps, x + eps
+    for layer in as_network(net).layers:
+        if isinstance(layer, Affine):
+            z, s, v = layer(z), layer.magnitude(s), layer.magnitude(v)
+            middle, half = (upper + lower) / 2, (upper - lower) / 2
+            lower, upper = (
+                layer(middle) - layer.magnitude(half),
+                layer(middle) + layer.magnitude(half),
+            )
+        elif isinstance(layer, Flatten):
+            z, s, v, lower, upper = apply(layer, z, s, v, lower, upper)
+        elif isinstance(layer, ReLU | MaxPool):
+            low, high = (lower, upper) if variant == "interval" else (z - s, z + s)
+            curve = (layer(high + v) + layer(low - v) - 2 * layer(z)).abs() / 2
+            v = (layer(z + v) - layer(z - v)) / 2 + curve
+            s = (layer(z + s) - layer(z - s)) / 2
+            z, lower, upper = apply(layer, z, lower, upper)
+            if variant == "single":
+                v = torch.zeros_like(v)
+    return (z, s, v) if variant != "interval" else (z, lower, upper, v)
+
+
+@pytest.mark.parametrize("name", ["conv", "pool", "chain"])
+@pytest.mark.parametrize("eps", [0.01, 0.3])
+def test_equal_to_the_printed_equations(name, eps):
+    make, shape = NETS[name]
+    for seed in range(3):
+        net = make(seed, torch.float64)
+        x = torch.rand(4, *shape, dtype=torch.float64)
+        for got, expected in zip(double_margins(net, x, eps), printed(net, x, eps), strict=True):
+            torch.testing.assert_close(got, expected)
+
+
+@pytest.mark.parametrize("name", ["conv", "pool", "chain"])
+def test_variation_1_has_s_only(name):
+    make, shape = NETS[name]
+    net, x = make(0, torch.float64), torch.rand(4, *shape, dtype=torch.float64)
+    m = SingleMargin().output(as_network(net), Ball(x, 0.1))
+    z, s, _ = printed(net, x, 0.1, "single")
+    assert m.v is None
+    lower, upper = SingleMargin().bounds(m)
+    torch.testing.assert_close(lower, z - s)
+    torch.testing.assert_close(upper, z + s)
+
+
+@pytest.mark.parametrize("name", ["conv", "pool", "chain"])
+def test_variation_2_puts_v_around_the_interval_bounds(name):
+    make, shape = NETS[name]
+    net, x = make(0, torch.float64), torch.rand(4, *shape, dtype=torch.float64)
+    domain = IntervalMargin()
+    lower, upper = domain.bounds(domain.output(as_network(net), Ball(x, 0.1)))
+    _, low, high, v = printed(net, x, 0.1, "interval")
+    torch.testing.assert_close(lower, low - v)
+    torch.testing.assert_close(upper, high + v)
+    torch.testing.assert_close(interval_bounds(net, x, 0.1), (low, high))
+
+
+def test_v_is_zero_where_all_relus_are_active():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2)).double()
+    for layer in (net[0], net[2]):
+        layer.bias.data.fill_(20.0)
+    _, s, v = double_margins(net, torch.rand(5, 3, dtype=torch.float64), 0.1)
+    assert (v == 0).all()
+    rows = (net[4].weight.abs() @ net[2].weight.abs() @ net[0].weight.abs()).sum(1) * 0.1
+    torch.testing.assert_close(s, rows.detach().expand(5, 2))
+
+
+def test_an_ensembles_margins_are_the_averages_and_a_residuals_the_sums():
+    from dmcore.nets import Network
+    from dmcore.nets.layers import Linear, Sum
+
+    torch.manual_seed(0)
+    net = Network()
+    hidden = [net.add(Linear(3, 4), [0]) for _ in range(2)]
+    heads = [net.add(Linear(4, 2), [net.add(ReLU(), [h])]) for h in hidden]
+    net.add(Sum(0.5), heads)
+    net.double()
+    x = torch.rand(4, 3, dtype=torch.float64)
+    got = double_margins(net, x, 0.3)
+    parts = []
+    for i in range(2):
+        hidden, head = (net.node([1, 2][i]).layer, net.node([4, 6][i]).layer)
+        one = Network()
+        for layer in (hidden, ReLU(), head):
+            one.add(layer)
+        parts.append(double_margins(one, x, 0.3))
+    for k in range(3):
+        torch.testing.assert_close(got[k], (parts[0][k] + parts[1][k]) / 2)
+
+
+def test_at_eps_0_there_are_no_margins(any_net):
+    make, shape = any_net
+    net, x = make(0, torch.float64), torch.rand(2, *shape, dtype=torch.float64)
+    z, s, v = double_margins(net, x, 0.0)
+    torch.testing.assert_close(z, net(x))
+    assert s.abs().max() < 1e-12
+    assert v.abs().max() < 1e-12

@@ -1,0 +1,203 @@
+"""The paper's architectures against hand-written ones: sizes by arithmetic, values by plain torch in float64."""
+
+import csv
+
+import pytest
+import torch
+import torch.nn.functional as F
+import yaml
+from test_config import ROOT
+
+from dmcore.certify import margin_bounds
+from dmcore.errors import UserError
+from dmcore.nets import build_net
+from dmcore.registries import architecture
+from doublemargin.experiment.pages.architectures import page
+
+NAMES = ["large", "medium", "pooling", "pureconv", "resnet", "small"]
+MNIST, CIFAR, GTSRB = ((1, 28, 28), 10), ((3, 32, 32), 10), ((3, 32, 32), 43)
+
+
+def test_registry():
+    assert architecture.names() == NAMES
+
+
+@pytest.mark.parametrize(
+    ("arch", "data", "sizes"),
+    [
+        ("small", MNIST, [(16, 14, 14), (32, 14, 14), (100,), (10,)]),
+        ("small", CIFAR, [(16, 16, 16), (32, 16, 16), (100,), (10,)]),
+        ("pureconv", MNIST, [(16, 26, 26), (16, 24, 24), (16, 22, 22), (10,)]),
+        ("pureconv", GTSRB, [(16, 30, 30), (16, 28, 28), (16, 26, 26), (43,)]),
+        ("medium", MNIST, [(16, 26, 26), (16, 12, 12), (32, 10, 10), (32, 4, 4), (512,), (512,), (10,)]),
+        ("medium", CIFAR, [(16, 30, 30), (16, 14, 14), (32, 12, 12), (32, 5, 5), (512,), (512,), (10,)]),
+        ("large", MNIST, [*[(64, 28, 28)] * 2, (64, 14, 14), *[(128, 14, 14)] * 2, (200,), (10,)]),
+        ("large", CIFAR, [*[(64, 32, 32)] * 2, (64, 16, 16), *[(128, 16, 16)] * 2, (200,), (10,)]),
+        ("pooling", MNIST, [(16, 28, 28), (16, 14, 14), (16, 14, 14), (16, 7, 7), (10,)]),
+        ("pooling", CIFAR, [(16, 32, 32), (16, 16, 16), (16, 16, 16), (16, 8, 8), (10,)]),
+        ("resnet", MNIST, [*[(16, 28, 28)] * 3, (10,)]),
+        ("resnet", GTSRB, [*[(16, 32, 32)] * 3, (43,)]),
+    ],
+)
+def test_sizes(arch, data, sizes):
+    shape, classes = data
+    with torch.device("meta"):
+        net = build_net(arch, shape, classes)
+        shapes = net.shapes(torch.zeros(1, *shape))
+    assert [shapes[n.index] for n in net.nodes() if type(n.layer).__name__ in ("Conv", "Linear", "MaxPool")] == sizes
+
+
+@pytest.mark.parametrize(
+    ("arch", "data", "parameters"),
+    [
+        ("small", MNIST, (16 + 1) * 16 + (16 * 16 + 1) * 32 + (32 * 14 * 14 + 1) * 100 + 101 * 10),
+        ("small", GTSRB, (48 + 1) * 16 + (16 * 16 + 1) * 32 + (32 * 16 * 16 + 1) * 100 + 101 * 43),
+        ("pureconv", MNIST, 10 * 16 + 2 * 145 * 16 + (16 * 22 * 22 + 1) * 10),
+        ("pureconv", GTSRB, 28 * 16 + 2 * 145 * 16 + (16 * 26 * 26 + 1) * 43),
+        ("medium", MNIST, 10 * 16 + 257 * 16 + 145 * 32 + 513 * 32 + 513 * 512 + 513 * 512 + 513 * 10),
+        ("medium", CIFAR, 28 * 16 + 257 * 16 + 145 * 32 + 513 * 32 + 801 * 512 + 513 * 512 + 513 * 10),
+        ("large", MNIST, 10 * 64 + 2 * 577 * 64 + 577 * 128 + 1153 * 128 + (128 * 196 + 1) * 200 + 201 * 10),
+        ("large", CIFAR, 28 * 64 + 2 * 577 * 64 + 577 * 128 + 1153 * 128 + (128 * 256 + 1) * 200 + 201 * 10),
+        ("pooling", MNIST, 10 * 16 + 145 * 16 + (16 * 49 + 1) * 10),
+        ("pooling", CIFAR, 28 * 16 + 145 * 16 + (16 * 64 + 1) * 10),
+        ("resnet", MNIST, 10 * 16 + 2 * 145 * 16 + (16 * 784 + 1) * 10),
+        ("resnet", GTSRB, 28 * 16 + 2 * 145 * 16 + (16 * 1024 + 1) * 43),
+    ],
+)
+def test_parameters(arch, data, parameters):
+    with torch.device("meta"):
+        assert sum(p.numel() for p in build_net(arch, *data).parameters()) == parameters
+
+
+def conv(x, weight, bias, stride=1, padding=(0, 0, 0, 0)):
+    return F.conv2d(F.pad(x, padding), weight, bias, stride)
+
+
+def by_hand(arch, x, weights):
+    """The logits of plain torch calls; padding as (left, right, top, bottom)."""
+    w = iter(weights)
+
+    def take():
+        return next(w), next(w)
+
+    if arch == "small":
+        x = conv(x, *take(), 2, (1, 1, 1, 1)).relu()
+        x = conv(x, *take(), 1, (1, 2, 1, 2)).relu()
+        x = F.linear(x.flatten(1), *take()).relu()
+    elif arch == "pureconv":
+        for _ in range(3):
+            x = conv(x, *take()).relu()
+    elif arch == "medium":
+        for stride in (1, 2, 1, 2):
+            x = conv(x, *take(), stride).relu()
+        x = x.flatten(1)
+        for _ in range(2):
+            x = F.linear(x, *take()).relu()
+    elif arch == "large":
+        for stride, padding in ((1, (1, 1, 1, 1)), (1, (1, 1, 1, 1)), (2, (0, 1, 0, 1)), *[(1, (1, 1, 1, 1))] * 2):
+            x = conv(x, *take(), stride, padding).relu()
+        x = F.linear(x.flatten(1), *take()).relu()
+    elif arch == "pooling":
+        for _ in range(2):
+            x = F.max_pool2d(conv(x, *take(), 1, (1, 1, 1, 1)).relu(), 2)
+    elif arch == "resnet":
+        block = conv(x, *take(), 1, (1, 1, 1, 1)).relu()
+        x = conv(block, *take(), 1, (1, 1, 1, 1)).relu()
+        x = (conv(x, *take(), 1, (1, 1, 1, 1)) + block).relu()
+    logits = F.linear(x.flatten(1), *take())
+    assert not list(w)
+    return logits
+
+
+@pytest.mark.parametrize("data", [MNIST, GTSRB])
+@pytest.mark.parametrize("arch", NAMES)
+def test_the_forward_pass_is_the_hand_written_one(arch, data):
+    shape, classes = data
+    torch.manual_seed(0)
+    net = build_net(arch, shape, classes).double()
+    for p in net.parameters():
+        if p.ndim == 1:
+            torch.nn.init.normal_(p)
+    x = torch.rand(2, *shape, dtype=torch.float64)
+    torch.testing.assert_close(net(x), by_hand(arch, x, list(net.parameters())), rtol=1e-12, atol=1e-12)
+
+
+CHEAP = [("pooling", 6), ("pureconv", 8), ("resnet", 5), ("small", 8)]  # and the side of an image that suffices
+CERTIFIERS = ["cnn-cert-relu", "cnn-cert-ada", "cnn-cert-zero", "ibp"]
+
+
+@pytest.mark.parametrize(
+    ("arch", "side", "name"),
+    [(*net, name) for net in CHEAP for name in CERTIFIERS]
+    + [("large", 4, "cnn-cert-relu"), ("large", 4, "ibp"), ("medium", 20, "cnn-cert-relu"), ("medium", 20, "ibp")],
+)
+def test_certified_margins_are_never_above_those_that_occur(arch, side, name):
+    torch.manual_seed(0)
+    net, eps = build_net(arch, (1, side, side), 4), 0.02
+    x = torch.rand(1, 1, side, side)
+    y = net(x).argmax(1)
+    (bound,) = margin_bounds(net, x, y, eps, certifier=name)
+    z = net(x + eps * (torch.rand(1000, 1, side, side) * 2 - 1).sign())
+    seen = (z[:, y] - z).amin(0)
+    others = torch.arange(4) != y
+    assert bound[others].isfinite().all()
+    assert (bound[others] <= seen[others] + 1e-5 * seen.abs().max()).all()
+
+
+def test_initialisation_is_normal_with_std_one_over_root_fan_in():
+    """Drawn layer by layer from torch's own generator; a seed means the same weights for good."""
+    torch.manual_seed(5)
+    net = build_net("small", (1, 28, 28), 10)
+    torch.manual_seed(5)
+    for layer, shape in zip(
+        (net.layers[i] for i in (0, 2, 5, 7)), [(16, 1, 4, 4), (32, 16, 4, 4), (100, 6272), (10, 100)], strict=True
+    ):
+        fan_in = torch.Size(shape[1:]).numel()
+        assert torch.equal(layer.weight, torch.empty(shape).normal_(std=fan_in**-0.5))
+        assert layer.bias.abs().max() == 0
+    assert abs(net.layers[5].weight.std().item() * 6272**0.5 - 1) < 0.01
+
+
+def test_normalisation_is_the_first_layer():
+    torch.manual_seed(0)
+    x = torch.rand(2, 3, 32, 32)
+    mean, std = [0.4914, 0.4822, 0.4465], [0.2023, 0.1994, 0.2010]
+    torch.manual_seed(1)
+    inside = build_net("small", (3, 32, 32), 10, mean, std)
+    torch.manual_seed(1)
+    outside = build_net("small", (3, 32, 32), 10)
+    scaled = (x - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
+    torch.testing.assert_close(inside(x), outside(scaled))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("smal", (1, 28, 28), 10), "unknown architecture 'smal': did you mean 'small'?"),
+        (("small", (28, 28), 10), "need (C, H, W) ≥ 1"),
+        (("small", (1, 0, 28), 10), "need (C, H, W) ≥ 1"),
+        (("small", (1, 28, 28), 1), "at least 2 classes"),
+        (("pureconv", (3, 6, 28), 10), "input of 16x2x24 is too small for a 3x3 convolution"),
+        (("pooling", (1, 3, 8), 10), "input of 16x1x4 is too small for a 2x2 max-pooling"),
+        (("small", (1, 28, 28), 10, None, None, 0), "an ensemble of 0 members"),
+    ],
+)
+def test_bad_arguments_are_named(arguments, message):
+    with pytest.raises(UserError) as error:
+        build_net(*arguments)
+    assert message in str(error.value)
+
+
+def test_the_page_says_what_the_code_builds():
+    """Mend with `python -m doublemargin info --architectures > docs/architectures.md`."""
+    assert (ROOT / "docs/architectures.md").read_text(encoding="utf-8") == page()
+
+
+def test_labels_and_layers_are_those_of_the_papers_tables():
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())["architectures"]
+    with (ROOT / "resources/paper/reported.csv").open(newline="") as file:
+        panels = {(row["arch"], row["panel"]) for row in csv.DictReader(file)}
+    assert {arch for arch, _ in panels} == set(config) == set(NAMES)
+    for arch, panel in panels:
+        assert panel.startswith(config[arch]["label"] + " ")
+        assert f", {config[arch]['layers']} layer" in panel

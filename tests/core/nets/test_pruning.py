@@ -1,0 +1,179 @@
+"""Pruned ReLUs against loops, a hand-written forward pass and the dense reference."""
+
+import dense_reference as reference
+import pytest
+import torch
+from conftest import plain_net, pruned_net, relu_masks
+from torch import nn
+
+from dmcore import tensorfile
+from dmcore.bounds import double_margins
+from dmcore.certify import certify_points, margin_bounds
+from dmcore.errors import UserError
+from dmcore.nets import as_network, build_net
+from dmcore.nets.layers import ReLU
+from dmcore.nets.pruning import prune_relus, rarely_switching, relu_activity
+
+
+def relu_nodes(net):
+    return [node.index for node in net.nodes() if isinstance(node.layer, ReLU)]
+
+
+def by_hand(seed, x):
+    """The pruned network with each neuron's activation chosen by its mask."""
+    plain = plain_net(seed).double()
+    positive, negative = relu_masks(as_network(plain).float(), (1, 6, 6), seed)
+    plain.double()
+    nodes = iter(sorted(positive))
+    for layer in plain:
+        if isinstance(layer, nn.ReLU):
+            node = next(nodes)
+            x = torch.where(positive[node], x, torch.where(negative[node], 0.0, x.relu()))
+        else:
+            x = layer(x)
+    return x
+
+
+def test_computes_the_hand_written_function():
+    for seed in range(3):
+        x = torch.randn(20, 1, 6, 6, dtype=torch.float64)
+        torch.testing.assert_close(pruned_net(seed, torch.float64)(x), by_hand(seed, x))
+
+
+@pytest.mark.parametrize("clip", [False, True])
+@pytest.mark.parametrize("name", ["cnn-cert-relu", "cnn-cert-ada", "cnn-cert-zero", "ibp"])
+def test_certified_as_by_the_dense_reference(name, clip):
+    """Soundness by sampling and attacks: tests/core/certifiers, where the pruned net is one of all nets."""
+    for seed in range(2):
+        torch.manual_seed(seed)
+        x, y, eps = torch.rand(2, 1, 6, 6, dtype=torch.float64), torch.tensor([0, 2]), 0.1
+        ours = margin_bounds(pruned_net(seed, torch.float64), x, y, eps, certifier=name, clip_input=clip)
+        plain = plain_net(seed)
+        positive, negative = relu_masks(as_network(plain), (1, 6, 6), seed)
+        nodes = iter(sorted(positive))
+        steps = reference.matrices(
+            [
+                reference.PrunedReLU(~(positive[n] | negative[n]), positive[n])
+                if isinstance(layer, nn.ReLU) and (n := next(nodes))
+                else layer
+                for layer in plain
+            ],
+            (1, 6, 6),
+        )
+        assert [step[0] for step in steps].count("pruned") == 3
+        for i in range(2):
+            flat, label = x[i].flatten().numpy(), int(y[i])
+            if name == "ibp":
+                expected = reference.margins_ibp(steps, flat, label, eps, clip)
+            else:
+                expected = reference.margins_linear(steps, flat, label, eps, name.split("-")[-1], clip)
+            others = torch.arange(3) != label
+            torch.testing.assert_close(ours[i, others], torch.tensor(expected)[others])
+
+
+def test_all_positive_is_a_linear_net_and_all_negative_a_constant():
+    net = as_network(plain_net(0).double())
+    x, y, eps = torch.rand(3, 1, 6, 6, dtype=torch.float64), torch.tensor([0, 1, 2]), 0.1
+    none, _ = relu_masks(net.float(), (1, 6, 6), 0)
+    net.double()
+    none = {node: torch.zeros_like(mask) for node, mask in none.items()}
+    every = {node: ~mask for node, mask in none.items()}
+    linear = prune_relus(net, every, none)
+    jacobian = torch.stack(
+        [torch.autograd.functional.jacobian(linear, x[i : i + 1])[0, :, 0].flatten(1) for i in range(3)]
+    )
+    z = linear(x)
+    rows = jacobian.gather(1, y[:, None, None].expand(-1, 1, 36)) - jacobian
+    exact = (z.gather(1, y[:, None]) - z - eps * rows.abs().sum(2)).scatter(1, y[:, None], torch.inf).detach()
+    for name in ("cnn-cert-relu", "cnn-cert-ada", "cnn-cert-zero", "ibp"):
+        torch.testing.assert_close(margin_bounds(linear, x, y, eps, certifier=name), exact)
+    _, s, v = double_margins(linear, x, eps)
+    assert v.abs().max() == 0
+    assert (s > 0).all()
+    _, s, v = double_margins(prune_relus(net, none, every), x, eps)
+    assert s.abs().max() == v.abs().max() == 0
+
+
+def test_nothing_pruned_changes_nothing():
+    for members in (1, 2):
+        torch.manual_seed(0)
+        plain = build_net("resnet", (1, 6, 6), 3, [0.5], [0.3], members=members)
+        torch.manual_seed(0)
+        masked = build_net("resnet", (1, 6, 6), 3, [0.5], [0.3], members=members, pruned_relus=True)
+        x, y = torch.rand(3, 1, 6, 6), torch.tensor([0, 1, 2])
+        assert torch.equal(masked(x), plain(x))
+        for got, expected in zip(double_margins(masked, x, 0.1), double_margins(plain, x, 0.1), strict=True):
+            torch.testing.assert_close(got, expected)
+        for name in ("cnn-cert-relu", "ibp"):
+            bounds = [margin_bounds(net, x, y, 0.1, certifier=name) for net in (masked, plain)]
+            torch.testing.assert_close(*bounds, rtol=1e-4, atol=1e-4)  # the room for rounding differs
+        verdicts = [certify_points(net, x, y, 0.01) for net in (masked, plain)]
+        assert torch.equal(verdicts[0].certified, verdicts[1].certified)
+
+
+def test_activity_counted_by_loops():
+    net, x = as_network(plain_net(1)), torch.randn(13, 1, 6, 6)
+    activity = relu_activity(net, x.split(5))  # the last batch is smaller
+    assert sorted(activity) == relu_nodes(net)
+    counts = dict.fromkeys(activity, 0)
+    for image in x:
+        z = image[None]
+        for node in net.nodes():
+            if node.index in counts:
+                counts[node.index] = counts[node.index] + (z[0] > 0).int()
+            z = node.layer(z)
+    for node, share in activity.items():
+        torch.testing.assert_close(share, counts[node].double() / 13)
+        assert 0 < share.mean() < 1
+
+
+def test_which_neurons_switch_rarely():
+    activity = {1: torch.tensor([0.0, 0.1, 0.11, 0.5, 0.89, 0.9, 1.0], dtype=torch.float64)}
+    positive, negative = rarely_switching(activity, 0.1)
+    assert positive[1].tolist() == [False] * 5 + [True] * 2
+    assert negative[1].tolist() == [True] * 2 + [False] * 5
+    positive, negative = rarely_switching(activity, 0.0)
+    assert positive[1].tolist() == [False] * 6 + [True]
+    assert negative[1].tolist() == [True] + [False] * 6
+
+
+def test_at_share_0_the_function_stays_on_the_inputs_it_was_measured_on():
+    torch.manual_seed(0)
+    net, x = build_net("small", (1, 8, 8), 4), torch.rand(30, 1, 8, 8)
+    positive, negative = rarely_switching(relu_activity(net, [x]), 0.0)
+    assert sum(int(mask.sum()) for mask in (*positive.values(), *negative.values())) > 100
+    torch.testing.assert_close(prune_relus(net, positive, negative)(x), net(x))
+
+
+@pytest.mark.parametrize("members", [1, 2])
+def test_a_saved_pruned_net_is_built_again_from_its_description(tmp_path, members):
+    torch.manual_seed(0)
+    net, x = build_net("pooling", (1, 8, 8), 4, members=members), torch.rand(20, 1, 8, 8)
+    pruned = prune_relus(net, *rarely_switching(relu_activity(net, x.split(7)), 0.1))
+    assert not torch.allclose(pruned(x), net(x))
+    tensorfile.save(tmp_path / "m", "test", pruned.state_dict(), {})
+    tensors, _ = tensorfile.load(tmp_path / "m", "test")
+    again = build_net("pooling", (1, 8, 8), 4, members=members, pruned_relus=True)
+    again.load_state_dict(tensors)
+    assert torch.equal(again(x), pruned(x))
+
+
+def test_layers_are_shared_and_the_mode_is_kept():
+    net = build_net("small", (1, 8, 8), 4).eval()
+    masks = relu_masks(net, (1, 8, 8), 0)
+    pruned = prune_relus(net, *masks)
+    assert not pruned.training
+    assert [id(p) for p in pruned.parameters()] == [id(p) for p in net.parameters()]
+
+
+def test_mistakes_are_named():
+    net = build_net("small", (1, 8, 8), 4)
+    positive, negative = relu_masks(net, (1, 8, 8), 0)
+    with pytest.raises(UserError, match="some ReLUs of node 2 are to be both"):
+        prune_relus(net, positive, positive)
+    with pytest.raises(UserError, match="no masks for the ReLU of node 4"):
+        prune_relus(net, positive, {node: mask for node, mask in negative.items() if node != 4})
+    with pytest.raises(UserError, match=r"share < 0\.5, got 0\.5"):
+        rarely_switching({}, 0.5)
+    with pytest.raises(UserError, match="at least one input"):
+        relu_activity(net, [])

@@ -1,0 +1,246 @@
+"""Trainings and certifications that are stopped, killed or short of memory: nothing lost, the same result at last."""
+
+import json
+import signal
+
+import pytest
+import torch
+from small_images import digits, model, worst_case
+
+from dmcore import tensorfile
+from dmcore.checkpoint import save_model
+from dmcore.data.prepared import KIND as IMAGES
+from dmcore.linear.chunks import over_points
+from dmcore.stopping import StoppedError, stoppable
+from dmcore.training.step import Step, seeded_net
+from doublemargin.cli import main
+from doublemargin.experiment.jobs.certify import Certification, certify_job
+
+CPU = torch.device("cpu")
+SPEC = model(worst_case("double_margin"), eps="0.1", steps=30, warmup=5, ramp=10)
+HOW = Certification("cnn-cert-relu", "linf", False, False, 20, 0)
+EPS = ["0", "0.01", "0.02"]
+PARTS = 9  # three an ε: 8 + 8 + 4 points
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.fixture(scope="module", autouse=True)
+def eight_points_at_once():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("doublemargin.experiment.jobs.certify.points_at_once", lambda net, x: 8)
+        yield
+
+
+def made_in(folder):
+    images = digits()
+    tensors = {f"{s}_{a}": getattr(getattr(images, s), a) for s in ("train", "test") for a in "xy"}
+    tensorfile.save(folder / "data", IMAGES, tensors, {"info": json.dumps(images.info)})
+    save_model(folder / "m", seeded_net(SPEC), SPEC)
+    return folder
+
+
+@pytest.fixture
+def files(tmp_path):
+    return made_in(tmp_path)
+
+
+def certify(files, out, how=HOW, **options):
+    certify_job(files / "m", files / "data", how, EPS, files / out, CPU, **options)
+
+
+def records(folder):
+    found = {path.name: json.loads(path.read_text()) for path in folder.glob("*.json")}
+    return {name: {k: v for k, v in r.items() if k not in ("seconds", "seal")} for name, r in found.items()}
+
+
+def interrupt(monkeypatch, part, how):
+    """Calls ``how`` instead of the part of that number; counts the parts in the list it returns."""
+    verdicts, calls = Certification.verdicts, []
+
+    def counted(self, subject, points, eps):
+        if len(calls) == part:
+            how()
+        calls.append((eps, points.start))
+        return verdicts(self, subject, points, eps)
+
+    monkeypatch.setattr(Certification, "verdicts", counted)
+    return calls
+
+
+def kill():
+    raise Killed
+
+
+def killed(files, monkeypatch, part):
+    """A certification that is killed before that part, each part before saved; returns these."""
+    with monkeypatch.context() as patch:
+        calls = interrupt(patch, part, kill)
+        with pytest.raises(Killed):
+            certify(files, "out", save_every=0.0)
+    return calls
+
+
+def terminate():
+    signal.raise_signal(signal.SIGTERM)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = made_in(tmp_path_factory.mktemp("undisturbed"))
+    certify(folder, "whole")
+    assert sorted(p.name for p in (folder / "whole").iterdir()) == ["0.01.json", "0.02.json", "0.json"]
+    return records(folder / "whole")
+
+
+@pytest.mark.parametrize("part", [0, 1, 3, 5, 8])
+def test_a_killed_certification_goes_on_with_the_next_part(part, files, undisturbed, monkeypatch):
+    before = killed(files, monkeypatch, part)
+    after = interrupt(monkeypatch, None, kill)
+    certify(files, "out")
+    assert (len(before), len(before) + len(after)) == (part, PARTS)
+    assert not set(before) & set(after)
+    assert records(files / "out") == undisturbed
+    assert not (files / "out/unfinished.safetensors").exists()
+
+
+def test_files_that_snakemake_removed_are_written_again_without_certifying_again(files, undisturbed, monkeypatch):
+    killed(files, monkeypatch, 8)
+    for path in (files / "out").glob("*.json"):
+        path.unlink()
+    calls = interrupt(monkeypatch, None, kill)
+    certify(files, "out")
+    assert len(calls) == 1
+    assert records(files / "out") == undisturbed
+
+
+def test_sigterm_saves_a_certifications_verdicts(files, undisturbed, monkeypatch):
+    with monkeypatch.context() as patch:
+        interrupt(patch, 4, terminate)
+        with pytest.raises(StoppedError, match="stopped by SIGTERM; its verdicts are saved and the next run goes on"):
+            certify(files, "out", save_every=1e9)
+    calls = interrupt(monkeypatch, None, kill)
+    certify(files, "out")
+    assert len(calls) == PARTS - 4
+    assert records(files / "out") == undisturbed
+
+
+def test_the_seconds_of_all_parts_count(files, monkeypatch):
+    killed(files, monkeypatch, 5)
+    tensors, meta = tensorfile.load(files / "out/unfinished.safetensors", "dmcore.certification_state")
+    spent = json.loads(meta["seconds"])
+    assert {eps: len(tensors[f"{eps} margin"]) for eps in spent} == {"0": 20, "0.01": 16}
+    spent = {eps: s + 1000 for eps, s in spent.items()}
+    tensorfile.save(
+        files / "out/unfinished.safetensors",
+        "dmcore.certification_state",
+        tensors,
+        {"key": meta["key"], "seconds": json.dumps(spent)},
+    )
+    certify(files, "out")
+    seconds = {path.stem: json.loads(path.read_text())["seconds"] for path in (files / "out").glob("*.json")}
+    assert [seconds[eps] > 1000 for eps in EPS] == [True, True, False]
+
+
+@pytest.mark.parametrize("change", ["settings", "model", "truncated"])
+def test_verdicts_of_something_else_are_not_used(change, files, monkeypatch, capsys):
+    killed(files, monkeypatch, 5)
+    how, state = HOW, files / "out/unfinished.safetensors"
+    if change == "settings":
+        how = Certification("cnn-cert-relu", "linf", True, False, 20, 0)
+    elif change == "model":
+        other = model(worst_case("double_margin"), eps="0.1", steps=30, warmup=5, ramp=10, seed=1)
+        save_model(files / "m", seeded_net(other), other)
+    else:
+        state.write_bytes(state.read_bytes()[:500])
+    calls = interrupt(monkeypatch, None, kill)
+    certify(files, "out", how)
+    assert len(calls) == PARTS
+    assert "starting anew: " in capsys.readouterr().err
+
+
+def fails(capsys, *arguments):
+    with pytest.raises(SystemExit) as stop:
+        main([str(a) for a in arguments])
+    return stop.value.code, capsys.readouterr().err.strip().splitlines()[-1]
+
+
+def training(files):
+    spec = ["--spec", json.dumps(SPEC.to_dict()), "--data", files / "data", "--device", "cpu"]
+    return ["train", *spec, "--model", files / "out/model", "--record", files / "out/record.json"]
+
+
+def at_step(monkeypatch, number, what):
+    call = Step.__call__
+
+    def counted(self, step):
+        if step == number:
+            what()
+        return call(self, step)
+
+    monkeypatch.setattr(Step, "__call__", counted)
+
+
+def test_sigterm_saves_a_training_and_exits_so_that_it_is_tried_again(files, monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        at_step(patch, 11, terminate)
+        code, line = fails(capsys, *training(files))
+    assert (code, line) == (
+        143,
+        "dmcore: error: test/mnist/small/method/0.1/seed0: stopped by SIGTERM after step 12 of 30; its state is saved "
+        "and the next run goes on from there",
+    )
+    main([str(a) for a in training(files)])
+    assert "resuming at step 12" in capsys.readouterr().err
+    resumed = json.loads((files / "out/record.json").read_text())
+    (files / "out/record.json").unlink()
+    main([str(a) for a in training(files)])
+    whole = json.loads((files / "out/record.json").read_text())
+    assert (resumed["model_sha256"], resumed["history"]) == (whole["model_sha256"], whole["history"])
+
+
+def test_sigterm_is_only_caught_while_there_is_something_to_save():
+    before = signal.getsignal(signal.SIGTERM)
+    with stoppable() as stopper:
+        terminate()
+        assert stopper.asked
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def short_of_memory():
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+
+def test_a_training_short_of_memory_names_what_to_lower(files, monkeypatch, capsys):
+    at_step(monkeypatch, 3, short_of_memory)
+    code, line = fails(capsys, *training(files))
+    assert code == 2
+    assert "cpu is out of memory (CUDA out of memory. Tried to allocate 2.00 GiB); lower 'batch'" in line
+    assert "schedules.test of the config (batch 50, method 'method')" in line
+
+
+def test_a_certification_short_of_memory_for_one_point_says_so(files, monkeypatch, capsys):
+    interrupt(monkeypatch, 0, short_of_memory)
+    where = ["--model", files / "m", "--data", files / "data", "--out", files / "out", "--device", "cpu"]
+    code, line = fails(capsys, "certify", *where, "--certifier", "ibp", "--eps", "0.1", "--points", 20)
+    assert code == 2
+    assert "test/mnist/small/method/0.1/seed0: ibp needs more memory for a single point than cpu has (CUDA out" in line
+
+
+def test_points_are_halved_wherever_memory_is_short():
+    seen = []
+
+    def work(points):
+        if points.stop - points.start > 3:
+            short_of_memory()
+        seen.append((points.start, points.stop))
+        return torch.arange(points.start, points.stop)
+
+    assert torch.cat(over_points(20, 8, work)).tolist() == list(range(20))
+    assert seen == [(start, start + 2) for start in range(0, 20, 2)]
+    with pytest.raises(torch.OutOfMemoryError):
+        over_points(20, 8, lambda points: short_of_memory())
+    with pytest.raises(RuntimeError, match="inconsistent"):
+        over_points(20, 8, lambda points: torch.zeros(2) @ torch.zeros(3))

@@ -1,0 +1,112 @@
+"""Certified beside attacked: what the table counts, and that a contradiction is never passed over."""
+
+import json
+
+import pytest
+
+from dmcore.errors import UserError
+from dmcore.files import write_json
+from doublemargin.cli import main
+from doublemargin.experiment.bracket import bracket, check_sides, read_sides
+
+BASE = {"model": "demo/m", "model_sha256": "a", "norm": "linf", "indices": [7, 3, 9, 4], "labels": [0, 1, 2, 3]}
+
+
+def proof(eps, certified, certifier="ibp", **more):
+    share = sum(certified) / 4
+    said = {"certifier": certifier, "certified": [bool(c) for c in certified], "certified_accuracy": share}
+    return BASE | {"eps": eps, "clip_input": False, "file": f"{certifier}/{eps}"} | said | more
+
+
+def attack(eps, broken, name="pgd", **more):
+    share = 1 - sum(broken) / 4
+    said = {"attack": name, "broken": [bool(b) for b in broken], "robust_accuracy_upper_bound": share}
+    return BASE | {"eps": eps, "clip_input": True, "file": f"{name}/{eps}"} | said | more
+
+
+def write(folder, *records):
+    for record in records:
+        path = folder / f"{record['file']}.json"
+        write_json(path, {key: value for key, value in record.items() if key != "file"})
+    return sorted({str((folder / record["file"]).parent) for record in records})
+
+
+def test_the_table_by_hand():
+    """Each side counts what it says at other ε, too: a certificate for all smaller ones, a break for all larger."""
+    proofs = [proof("0.1", [1, 1, 0, 0]), proof("0.2", [0, 0, 1, 0]), proof("0.1", [1, 0, 0, 0], "cnn-cert-relu")]
+    attacks = [attack("0.1", [0, 0, 0, 1]), attack("0.2", [0, 0, 0, 0]), attack("0.2", [1, 0, 0, 0], "auto")]
+    assert bracket(proofs, attacks).splitlines() == [
+        "demo/m, linf, 4 test points",
+        "",
+        "| ε | ibp | cnn-cert-relu | **certified** | **not broken** | pgd | auto | undecided |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| 0.1 | 50.0% | 25.0% | 75.0% | 75.0% | 75.0% | – | 0.0% |",
+        "| 0.2 | 25.0% | – | 25.0% | 50.0% | 100.0% | 75.0% | 25.0% |",
+    ]
+
+
+@pytest.mark.parametrize(("proved", "broke"), [("0.1", "0.1"), ("0.1", "0.05"), ("8_255", "0.01")])
+def test_a_point_both_certified_and_broken_is_named(proved, broke, tmp_path, capsys):
+    records = [proof(proved, [0, 0, 1, 1]), attack(broke, [1, 0, 1, 0])]
+    told = f"UNSOUND: test point 9 (of 1) is certified at ε = {proved} by ibp"
+    with pytest.raises(UserError) as error:
+        bracket(records[:1], records[1:])
+    assert str(error.value).startswith(told)
+    out = tmp_path / "bracket.md"
+    with pytest.raises(SystemExit) as stop:
+        main(["bracket", *write(tmp_path, *records), "--out", str(out)])
+    assert stop.value.code == 2
+    assert told in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_a_larger_ball_may_be_broken():
+    check_sides([proof("0.1", [1, 1, 1, 1])], [attack("0.11", [1, 1, 1, 1])])
+
+
+def test_an_attack_outside_the_certificates_set_contradicts_nothing():
+    clipped, outside = proof("0.1", [1, 0, 0, 0], clip_input=True), attack("0.1", [1, 0, 0, 0], clip_input=False)
+    with pytest.raises(UserError, match=r"left \[0, 1\]"):
+        check_sides([clipped], [outside])
+    with pytest.raises(UserError, match="UNSOUND"):
+        check_sides([proof("0.1", [1, 0, 0, 0])], [outside])
+    sparse = {"norm": "l0", "eps": "1"}  # where a cut changes nothing
+    with pytest.raises(UserError, match="UNSOUND"):
+        check_sides([clipped | sparse], [outside | sparse])
+
+
+def test_files_and_folders_are_read(tmp_path, capsys):
+    folders = write(tmp_path, proof("0.1", [1, 0, 0, 0]), proof("0.2", [0, 0, 0, 0]), attack("0.1", [0, 0, 0, 1]))
+    main(["bracket", *folders, "--out", str(tmp_path / "b.md")])
+    shown = capsys.readouterr().out
+    assert "| 0.1 | 25.0% | 25.0% | 75.0% | 75.0% | 50.0% |" in shown
+    assert (tmp_path / "b.md").read_text() == shown
+    main(["bracket", str(tmp_path / "ibp/0.1.json"), str(tmp_path / "pgd")])
+    assert capsys.readouterr().out == shown
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"model_sha256": "b"}, "is of another model than"),
+        ({"norm": "l2"}, "is of another norm than"),
+        ({"indices": [7, 3, 4, 9]}, "is of another points than"),
+        ({"broken": None}, ""),
+    ],
+)
+def test_files_that_do_not_belong_together_are_refused(change, told, tmp_path):
+    folders = write(tmp_path, proof("0.1", [1, 0, 0, 0]), attack("0.1", [0, 0, 0, 1]) | change)
+    if change == {"broken": None}:
+        file = tmp_path / "pgd/0.1.json"
+        record = json.loads(file.read_text())
+        del record["broken"]
+        write_json(file, record)
+        told = "is neither of `dmcore certify` nor of `dmcore attack`"
+    with pytest.raises(UserError, match=told):
+        read_sides(map(type(tmp_path), folders))
+
+
+def test_one_side_alone_is_no_bracket(tmp_path):
+    (folder,) = write(tmp_path, proof("0.1", [1, 0, 0, 0]))
+    with pytest.raises(UserError, match="no attacks among the 1 files"):
+        read_sides([type(tmp_path)(folder)])

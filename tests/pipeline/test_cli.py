@@ -1,0 +1,345 @@
+"""The command line: a user's mistake is one line on standard error and exit code 2."""
+
+import io
+import json
+
+import pytest
+import torch
+from small_images import ROOT, digits, model, worst_case
+
+from dmcore import tensorfile
+from dmcore.attacks.evaluate import attack_points
+from dmcore.certify import margin_bounds
+from dmcore.checkpoint import KIND, load_model, save_model
+from dmcore.data.prepared import KIND as IMAGES
+from dmcore.errors import UserError
+from dmcore.files import read_json
+from dmcore.nets.layers import Conv, Linear
+from dmcore.radius import certified_radius
+from dmcore.registries import regularizer
+from dmcore.regularizers import Batch
+from dmcore.training.step import seeded_net
+from doublemargin.cli import main
+from doublemargin.experiment.config import load_config
+
+SPEC = model(worst_case("double_margin"), eps="0.1", steps=4, warmup=1, ramp=2)
+
+
+@pytest.fixture
+def data(tmp_path):
+    images = digits()
+    tensors = {
+        f"{name}_{part}": getattr(getattr(images, name), part) for name in ("train", "test") for part in ("x", "y")
+    }
+    tensorfile.save(tmp_path / "data", IMAGES, tensors, {"info": json.dumps(images.info)})
+    return tmp_path / "data"
+
+
+def run(*arguments):
+    main([str(a) for a in arguments])
+
+
+def fails(capsys, *arguments):
+    with pytest.raises(SystemExit) as stop:
+        run(*arguments)
+    assert stop.value.code == 2
+    return capsys.readouterr().err.strip().splitlines()[-1]
+
+
+def test_train_then_certify(data, tmp_path, capsys):
+    weights, record = tmp_path / "m", tmp_path / "r.json"
+    spec = json.dumps(SPEC.to_dict())
+    run("train", "--spec", spec, "--data", data, "--model", weights, "--record", record, "--device", "cpu")
+    made = json.loads(record.read_text())
+    assert made["model"] == "test/mnist/small/method/0.1/seed0"
+    assert (made["spec_hash"], made["parameters"]) == (SPEC.hash, 636806)
+    assert made["data"]["variant"] == "official"
+    assert made["provenance"]["device"].startswith("CPU (")
+    assert [entry["step"] for entry in made["history"]] == [1, 2, 3, 4]
+    net, loaded, sha = load_model(weights)
+    assert loaded == SPEC
+    assert made["model_sha256"] == sha
+
+    arguments = ["--model", weights, "--data", data, "--certifier", "ibp", "--points", 20, "--out", tmp_path / "c"]
+    run("certify", *arguments, "--eps", "0", "8/255", "--device", "cpu")
+    assert sorted(p.name for p in (tmp_path / "c").iterdir()) == ["0.json", "8_255.json"]
+    clean = json.loads((tmp_path / "c/0.json").read_text())
+    x, y = digits().test.x[clean["indices"]].float() / 255, digits().test.y[clean["indices"]]
+    z = net(x).detach()
+    assert clean["labels"] == y.tolist()
+    assert clean["predicted"] == z.argmax(1).tolist()
+    assert clean["certified"] == (z.argmax(1) == y).tolist()
+    others = z.scatter(1, y[:, None], -torch.inf).amax(1)
+    assert clean["margins"] == pytest.approx((z.gather(1, y[:, None])[:, 0] - others).tolist(), abs=1e-5)
+    assert (clean["certifier"], clean["norm"], clean["eps"], clean["points"]) == ("ibp", "linf", "0", 20)
+    assert clean["certified_accuracy"] == sum(clean["certified"]) / 20
+    wider = json.loads((tmp_path / "c/8_255.json").read_text())
+    assert all(a >= b for a, b in zip(clean["margins"], wider["margins"], strict=True))
+
+
+def test_the_same_certification_twice_gives_the_same_file(data, tmp_path):
+    save_model(tmp_path / "m", seeded_net(SPEC), SPEC)
+    records = []
+    for out in ("a", "b"):
+        arguments = ["--model", tmp_path / "m", "--data", data, "--certifier", "cnn-cert-relu", "--points", 5]
+        run("certify", *arguments, "--eps", "0.01", "--out", tmp_path / out, "--device", "cpu")
+        records.append(read_json(tmp_path / out / "0.01.json"))
+        del records[-1]["seconds"]
+    assert records[0] == records[1]
+
+
+@pytest.mark.parametrize("flags", [(), ("--clip-input",), ("--intersect-ibp",)])
+def test_the_options_of_a_certification_count_and_are_told(data, tmp_path, flags):
+    net, x = seeded_net(SPEC), digits().test
+    for layer in net.layers[:-1]:
+        if isinstance(layer, Conv | Linear):  # with weights ≥ 0 intervals are ahead of lines, by far
+            layer.weight.data.abs_()
+            layer.bias.data = -0.05 * layer.weight_rows().detach().sum(1)
+    save_model(tmp_path / "m", net, SPEC)
+    arguments = ["--model", tmp_path / "m", "--data", data, "--certifier", "cnn-cert-relu", "--points", 5, *flags]
+    run("certify", *arguments, "--eps", "0.4", "--out", tmp_path, "--device", "cpu")
+    record = json.loads((tmp_path / "0.4.json").read_text())
+    clip, intersect = ("--clip-input" in flags, "--intersect-ibp" in flags)
+    assert (record["clip_input"], record["intersect_ibp"]) == (clip, intersect)
+    x, y = x.x[record["indices"]].float() / 255, x.y[record["indices"]]
+    expected = margin_bounds(net, x, y, 0.4, clip_input=clip, intersect_ibp=intersect).amin(1)
+    assert record["margins"] == pytest.approx(expected.tolist(), rel=1e-4)
+    if intersect:
+        assert (expected > 0.9 * margin_bounds(net, x, y, 0.4, clip_input=clip).amin(1)).all()  # all < 0
+
+
+def ranking(data, tmp_path, *more, spec=SPEC):
+    if not (tmp_path / "m").exists():
+        save_model(tmp_path / "m", seeded_net(spec), spec)
+    where = ["--model", tmp_path / "m", "--data", data, "--config", ROOT / "config.yaml", "--points", 20]
+    return ["regularizers", *where, "--device", "cpu", *more]
+
+
+def test_regularizers_are_ranked_by_their_gradients(data, tmp_path, capsys):
+    """Under an overwhelming damping the metric is the plain one over γ, whatever H is."""
+    damping = 1e8
+    more = ["--target", "ibp", "--methods", "dm", "l2", "--eps", "0.05", "--damping", damping, "--float64"]
+    run(*ranking(data, tmp_path, *more, "--out", tmp_path / "r.json"))
+    made = json.loads((tmp_path / "r.json").read_text())
+    net = seeded_net(SPEC).double()
+    indices = torch.randperm(2000, generator=torch.Generator().manual_seed(0))[:20]
+    batch = Batch(net, digits().train.x[indices].double() / 255, digits().train.y[indices], 0.05)
+    terms = {
+        "ibp": regularizer.get("worst_case")(domain="interval", clip_input=True),
+        "dm": regularizer.get("worst_case")(domain="double_margin"),
+        "l2": regularizer.get("weight_norm")(norm="l2"),
+    }
+    gradients, values = {}, {}
+    for name, term in terms.items():
+        value = term.value(batch)
+        found = torch.autograd.grad(value, list(net.parameters()), retain_graph=True, materialize_grads=True)
+        values[name], gradients[name] = value.item(), torch.cat([g.flatten() for g in found])
+    distances = {name: ((g - gradients["ibp"]).norm() / damping**0.5).item() for name, g in gradients.items()}
+    (table,) = made["rankings"]
+    assert [row["name"] for row in table["rows"]] == sorted(distances, key=distances.get)
+    for row in table["rows"]:
+        assert row["distance"] == pytest.approx(distances[row["name"]], rel=1e-4, abs=1e-9)
+        assert made["compared"][row["name"]]["value"] == pytest.approx(values[row["name"]], rel=1e-9)
+    assert table["target_norm"] == pytest.approx((gradients["ibp"].norm() / damping**0.5).item(), rel=1e-4)
+    assert made["base_loss"] == pytest.approx(batch.clean_loss.item(), rel=1e-9)
+    assert (made["target"], made["eps"], made["settings"]["damping"]) == ("ibp", "0.05", [damping])
+    assert made["data"]["variant"] == "official"
+    assert made["provenance"]["device"].startswith("CPU (")
+    shown = capsys.readouterr().out
+    assert "test/mnist/small/method/0.1/seed0: 20 training points, ε = 0.05" in shown
+    lines = [line.split() for line in shown.splitlines()]
+    far = table["rows"][-1]
+    assert [far["name"], f"{far['distance']:.4g}", f"{far['relative_distance']:.5g}", "no"] in [li[:4] for li in lines]
+    assert "Not solved" not in shown
+
+
+def test_a_ranking_with_random_numbers_is_the_same_twice_and_tells_what_was_not_solved(data, tmp_path, capsys):
+    more = ["--target", "trades", "--methods", "bounded", "--eps", "8/255", "--points", 4, "--max-steps", 2]
+    shown = []
+    for _ in range(2):
+        run(*ranking(data, tmp_path, *more, "--damping", "1", "0.01"))
+        shown.append(capsys.readouterr().out)
+    assert shown[0] == shown[1]
+    assert "H + 1·I" in shown[0]
+    assert "H + 0.01·I" in shown[0]
+    assert "Not solved to the tolerance 0.001: trades, bounded." in shown[0]
+    run(*ranking(data, tmp_path, *more, "--seed", "1"))
+    assert capsys.readouterr().out.splitlines()[-3:] != shown[0].splitlines()[-3:]
+
+
+def test_mistakes_in_a_ranking_are_one_line(data, tmp_path, capsys):
+    def message(target, *methods, **options):
+        more = [part for key, value in options.items() for part in (f"--{key}", value)]
+        return fails(capsys, *ranking(data, tmp_path, "--target", target, "--methods", *methods, *more))
+
+    assert "the config has no method 'ibb': did you mean 'ibp'?" in message("ibb", "l1", eps="0.1")
+    assert "the method 'normal' adds nothing to the base loss" in message("l1", "normal")
+    assert "the method 'dm' needs an ε > 0" in message("l1", "dm")
+    assert "the method 'dm' needs an ε > 0" in message("l1", "dm", eps="0")
+    assert "several norms ('ibp' in linf, 'dm_for_l0' in l0)" in message("ibp", "dm_for_l0", "l1", eps="1")
+    assert "under the norm l0 eps counts changed inputs" in message("dm_for_l0", "l1", eps="0.5")
+    assert "2001 training points asked for, but there are 2000" in message("l1", "l2", points=2001)
+    assert "the damping 1e-06 does not make it positive" in message("l1", "l2", curvature="hessian", damping="1e-6")
+    assert "'0' is not a number > 0" in message("l1", "l2", damping="0")
+    assert "'0' is not a whole number > 0" in message("l1", "l2", **{"points-at-once": 0})
+    net = seeded_net(SPEC)
+    torch.nn.init.constant_(net.layers[0].weight, torch.inf)
+    save_model(tmp_path / "m", net, SPEC)
+    assert "the gradient of the base loss is not finite" in message("ibp", "l2", eps="0.1")
+
+
+def test_mistakes_are_one_line(data, tmp_path, capsys, monkeypatch):
+    save_model(tmp_path / "m", seeded_net(SPEC), SPEC)
+    good = {"--model": tmp_path / "m", "--data": data, "--certifier": "ibp", "--eps": "0.1", "--out": tmp_path / "c"}
+
+    def message(**changes):
+        arguments = good | {f"--{k.replace('_', '-')}": v for k, v in changes.items()}
+        return fails(capsys, "certify", *[part for item in arguments.items() for part in item])
+
+    assert "unknown certifier 'ipb': did you mean 'ibp'?" in message(certifier="ipb")
+    assert "unknown norm 'l3'" in message(norm="l3")
+    assert "eps ' -0.1' is not a radius" in message(eps=" -0.1")
+    assert "301 test points asked for, but the test set has 300" in message(points=301)
+    assert "nowhere does not exist" in message(model=tmp_path / "nowhere")
+    assert "is a dmcore.images file, not a model that `dmcore train` wrote" in message(model=data)
+    assert "is a dmcore.model file, not a data set that `dmcore data` prepared" in message(data=tmp_path / "m")
+    (tmp_path / "m").write_bytes((tmp_path / "m").read_bytes()[:-7])
+    assert "is truncated or damaged (" in message()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert "torch sees no GPU" in message(device="cuda")
+    assert not (tmp_path / "c").exists()
+    assert "not JSON" in fails(capsys, "train", "--spec", "{", "--data", data, "--model", "m", "--record", "r")
+    where = ["--config", ROOT / "config.yaml"]
+    assert "did you mean 'demo'?" in fails(capsys, "spec", "dmo/mnist/small/dm/0.3/seed0", *where)
+
+
+def test_spec_prints_what_train_takes(capsys):
+    run("spec", "demo/mnist/small/dm/0.3/seed0", "--config", ROOT / "config.yaml")
+    assert json.loads(capsys.readouterr().out)["method"]["regularizers"][0]["options"] == {"domain": "double_margin"}
+
+
+def test_spec_prints_what_tables_takes_and_refuses_what_is_not_there(capsys, tmp_path):
+    config = json.loads(json.dumps(load_config(ROOT / "config.yaml")))
+    config["methods"]["dm"]["label"] = "DM of this config"
+    run("spec", "demo/tables/table2", "--config", json.dumps(config))
+    spec = json.loads(capsys.readouterr().out)
+    assert set(spec) == {"table2"}
+    assert "DM of this config" in [row["label"] for row in spec["table2"]["panels"][0]["rows"]]
+    where = ["--config", ROOT / "config.yaml"]
+    for path, told in (
+        ("dmo/tables/table2", "no schedule 'dmo': did you mean 'demo'?"),
+        ("demo/tabels/table2", "'tabels' is neither 'tables' nor 'figures'"),
+        ("demo/figures/figure7", "the report has no such name among its figures: did you mean 'figure1'?"),
+    ):
+        assert f"'{path}': {told}" in fails(capsys, "spec", path, *where)
+    assert "neither a file nor JSON" in fails(capsys, "spec", "demo", "--config", "{demo")
+
+
+def test_a_specification_longer_than_an_argument_may_be_comes_on_standard_input(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    config = load_config(ROOT / "config.yaml") | {"seeds": list(range(20))}
+    run("spec", "paper", "--config", json.dumps(config))
+    spec = capsys.readouterr().out
+    assert len(spec) > 128 * 1024
+    monkeypatch.setattr("sys.stdin", io.StringIO(spec))
+    run("overview", "--spec", "-", "--records", tmp_path / "none", "--out", tmp_path)
+    assert "0 of 2620 models" in (tmp_path / "overview.md").read_text()
+
+
+def test_data_prepares_what_spec_prints(capsys, tmp_path):
+    run("spec", "mnist", "--config", ROOT / "config.yaml")
+    spec = capsys.readouterr().out
+    where = ["--places", ROOT / "resources", "--cache", tmp_path / "cache", "--resources", tmp_path / "none"]
+    run("data", "mnist", "--spec", spec, *where, "--out", tmp_path / "mnist")
+    assert "60000 training and 10000 test images of mnist (official)" in capsys.readouterr().out
+    assert tensorfile.load(tmp_path / "mnist", IMAGES)[1]["kind"] == IMAGES
+
+
+def test_data_that_are_nowhere_are_one_line(capsys, tmp_path):
+    run("spec", "mnist", "--config", ROOT / "config.yaml")
+    spec = json.loads(capsys.readouterr().out)
+    del spec["sources"][0]["urls"]
+    arguments = ["--cache", tmp_path / "cache", "--resources", tmp_path / "none", "--out", tmp_path / "mnist"]
+    told = fails(capsys, "data", "mnist", "--spec", json.dumps(spec), *arguments)
+    assert told.startswith("dmcore: error: data set 'mnist': no source works; tried: ")
+    assert told.endswith(f"(official) into {tmp_path}/cache/mnist")
+
+
+def test_comparisons_and_verdict_before_anything_was_run(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)  # the config names the paper's cells from there
+    run("spec", "short")
+    spec = json.loads(capsys.readouterr().out)
+    where = ["--records", tmp_path / "none", "--out", tmp_path]
+    run("comparisons", "--spec", json.dumps({"table10": spec["tables"]["table10"]}), *where)
+    run("verdict", "--spec", json.dumps(spec), *where)
+    assert "0 of 18 cells compared (18 not run)" in (tmp_path / "table10.md").read_text()
+    assert "24 not run" in (tmp_path / "verdict.md").read_text()
+
+
+def test_a_report_that_has_nothing_of_the_papers_is_refused(capsys, tmp_path):
+    run("spec", "demo", "--config", ROOT / "config.yaml")
+    spec = capsys.readouterr().out
+    told = fails(capsys, "verdict", "--spec", spec, "--records", tmp_path, "--out", tmp_path)
+    assert told.startswith("dmcore: error: the report of schedule 'demo' has no numbers of the paper to compare with;")
+
+
+def test_a_checkpoint_of_another_architecture_is_refused(tmp_path):
+    tensors = seeded_net(SPEC).state_dict()
+    tensors["layers.0.weight"] = torch.zeros(3, 3)
+    tensorfile.save(tmp_path / "m", KIND, tensors, {"spec": json.dumps(SPEC.to_dict())})
+    with pytest.raises(UserError, match="does not fit the architecture 'small'") as error:
+        load_model(tmp_path / "m")
+    assert "\n" not in str(error.value)
+
+
+def test_info(capsys, tmp_path):
+    run("info")
+    shown = capsys.readouterr().out
+    assert "certifiers: alpha, cnn-cert-ada, cnn-cert-relu, cnn-cert-zero, ibp, milp" in shown
+    assert "readers: cifar-binary, gtsrb-zip, idx, npz, parquet" in shown
+    assert "regularizers: convex_outer, mmr, relu_stability, trades, weight_norm, worst_case" in shown
+    assert "attacks: pgd" in shown
+    run("info", "--architectures")
+    assert capsys.readouterr().out == (ROOT / "docs/architectures.md").read_text(encoding="utf-8")
+    save_model(tmp_path / "m", seeded_net(SPEC), SPEC)
+    run("info", tmp_path / "m")
+    assert "test/mnist/small/method/0.1/seed0" in capsys.readouterr().out
+
+
+def test_radius_attack_and_bracket(data, tmp_path, capsys):
+    net, images = seeded_net(SPEC), digits().train
+    optimizer = torch.optim.Adam(net.parameters(), 1e-3)
+    for _ in range(15):  # so that some points are right
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(net(images.x[:200].float() / 255), images.y[:200]).backward()
+        optimizer.step()
+    save_model(tmp_path / "m", net, SPEC)
+    where = ["--model", tmp_path / "m", "--data", data, "--points", 20, "--device", "cpu"]
+    run("radius", *where, "--certifier", "ibp", "--tolerance", 0.1, "--out", tmp_path / "r.json")
+    made = json.loads((tmp_path / "r.json").read_text())
+    x, y = digits().test.x[made["indices"]].float() / 255, digits().test.y[made["indices"]]
+    found = certified_radius(net, x, y, certifier="ibp", tolerance=0.1)
+    right = net(x).argmax(1) == y
+    assert 3 < right.sum() < 20
+    assert [r is None for r in made["radii"]] == (~right).tolist()
+    kept = found.radius[right]
+    assert [r for r in made["radii"] if r is not None] == pytest.approx(kept.tolist(), rel=1e-6)
+    assert made["mean_radius"] == pytest.approx(kept.mean().item())
+    assert made["median_radius"] == pytest.approx(kept.median().item(), rel=0.1)
+    assert made["left_out"] == (~right).sum().item()
+    assert f"{made['left_out']} of 20 points misclassified" in capsys.readouterr().out
+
+    eps = f"{kept.median().item() / 2:.8f}", "0.5"
+    run("certify", *where, "--certifier", "ibp", "--eps", *eps, "--out", tmp_path / "c")
+    run("attack", *where, "--eps", *eps, "--steps", 3, "--restarts", 1, "--out", tmp_path / "a")
+    proofs, attacks = ([json.loads(p.read_text()) for p in sorted((tmp_path / d).iterdir())] for d in "ca")
+    broken = attack_points(net, x, y, 0.5, steps=3, restarts=1).broken
+    assert attacks[1]["broken"] == broken.tolist()
+    assert attacks[1]["robust_accuracy_upper_bound"] == 1 - broken.sum().item() / 20
+    assert (attacks[1]["attack"], attacks[1]["steps"], attacks[1]["library"]) == ("pgd", 3, None)
+    shared = ("model", "spec_hash", "model_sha256", "norm", "eps", "points", "points_seed", "indices", "labels", "data")
+    for proof, attack in zip(proofs, attacks, strict=True):
+        assert {key: proof[key] for key in shared} == {key: attack[key] for key in shared}
+    assert sum(proofs[0]["certified"]) > 0
+    run("bracket", tmp_path / "c", tmp_path / "a")
+    assert f"| 0.5 | 0.0% | 0.0% | {attacks[1]['robust_accuracy_upper_bound']:.1%} |" in capsys.readouterr().out

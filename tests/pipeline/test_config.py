@@ -1,0 +1,277 @@
+"""A config is refused at once, in one line, with the key and the nearest valid one."""
+
+import copy
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dmcore.errors import UserError
+from dmcore.norms import NORMS
+from dmcore.registries import regularizer
+from doublemargin.experiment.config import check_config, load_config
+from doublemargin.experiment.config_file import read_config, retyped
+from doublemargin.experiment.exhibits import exhibit_spec
+from doublemargin.experiment.grid import Grid
+from doublemargin.experiment.resolve import data_spec, model_spec, training
+
+ROOT = Path(__file__).parents[2]
+CODE = f"{ROOT}{os.pathsep}{ROOT / 'workflow'}"
+"""What PYTHONPATH is for a process of its own."""
+CONFIG = load_config(ROOT / "config.yaml")
+DEMO_PANEL = "reports.demo.tables.table2.panels.0"
+
+
+def changed(path, value):
+    config = copy.deepcopy(CONFIG)  # keeps shared panels shared, as YAML's anchors make them
+    config = yaml.safe_load(yaml.dump(config, Dumper=_NoAliases))
+    *parents, last = [int(p) if p.isdigit() else p for p in path.split(".")]
+    place = config
+    for key in parents:
+        place = place[key]
+    place[last] = value
+    return config
+
+
+class _NoAliases(yaml.SafeDumper):
+    def ignore_aliases(self, data):
+        return True
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("metods", {}, "config: unknown key 'metods': did you mean 'methods'?"),
+        ("methods.dm.regularisers", [], "methods.dm: unknown key 'regularisers': did you mean 'regularizers'?"),
+        ("methods.dm.regularizers.0.kind", "worstcase", "unknown regularizer 'worstcase': did you mean 'worst_case'?"),
+        ("methods.dm.regularizers.0.domian", "x", "has no option 'domian': did you mean 'domain'?"),
+        ("methods.dm.regularizers.0.domain", "double_margn", "did you mean 'double_margin'?"),
+        ("methods.dm.regularizers.0.form", "literl", "did you mean 'literal'?"),
+        ("methods.dm.regularizers.0.weight", -1, "methods.dm.regularizers[0].weight: -1 is less than the minimum of 0"),
+        ("methods.adv.attack.kind", "pdg", "methods.adv.attack: unknown attack 'pdg': did you mean 'pgd'?"),
+        ("methods.adv.attack.stepz", 3, "attack 'pgd' has no option 'stepz': did you mean 'step"),
+        ("methods.adv.attack.steps", "40", "methods.adv.attack: attack 'pgd': steps must be a whole number, not '40'"),
+        ("methods.adv.attack.step", True, "attack 'pgd': step must be a number, not True"),
+        ("methods.adv.attack", {"kind": "pgd"}, "methods.adv.attack: attack 'pgd' needs the option 'steps'"),
+        ("methods.adv.per_dataset.cifar", {}, "methods.adv.per_dataset: unknown data set 'cifar': did you mean"),
+        ("methods.ibp.regularizers.0.clip_input", 1, "worst_case': clip_input must be true or false, not 1"),
+        ("methods.dm.pruning", {"weight": 1e-3}, "methods.dm.pruning: unknown key 'weight': did you mean 'weights'?"),
+        ("methods.dm.pruning", {"relus": 0.7}, "methods.dm.pruning.relus: 0.7 is greater than or equal to"),
+        ("methods.dm.members", 0, "methods.dm.members: 0 is less than the minimum of 1"),
+        ("methods.dm.per_dataset", {"mnist": {"regularizers": []}}, "a method has an ε on all data sets or on none"),
+        ("schedules.paper.method_factors.mrm", 0.1, "unknown method 'mrm': did you mean 'mmr'?"),
+        ("schedules.demo.training.mnist.optimizer", "adm", "optimizer: 'adm' is not one of ['adam', 'sgd']"),
+        ("methods.Bad Name", {}, "methods: 'Bad Name' is not a valid name"),
+        (f"{DEMO_PANEL}.rows.1.methods", ["dmm"], "unknown method 'dmm': did you mean 'dm'?"),
+        (f"{DEMO_PANEL}.rows.1.eps_train", -0.3, "rows[1].eps_train: -0.3 is not a radius ≥ 0 such as 0.3 or 8/255"),
+        (f"{DEMO_PANEL}.rows.0.eps_train", 0.3, "the method 'normal' has no ε to train at"),
+        (f"{DEMO_PANEL}.rows.0.methods", ["dm"], "the method 'dm' needs an eps_train"),
+        (f"{DEMO_PANEL}.eps_cert", [0, -0.1], "eps_cert[1]: -0.1 is not a radius"),
+        (f"{DEMO_PANEL}.eps_cert", [0, "8/0"], "eps_cert[1]: '8/0' is not a radius"),
+        (f"{DEMO_PANEL}.certifier", "cnn-cert-rel", "did you mean 'cnn-cert-relu'?"),
+        (f"{DEMO_PANEL}.points", 10001, "points: 10001 is more than the test set has"),
+        (f"{DEMO_PANEL}.compare", ["dm", "dm_l1"], "unknown method of this panel 'dm_l1'"),
+        (f"{DEMO_PANEL}.norm", "l3", "norm: 'l3' is not one of"),
+        ("methods.dm.regularizers.0.norm", "l3", "norm 'l3' is not known"),
+        ("methods.dm.regularizers.0.norm", "l0", "rows[1].eps_train: under the norm l0 eps counts changed inputs"),
+        (
+            f"{DEMO_PANEL}.norm",
+            "l0",
+            "eps_cert[1]: under the norm l0 eps counts changed inputs: a whole number, not 0.01",
+        ),
+        (f"{DEMO_PANEL}.dataset", "minst", "unknown data set 'minst': did you mean 'mnist'?"),
+        ("schedules.demo.training.mnist.lr", "1e-3", "'1e-3' is text, not a number; YAML needs 1.0e-3"),
+        ("schedules.demo.training.cifar", CONFIG["schedules"]["demo"]["training"]["mnist"], "unknown data set 'cifar'"),
+        ("schedules.demo.report", "dmo", "unknown report 'dmo': did you mean 'demo'?"),
+        ("schedules.short.scaled_from", "papr", "did you mean 'paper'?"),
+        ("schedules.short.factor", 0, "0 is less than or equal to the minimum of 0"),
+        ("schedules.short", {"report": "paper"}, "needs either 'training', or 'scaled_from' with 'factor'"),
+        ("schedule", "papr", "unknown schedule 'papr': did you mean 'paper'?"),
+        ("architectures", {"smal": {"label": "x", "layers": 1}}, "unknown architecture 'smal': did you mean 'small'?"),
+        (
+            "datasets.mnist.sources.0.format",
+            "idxx",
+            "mnist.sources[0].format: unknown reader 'idxx': did you mean 'idx'?",
+        ),
+        ("datasets.mnist.sources.0.variant", "", "datasets.mnist.sources[0].variant: '' "),
+        ("datasets.mnist.sources.0.files", {"../x": {}}, "datasets.mnist.sources[0].files: '../x' is not a valid name"),
+        ("datasets.mnist.sources.0.files", {"x": {"sha1": ""}}, "files.x: unknown key 'sha1': did you mean 'sha256'?"),
+        ("datasets.mnist.sources.0.urls", ["file:///x"], "sources[0].urls[0]: 'file:///x' does not match '^https?://'"),
+        ("datasets.cifar10.sources.1.content", "abc", "datasets.cifar10.sources[1].content: 'abc' does not match"),
+        ("datasets.cifar10.normalize.std", [0.2], "datasets.cifar10.normalize.std: 1 values for 3 channels"),
+        ("datasets.cifar10.augment", {"flips": True}, "augment: unknown key 'flips': did you mean 'flip'?"),
+        ("datasets.gtsrb.validation", {"share": 0.1, "seed": 0}, "datasets.gtsrb.validation: the key 'by' is missing"),
+        ("datasets.gtsrb.validation", {"share": 1, "seed": 0, "by": "track"}, "validation.share: 1 is greater than or"),
+        ("data_places", "/here", "data_places: '/here' is text, not a list: write [/here]"),
+        ("seeds", [], "seeds: [] "),
+        ("seeds", [-1], "seeds[0]: -1 is less than the minimum of 0"),
+        ("seeds", 3, "config: seeds: 3 is not a list: write [3]"),
+        ("seeds", {"a": 1}, "config: seeds: keys with values is given where a list should be"),
+        ("certification.points_seed", None, "points_seed: nothing is given where a whole number should be"),
+        ("methods.dm.label", True, "methods.dm.label: True is not text: put it in quotes"),
+        ("schedules.demo.training.mnist.lr", float("nan"), "training.mnist.lr: nan is not a finite number"),
+        (f"{DEMO_PANEL}.eps_cert", [0, 0.5, "1/2"], "eps_cert[2]: 1/2 is in the list already"),
+        (
+            "schedules.demo.training.mnist.batch",
+            60001,
+            "config: schedules.demo.training.mnist.batch: 60001 is more than the 60000 points of the training set",
+        ),
+        (
+            "schedules.demo.training.mnist.warmup",
+            521,
+            "config: schedules.demo.training.mnist: warmup and ramp take 901 steps, but 1.5 epochs have only 900",
+        ),
+        (
+            "schedules.demo.report",
+            "trial",
+            "config: schedules.demo: there is no training for the data set 'cifar10', which its report 'trial' shows",
+        ),
+    ],
+)
+def test_mistakes_are_named(path, value, message):
+    with pytest.raises(UserError) as error:
+        check_config(changed(path, value))
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_the_norms_are_the_same_everywhere():
+    schema = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
+    assert tuple(schema["$defs"]["panel"]["properties"]["norm"]["enum"]) == NORMS
+    assert regularizer.declared["worst_case"].options["norm"].choices == NORMS
+    for norm in NORMS:
+        check_config(changed(f"{DEMO_PANEL}.norm", norm) if norm != "l0" else CONFIG)
+
+
+def test_inputs_are_counted_under_l0():
+    config = changed(f"{DEMO_PANEL}.eps_cert", [0, 1, "2.0"])
+    panel = config["reports"]["demo"]["tables"]["table2"]["panels"][0]
+    panel["norm"] = "l0"
+    check_config(config)
+    panels = exhibit_spec(Grid(config, "demo"), "tables", "table2")["panels"]
+    assert panels[0]["eps_cert"] == ["0", "1", "2"]
+    assert [p["title"] for p in panels][:2] == [
+        "Small CNN MNIST, 4 layer, ℓ0, CNN-Cert-ReLU (200 points)",
+        "Small CNN MNIST, 4 layer, ℓ∞, IBP (200 points)",
+    ]
+
+
+@pytest.mark.parametrize("key", sorted(CONFIG))
+def test_a_missing_key_is_named(key):
+    config = {k: v for k, v in CONFIG.items() if k != key}
+    with pytest.raises(UserError, match=f"the key '{key}' is missing"):
+        check_config(config)
+
+
+def test_a_file_that_is_no_yaml_is_named(tmp_path):
+    (tmp_path / "c.yaml").write_text("a: [1\nb: }")
+    with pytest.raises(UserError, match=r"cannot read .*c\.yaml") as error:
+        load_config(tmp_path / "c.yaml")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            b"a: 1\nb:\n  c: 1\n  d: 2\n  c: 3\n",
+            "line 5: the key 'c' is there twice, first in line 3: remove one of them",
+        ),
+        (
+            b"a: &x {b: 1}\nc: {<<: *x, b: 2}\nd: {<<: *x, <<: *x}\n",
+            "line 3: the key '<<' is there twice, first in line 3",
+        ),
+        (
+            b"a:\n\tb: 1\n",
+            "line 2: found character '\\t' that cannot start any token; indent with spaces, YAML takes no",
+        ),
+        (b"a: 1\non: 2\n", "line 2: the key 'on' is not text: quote it"),
+        (b"a: 1\n? [b]\n: 2\n", "line 2: the key there is not text: quote it"),
+        (b"a: 1\n# caf\xe9\n", "line 2 is not in UTF-8; save the file in that encoding"),
+        (b"a: 1\x00\n", "unacceptable character #x0000"),
+        (b"a: 2020-13-45\n", "month must be in 1..12"),
+        (b"a: *b\n", "line 1: found undefined alias 'b'"),
+        (b"a: !!python/object/apply:os.getcwd []\n", "line 1: could not determine a constructor for the tag"),
+        (
+            b"__use_yte__: true\na: ?1 + 1\n",
+            "'__use_yte__' would run the file as a program: write out what it is to say",
+        ),
+    ],
+)
+def test_a_file_is_read_more_strictly_than_yaml_asks_for(tmp_path, text, message):
+    (tmp_path / "c.yaml").write_bytes(text)
+    with pytest.raises(UserError, match=r"c\.yaml: ") as error:
+        read_config(tmp_path / "c.yaml")
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_what_is_taken_over_may_be_said_anew(tmp_path):
+    text = "\ufeffa: &x {b: 1, c: 2}\nd: &y {<<: *x, b: 3}\ne: {<<: *y, c: 4}\nf: [*x, *y]\n"
+    (tmp_path / "c.yaml").write_text(text, encoding="utf-8")
+    x, y = {"b": 1, "c": 2}, {"b": 3, "c": 2}
+    assert read_config(tmp_path / "c.yaml") == {"a": x, "d": y, "e": {"b": 3, "c": 4}, "f": [x, y]}
+
+
+def test_lists_on_snakemakes_command_line_hold_numbers():
+    given = {
+        "seeds": ["0", "1"],
+        "data_places": ["/a", "{"],
+        "schedules": {"x": {"factor": "0.5", "report": "demo"}},
+        "n": 3,
+    }
+    read = {"seeds": [0, 1], "data_places": ["/a", "{"], "schedules": {"x": {"factor": 0.5, "report": "demo"}}, "n": 3}
+    assert retyped(given) == read
+    assert retyped(["8/255", "", "1.0e-3", "true"]) == ["8/255", "", 0.001, True]
+
+
+def test_short_is_the_papers_schedule_scaled_to_a_tenth():
+    paper, short = (training(CONFIG, name, "mnist") for name in ("paper", "short"))
+    assert (paper.steps, paper.warmup, paper.ramp, paper.lr_drops) == (60000, 2000, 10000, (15000, 25000))
+    assert (short.steps, short.warmup, short.ramp, short.lr_drops) == (6000, 200, 1000, (1500, 2500))
+    assert (paper.batch, paper.lr) == (short.batch, short.lr) == (100, 1e-3)
+
+
+def test_the_papers_schedules_for_colour():
+    cifar10, gtsrb = (training(CONFIG, "paper", name) for name in ("cifar10", "gtsrb"))
+    assert (cifar10.steps, cifar10.warmup, cifar10.ramp, cifar10.lr_drops) == (350000, 5000, 50000, (60000, 90000))
+    assert (cifar10.batch, cifar10.lr) == (50, 5e-4)
+    mnist = training(CONFIG, "paper", "mnist")
+    for step in ("steps", "warmup", "ramp"):
+        assert getattr(gtsrb, step) == round(getattr(mnist, step) * 392 / 600), step
+    assert gtsrb.lr_drops == tuple(round(drop * 392 / 600) for drop in mnist.lr_drops)
+    assert (gtsrb.batch, gtsrb.lr) == (mnist.batch, mnist.lr)
+
+
+def test_what_decides_a_model_and_what_decides_the_prepared_data():
+    config = changed("datasets.cifar10.validation", {"share": 0.1, "seed": 0, "by": "point"})
+    spec = model_spec(config, "paper", "cifar10", "small", "dm", "8_255", 0)
+    assert sorted(spec.dataset) == ["augment", "classes", "normalize", "shape", "validation"]
+    assert spec.dataset["augment"] == {"pad": 4, "flip": True}
+    assert spec.training.steps == 350 * (45000 // 50)
+    assert sorted(data_spec(config, "cifar10")) == ["classes", "shape", "sources", "test", "train", "validation"]
+    without = model_spec(CONFIG, "paper", "cifar10", "small", "dm", "8_255", 0)
+    assert without.hash != spec.hash
+    for change in ({"label": "x"}, {"sources": []}):
+        config = changed("datasets.cifar10", CONFIG["datasets"]["cifar10"] | change)
+        assert model_spec(config, "paper", "cifar10", "small", "dm", "8_255", 0).hash == without.hash
+
+
+def test_data_places_are_allowed():
+    check_config(CONFIG | {"data_places": ["/here", "https://there/x"]})
+
+
+def test_every_key_of_the_schema_is_described():
+    schema = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
+
+    def missing(node, where):
+        for key, value in node.get("properties", {}).items():
+            if "description" not in value and "$ref" not in value:
+                yield f"{where}.{key}"
+            yield from missing(value, f"{where}.{key}")
+        if isinstance(node.get("items"), dict):
+            yield from missing(node["items"], where)
+
+    nodes = {"": schema, **schema["$defs"]}
+    assert [m for name, node in nodes.items() for m in missing(node, name)] == []

@@ -1,0 +1,158 @@
+"""The conda environments in envs/: what each stage imports, no more and no less, in the tested versions."""
+
+import ast
+import inspect
+import json
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+import yaml
+from report.results_folder import COUNTS, EXHIBIT, write_results
+from test_config import ROOT
+
+from dmcore.files import write_json
+from dmcore.registries import architecture, attack, certifier, forward_domain, reader, regularizer
+from doublemargin import cli
+from doublemargin.experiment.source import PACKAGES, files_used, imports, read
+
+ENVIRONMENTS = sorted(path.stem for path in (ROOT / "envs").glob("*.yaml"))
+PYPI = {"pytorch": "torch", "matplotlib-base": "matplotlib"}  # conda's name → PyPI's
+MODULES = {
+    "pytorch": "torch",
+    "matplotlib-base": "matplotlib",
+    "pillow": "PIL",
+    "pyyaml": "yaml",
+    "adversarial-robustness-toolbox": "art",
+}  # conda's name → the module's
+LOADED = {
+    "attack": [architecture],
+    "certify": [architecture, certifier],
+    "data": [reader],
+    "tables": [],
+    "train": [architecture, attack, forward_domain, regularizer],
+}  # the registries from which a stage may load anything
+NOT_IMPORTED = {
+    "data": {"tqdm"},  # pooch's bar on a terminal
+    "tables": {"numpy"},  # pandas and matplotlib compute with it: their numbers come from a known version
+}
+
+
+def pins(environment):
+    content = yaml.safe_load((ROOT / f"envs/{environment}.yaml").read_text())
+    return dict(line.split("=") for line in content["dependencies"])
+
+
+def commands(environment):
+    """The commands of dmcore that the rules call in an environment."""
+    rules = [
+        rule
+        for path in (ROOT / "workflow/rules").glob("*.smk")
+        for rule in re.split(r"^ *rule\b", path.read_text(), flags=re.M)[1:]
+    ]
+    mine = [rule for rule in rules if f"envs/{environment}.yaml" in rule]
+    return sorted({command for rule in mine for command in re.findall(r"\{params\.dmcore\} (\w+)", rule)})
+
+
+def third_party(command, loaded):
+    """The packages that `doublemargin <command>` imports, lazily or not, if registries load all these names."""
+    (subcommands,) = [a.choices for a in cli._parser()._actions if a.choices]
+    run = subcommands[command].get_default("run")
+    function = textwrap.dedent(inspect.getsource(run))
+    start = [ast.parse(Path(path).read_text()) for path in (PACKAGES["doublemargin"] / "cli.py", inspect.getfile(run))]
+    statements = [statement for tree in start for statement in tree.body if not hasattr(statement, "body")]
+    names = {n for s in statements for n in imports(s) if not n.startswith("doublemargin.commands")}
+    names |= imports(ast.parse(function))
+    names = names.union(*(read(file).imports for file in files_used(*names, names=frozenset(loaded))))
+    packages = {name.partition(".")[0] for name in names}
+    return {name for name in packages - PACKAGES.keys() if name not in sys.stdlib_module_names}
+
+
+def test_every_stage_has_an_environment():
+    assert {name: commands(name) for name in ENVIRONMENTS} == {
+        "attack": ["attack"],
+        "certify": ["certify", "radius"],
+        "data": ["data"],
+        "tables": [
+            "collect",
+            "comparisons",
+            "document",
+            "figures",
+            "history",
+            "overview",
+            "report",
+            "spec",
+            "tables",
+            "verdict",
+        ],
+        "train": ["train"],
+    }
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_an_environment_holds_what_its_stage_imports(environment):
+    loaded = [name for registry in LOADED[environment] for name in registry.names()]
+    needed = set().union(*(third_party(command, loaded) for command in commands(environment)))
+    held = {MODULES.get(name, name) for name in pins(environment)} - {"python"}
+    assert held - needed == NOT_IMPORTED.get(environment, set()), "superfluous: nothing of the stage imports it"
+    assert needed - held == set(), "missing"
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_pins_are_the_tested_versions(environment):
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    tested = {name.lower(): version for name, version in (line.split("==") for line in lines if "==" in line)}
+    pinned = pins(environment)
+    assert pinned.pop("python") == "3.11"
+    assert pinned == {name: tested[PYPI.get(name, name)] for name in pinned}
+
+
+def test_make_tables_installs_what_the_tables_need():
+    (line,) = re.findall(r"^LIGHT := (.*)$", (ROOT / "Makefile").read_text(), flags=re.M)
+    assert set(line.split()) == {PYPI.get(name, name) for name in pins("tables")} - {"python"}
+
+
+def without_torch(*arguments, ok=True):
+    """Runs a command in a Python where importing torch fails; returns what it prints."""
+    code = "import sys; sys.modules['torch'] = None; from doublemargin.cli import main; main()"
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode == 0) == ok, done.stderr
+    return done.stdout if ok else done.stderr
+
+
+def test_records_tables_and_figures_need_no_torch(tmp_path):
+    write_results(tmp_path, COUNTS)
+    records, spec = tmp_path / "records", json.dumps({"table2": EXHIBIT})
+    without_torch("collect", "--results", tmp_path, "--schedule", "demo", "--out", records)
+    without_torch("tables", "--spec", spec, "--records", records, "--out", tmp_path)
+    assert re.search(r"\| Double Margin +\| ε = 0\.3 +\|.*\*\*66\.0%\*\*", (tmp_path / "table2.md").read_text())
+    spec = json.dumps({"figure1": EXHIBIT | {"kind": "curves"}})
+    without_torch("figures", "--spec", spec, "--records", records, "--out", tmp_path)
+    assert (tmp_path / "figure1.png").stat().st_size > 1000
+
+
+def test_a_history_needs_no_torch(tmp_path):
+    entry = {"epoch": 1.0, "loss": 2.0, "clean": 1.0, "accuracy": 0.5, "level": 0.0, "eps": 0.0}
+    record = {"model": "demo/m", "history": [entry], "data": {"variant": "official"}, "provenance": {"device": "CPU"}}
+    write_json(tmp_path / "training.json", record)
+    without_torch("history", "--record", tmp_path / "training.json", "--out", tmp_path / "history.png")
+    assert (tmp_path / "history.png").stat().st_size > 1000
+
+
+def test_a_specification_needs_no_torch():
+    spec = json.loads(without_torch("spec", "demo/mnist/small/dm/0.3/seed0"))
+    assert spec["method"]["regularizers"][0]["options"]["domain"] == "double_margin"
+
+
+def test_the_page_of_the_config_needs_no_torch():
+    assert without_torch("info", "--config") == (ROOT / "docs/config.md").read_text(encoding="utf-8")
+
+
+def test_training_does_need_torch(tmp_path):
+    """So the tests above would notice."""
+    paths = [part for name in ("--data", "--model", "--record") for part in (name, tmp_path / name.strip("-"))]
+    assert "the package torch is not installed for " in without_torch("train", "--spec", "{}", *paths, ok=False)

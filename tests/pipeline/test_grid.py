@@ -1,0 +1,135 @@
+import copy
+import json
+
+import pytest
+from test_config import CONFIG
+
+from dmcore.errors import UserError
+from dmcore.spec import AttackSpec, ModelSpec, Pruning
+from doublemargin.experiment.config import check_config
+from doublemargin.experiment.exhibits import exhibit_spec
+from doublemargin.experiment.grid import Grid, find_model, suites
+from doublemargin.experiment.resolve import model_spec
+
+
+def test_demo_is_four_models_and_64_cells():
+    grid = Grid(CONFIG, "demo")
+    assert grid.model_paths() == [
+        "demo/mnist/small/dm/0.3/seed0",
+        "demo/mnist/small/ibp/0.3/seed0",
+        "demo/mnist/small/l1/none/seed0",
+        "demo/mnist/small/normal/none/seed0",
+    ]
+    cells = grid.cell_paths()
+    assert len(cells) == 4 * 2 * 8
+    assert "demo/mnist/small/dm/0.3/seed0/certify/cnn-cert-relu/linf/n200/0.05" in cells
+    (suite,) = suites([grid])
+    assert suite.eps == ("0", "0.01", "0.03", "0.05", "0.07", "0.1", "0.2", "0.3")
+
+
+def test_each_model_once_however_many_tables_use_it():
+    grid = Grid(CONFIG, "paper")
+    used = [path for panel in grid.panels() for row in grid.rows(panel) for path in grid.model_paths_of(panel, row)]
+    assert len(used) > len(grid.model_paths()) == len(set(used))
+
+
+def test_a_setting_changes_the_hash_of_its_own_models_only():
+    config = copy.deepcopy(CONFIG)
+    config["methods"]["dm"]["regularizers"][0]["weight"] = 0.4
+
+    def hashes(c):
+        return {path: find_model(c, path).hash for path in Grid(CONFIG, "demo").model_paths()}
+
+    before, after = hashes(CONFIG), hashes(config)
+    assert [path for path in before if before[path] != after[path]] == ["demo/mnist/small/dm/0.3/seed0"]
+
+
+def test_a_label_changes_no_hash():
+    config = copy.deepcopy(CONFIG)
+    config["methods"]["dm"]["label"] = "Other"
+    config["datasets"]["mnist"]["label"] = "Other"
+    path = "demo/mnist/small/dm/0.3/seed0"
+    assert find_model(config, path).hash == find_model(CONFIG, path).hash
+
+
+def test_a_spec_survives_json():
+    spec = model_spec(CONFIG, "short", "mnist", "small", "dm_l1", "0.3", 3)
+    again = ModelSpec.from_dict(json.loads(json.dumps(spec.to_dict())))
+    assert again == spec
+    assert again.hash == spec.hash
+    assert again.path == "short/mnist/small/dm_l1/0.3/seed3"
+    assert [(t.kind, t.weight, t.ramp) for t in again.method.regularizers] == [
+        ("worst_case", 0.5, True),
+        ("weight_norm", 2e-5, False),
+    ]
+
+
+def test_an_exhibit_is_resolved_to_plain_data():
+    spec = exhibit_spec(Grid(CONFIG, "demo"), "tables", "table2")
+    assert json.loads(json.dumps(spec)) == spec
+    assert spec["panels"][0]["title"] == "Small CNN MNIST, 4 layer, CNN-Cert-ReLU (200 points)"
+    assert [(r["label"], r["eps"], r["baseline"]) for r in spec["panels"][0]["rows"]] == [
+        ("Normal", "none", True),
+        ("Weight Regularization", "none", True),
+        ("IBP", "0.3", False),
+        ("Double Margin", "0.3", False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("demo/mnist/small/dm/0.3", "is not of the form"),
+        ("demo/mnist/small/dm/0.3/0", "is not of the form"),
+        ("dmo/mnist/small/dm/0.3/seed0", "did you mean 'demo'?"),
+        ("demo/mnist/small/dmm/0.3/seed0", "did you mean 'dm'?"),
+        ("demo/mnist/small/dm/none/seed0", "'dm' needs an ε_train"),
+        ("demo/mnist/small/normal/0.3/seed0", "'normal' takes ε_train 'none'"),
+        ("demo/mnist/small/dm/-1/seed0", "is not a radius"),
+        ("demo/mnist/small/dm/0.30/seed0", "'0.30' is written '0.3' in paths"),
+    ],
+)
+def test_a_model_path_that_is_none(path, message):
+    with pytest.raises(UserError, match=r"^[^\n]*$") as error:
+        find_model(CONFIG, path)
+    assert message in str(error.value)
+
+
+def test_a_method_with_all_its_parts_and_what_differs_on_a_data_set():
+    config = copy.deepcopy(CONFIG)
+    config["methods"]["everything"] = {
+        "label": "All",
+        "attack": {"kind": "pgd", "steps": 10, "step_of_eps": 0.25},
+        "regularizers": [{"kind": "worst_case", "weight": 0.25, "ramp": True, "domain": "double_margin"}],
+        "pruning": {"weights": 1e-3, "relus": 0.1},
+        "members": 2,
+        "per_dataset": {"cifar10": {"members": 1, "attack": {"kind": "pgd", "steps": 3, "step": 0.01}}},
+    }
+    check_config(config)
+    mnist, cifar = (model_spec(config, "paper", d, "small", "everything", "0.1", 0) for d in ("mnist", "cifar10"))
+    assert mnist.method.attack == AttackSpec("pgd", {"steps": 10, "step_of_eps": 0.25})
+    assert mnist.method.pruning == Pruning(weights=1e-3, relus=0.1)
+    assert (mnist.method.members, cifar.method.members) == (2, 1)
+    assert cifar.method.attack == AttackSpec("pgd", {"steps": 3, "step": 0.01})
+    assert cifar.method.regularizers == mnist.method.regularizers
+    assert ModelSpec.from_dict(json.loads(json.dumps(mnist.to_dict()))) == mnist
+
+
+def test_methods_factors_shorten_their_schedule_alone():
+    mmr, dm = (model_spec(CONFIG, "paper", "mnist", "small", m, "0.1", 0).training for m in ("mmr", "dm"))
+    assert (mmr.steps, mmr.warmup, mmr.ramp, mmr.lr_drops) == (2400, 80, 400, (600, 1000))
+    assert (dm.steps, dm.warmup) == (60000, 2000)
+    assert model_spec(CONFIG, "short", "mnist", "small", "mmr", "0.1", 0).training.steps == 240
+
+
+def test_a_config_may_say_that_bounds_are_intersected_and_need_not():
+    assert "intersect_ibp" not in CONFIG["certification"]
+    config = copy.deepcopy(CONFIG)
+    config["certification"]["intersect_ibp"] = True
+    check_config(config)
+    for given, intersected in ((CONFIG, False), (config, True)):
+        panels = exhibit_spec(Grid(given, "demo"), "tables", "table2")["panels"]
+        assert {panel["intersect_ibp"] for panel in panels} == {intersected}
+    config["certification"]["intersect_ibp"] = 1
+    with pytest.raises(UserError, match=r"certification\.intersect_ibp: 1 is not true or false"):
+        check_config(config)

@@ -1,0 +1,208 @@
+"""Real Snakemake runs of a tiny grid: what is made, what is made again, and what is refused."""
+
+import json
+import re
+import shutil
+
+import pytest
+from pandas import read_csv
+from test_config import ROOT
+from tiny import Pipeline, tiny_config
+
+from dmcore.data import load_images
+from doublemargin.report.columns import FILES, SUMS
+
+PAGES = ("table", "figure", "comparison", "overview", "verdict")
+
+
+@pytest.mark.smoke
+def test_everything_is_made(pipeline):
+    table = (pipeline.folder / "results/demo/tables/table2.md").read_text()
+    assert re.search(r"Double Margin +\| ε = 0\.1 +\|", table)
+    assert table.count("CNN-Cert-ReLU") == 1
+    assert "At ε = 0.05, Double Margin" in table
+    for suffix in (".png", ".svg", ".pdf"):
+        assert (pipeline.folder / f"results/demo/figures/figure1{suffix}").stat().st_size > 1000
+    assert (
+        "Ours beside the paper's: Table 2. Tiny."
+        in (pipeline.folder / "results/demo/comparisons/table2.md").read_text()
+    )
+    assert "24 claims: 0 reproduced" in (pipeline.folder / "results/demo/verdict.md").read_text()
+    assert (pipeline.folder / "results/demo/mnist/small/dm/0.1/seed0/history.png").stat().st_size > 1000
+    record = pipeline.result("dm/0.1/seed0/training.json")
+    assert record["spec"]["training"]["steps"] == 12
+    cell = pipeline.result("dm/0.1/seed0/certify/cnn-cert-relu/linf/n4/0.05.json")
+    assert cell["model_sha256"] == record["model_sha256"]
+    assert len(cell["certified"]) == len(cell["margins"]) == len(cell["indices"]) == 4
+    assert cell["indices"] == pipeline.result("normal/none/seed0/certify/ibp/linf/n4/0.json")["indices"]
+
+
+def test_a_second_run_does_nothing(pipeline):
+    assert pipeline.planned("demo") == {}
+    for target in ("demo", "certified"):
+        assert "Nothing to be done" in pipeline.run(target)
+
+
+def test_attacks_and_radii_are_made_where_they_are_asked_for(pipeline):
+    model = "results/demo/mnist/small/dm/0.1/seed0"
+    targets = [f"{model}/attack/pgd/l2/n4/0.3.json", f"{model}/radius/ibp/l2/n4.json"]
+    assert pipeline.planned(*targets) == {"attack": 1, "radius": 1}
+    pipeline.run(*targets)
+    attack, radii = (pipeline.result(target.removeprefix("results/demo/mnist/small/")) for target in targets)
+    cell = pipeline.result("dm/0.1/seed0/certify/ibp/linf/n4/0.json")
+    assert cell["indices"] == attack["indices"] == radii["indices"]
+    assert cell["model_sha256"] == attack["model_sha256"] == radii["model_sha256"]
+    assert (attack["norm"], attack["eps"], radii["norm"], len(radii["radii"])) == ("l2", "0.3", "l2", 4)
+    assert pipeline.planned("demo") == {}
+
+
+def test_one_methods_setting_reruns_its_cells_only(pipeline):
+    config = tiny_config()
+    config["methods"]["dm"]["regularizers"][0]["weight"] = 0.4
+    pipeline.write(config)
+    try:
+        jobs = pipeline.planned("demo")
+        certify = jobs.pop("certify_demo_mnist_linf_n4_2")
+        assert (jobs, certify) == (
+            {"train": 1, "history": 1, "collect": 1, **dict.fromkeys(PAGES, 1)},
+            2,
+        )
+        assert "method=normal" not in pipeline.run("-n", "demo")
+    finally:
+        pipeline.write(tiny_config())
+
+
+def test_a_label_remakes_tables_but_trains_nothing(pipeline):
+    config = tiny_config()
+    config["methods"]["dm"]["label"] = "DM"
+    pipeline.write(config)
+    try:
+        assert pipeline.planned("demo") == dict.fromkeys(PAGES, 1)
+    finally:
+        pipeline.write(tiny_config())
+
+
+def test_the_same_run_again_gives_the_same_model_and_verdicts(pipeline, tmp_path):
+    again = Pipeline(tmp_path / "again")
+    target = "results/demo/mnist/small/dm/0.1/seed0/certify/ibp/linf/n4/0.05.json"
+    again.run(target)
+    first, second = (json.loads((p.folder / target).read_text()) for p in (pipeline, again))
+    for key in ("model_sha256", "margins", "certified"):
+        assert first[key] == second[key]
+
+
+def test_tables_come_from_the_records_alone(pipeline, tmp_path):
+    clone = Pipeline(tmp_path / "clone")
+    records = clone.folder / "results/demo"
+    records.mkdir(parents=True)
+    for file in (*FILES.values(), SUMS):
+        shutil.copy(pipeline.folder / "results/demo" / file, records)
+    assert clone.planned("tables") == {"tables": 1}
+    clone.run("tables")
+    made = (records / "tables/table2.md").read_text()
+    assert made == (pipeline.folder / "results/demo/tables/table2.md").read_text()
+    for file in ("verdict.csv", "comparisons/table2.csv"):
+        assert (records / file).read_text() == (pipeline.folder / "results/demo" / file).read_text()
+    assert (records / "figures/figure1.png").exists()
+    assert '<section id="demo-tables-table2">' in (clone.folder / "results/report.html").read_text()
+    assert not (records / "mnist").exists()
+
+
+def test_records_of_other_runs_stay(pipeline, tmp_path):
+    clone = Pipeline(tmp_path / "clone")
+    records = clone.folder / "results/demo"
+    records.mkdir(parents=True)
+    for file in (*FILES.values(), SUMS):
+        shutil.copy(pipeline.folder / "results/demo" / file, records)
+    cells = [f"results/demo/mnist/small/dm/0.1/seed0/certify/ibp/linf/n4/{eps}.json" for eps in ("0", "0.05")]
+    clone.run(*cells)
+    clone.run("tables")
+    for file in FILES.values():
+        made, kept = (read_csv(p.folder / "results/demo" / file) for p in (pipeline, clone))
+        columns = [c for c in made.columns if c not in ("seconds", "timing")]
+        assert made[columns].equals(kept[columns])
+        if "seconds" in made.columns:  # the one model's own
+            assert 0 < (made["seconds"] != kept["seconds"]).sum() < len(made)
+
+
+def test_tables_before_anything_was_run_say_so(tmp_path):
+    clone = Pipeline(tmp_path / "clone")
+    clone.run("tables")
+    assert "nothing has been run yet" in (clone.folder / "results/demo/tables/table2.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda c: c.update(metods={}), "config: unknown key 'metods': did you mean 'methods'?"),
+        (
+            lambda c: c["schedules"]["demo"].update(report="dmo"),
+            "unknown report 'dmo': did you mean 'demo'?",
+        ),
+        (
+            lambda c: c["reports"]["demo"]["tables"]["table2"]["panels"][0]["eps_cert"].append(-0.1),
+            "eps_cert[2]: -0.1 is not a radius ≥ 0",
+        ),
+    ],
+)
+def test_a_bad_config_is_refused_before_anything_starts(pipeline, change, message):
+    config = tiny_config()
+    change(config)
+    pipeline.write(config)
+    try:
+        output = pipeline.run("-n", "demo", ok=False)
+    finally:
+        pipeline.write(tiny_config())
+    assert message in output
+    assert "Traceback" not in output
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [("dm/none", "the method 'dm' needs an ε_train"), ("dm/0.10", "ε_train '0.10' is written '0.1' in paths")],
+)
+def test_a_path_that_no_config_means_is_refused(pipeline, model, message):
+    assert message in pipeline.run("-n", f"results/demo/mnist/small/{model}/seed0/training.json", ok=False)
+
+
+def test_a_failed_job_says_why_and_keeps_the_rest(tmp_path):
+    broken = Pipeline(tmp_path / "broken")
+    shutil.copytree(ROOT / "resources/mnist", broken.folder / "resources/mnist")
+    path = broken.folder / "resources/mnist/train-labels-idx1-ubyte.gz"
+    path.write_bytes(path.read_bytes()[:1000])
+    output = broken.run("data/mnist.safetensors", ok=False)
+    assert "dmcore: error: data set 'mnist': no source works; tried: data/sources/mnist has no " in output
+    assert "; resources/mnist/train-labels-idx1-ubyte.gz is damaged" in output
+    assert "; to restore the repository's own: git -C resources stash push -- mnist" in output
+    assert not (broken.folder / "data/mnist.safetensors").exists()
+    place = tmp_path / "with a space"
+    shutil.copytree(ROOT / "resources/mnist", place / "mnist")
+    places = ["--config", f'data_places=["{tmp_path}/none", "{place}"]']
+    broken.run("data/mnist.safetensors", *places)
+    assert load_images(broken.folder / "data/mnist.safetensors").info["source"]["place"] == "folder"
+    assert "Nothing to be done" in broken.run("data/mnist.safetensors")  # where data lie is no reason to make anew
+
+
+@pytest.mark.smoke
+def test_all_is_the_papers_grid(pipeline):
+    config = tiny_config()
+    config["schedule"] = "paper"
+    pipeline.write(config)
+    try:
+        jobs = pipeline.planned()
+    finally:
+        pipeline.write(tiny_config())
+    # Two more seeds of two models, for Table 5; and Supplement 1 with a model of its own.
+    assert (jobs["train"], jobs["table"], jobs["figure"]) == (130 + 2 * 2 + 1, 16 + 1, 3)
+    assert (jobs["comparison"], jobs["verdict"]) == (13 + 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("profile", "device"),
+    [((), "--device auto --gpu-slots 1"), (("device=cpu", "gpu_slots=3"), "--device cpu --gpu-slots 3")],
+)
+def test_the_profile_says_where_jobs_compute(pipeline, profile, device):
+    given = ("--default-resources", *profile) if profile else ()
+    target = "results/demo/mnist/small/dm/0.1/seed0/certify/ibp/linf/n4/0.05.json"
+    shown = pipeline.run("-n", "-p", "-F", *given, "--", target)
+    assert re.findall(r"--threads 1 (--device \w+ --gpu-slots \d)", shown) == [device] * 2

@@ -1,0 +1,109 @@
+"""What an edit of the code makes Snakemake do again: the stages that use the edited module, and no other."""
+
+import os
+import shutil
+from contextlib import contextmanager
+
+import pytest
+
+CERTIFY = "certify_demo_mnist_linf_n4_2"
+CERTIFICATION = {CERTIFY: 4, **dict.fromkeys(("collect", "table", "figure", "comparison", "overview", "verdict"), 1)}
+TRAINING = CERTIFICATION | {"train": 2, "history": 2}
+ONE_TRAINING = CERTIFICATION | {CERTIFY: 2, "train": 1, "history": 1}
+EVERYTHING = TRAINING | {"prepare_data": 1}
+
+
+@pytest.fixture(scope="module")
+def project(pipeline, tmp_path_factory):
+    """The tiny grid's results beside a copy of the code."""
+    return pipeline.with_its_own_code(tmp_path_factory.mktemp("reruns") / "project")
+
+
+@contextmanager
+def edited(project, modules, edit):
+    """Some modules of the copy, changed for a while."""
+    before = {path: path.read_text(encoding="utf-8") for path in map(project.folder.joinpath, modules)}
+    try:
+        for path, text in before.items():
+            path.write_text(edit(text), encoding="utf-8")
+            assert path.read_text(encoding="utf-8") != text
+        yield
+    finally:
+        for path, text in before.items():
+            path.write_text(text, encoding="utf-8")
+
+
+def new_code(text):
+    return text + "\nADDED = 1\n"
+
+
+def new_words(text):
+    """Another docstring of the module, and a comment."""
+    head, docstring, rest = text.split('"""', 2)
+    return f'{head}"""{docstring} In other words."""{rest}\n# A remark.\n'
+
+
+@pytest.mark.parametrize(
+    ("module", "jobs"),
+    [
+        ("workflow/doublemargin/report/histories.py", {"history": 2}),
+        ("workflow/doublemargin/report/figures/curves.py", {"figure": 1}),
+        ("workflow/doublemargin/report/figures/margins.py", {}),
+        ("workflow/doublemargin/report/figures/style.py", {"figure": 1, "history": 2}),
+        ("workflow/doublemargin/report/render/html.py", {"table": 1}),
+        ("workflow/doublemargin/report/verdict/claims.py", {"verdict": 1}),
+        ("dmcore/certifiers/ibp.py", {rule: n for rule, n in CERTIFICATION.items() if rule != "figure"} | {CERTIFY: 2}),
+        ("dmcore/certifiers/milp.py", {}),
+        ("dmcore/regularizers/worst_case.py", ONE_TRAINING),
+        ("dmcore/regularizers/trades.py", {}),
+        ("dmcore/training/step.py", TRAINING),
+        ("workflow/doublemargin/experiment/sources/idx.py", EVERYTHING),
+        ("workflow/doublemargin/experiment/sources/parquet.py", {}),
+    ],
+)
+def test_an_edit_of_code_reruns_what_uses_it(project, module, jobs):
+    with edited(project, [module], new_code):
+        assert project.planned("demo") == jobs
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_what_is_added_and_not_used_reruns_nothing(project, broken):
+    kinds = {
+        "architecture": "dmcore/nets",
+        "attack": "dmcore/attacks",
+        "certifier": "dmcore/certifiers",
+        "forward_domain": "dmcore/domains",
+        "reader": "workflow/doublemargin/experiment/sources",
+        "regularizer": "dmcore/regularizers",
+    }
+    added = []
+    try:
+        for kind, package in kinds.items():
+            added.append(project.folder / f"{package}/new.py")
+            code = "import a_package_that_is_not_there\n" if broken else f'@{kind}("new")\ndef new(): ...\n'
+            added[-1].write_text(f"from dmcore.registries import {kind}\n\n\n{code}")
+        assert project.planned("demo") == {}
+    finally:
+        for path in added:
+            path.unlink()
+
+
+def test_comments_docstrings_and_the_command_line_rerun_nothing(project):
+    stages = [
+        "workflow/doublemargin/experiment/sources/prepare.py",
+        "dmcore/training/step.py",
+        "dmcore/certifiers/ibp.py",
+        "workflow/doublemargin/report/tables.py",
+    ]
+    with edited(project, stages, new_words), edited(project, ["workflow/doublemargin/cli.py"], new_code):
+        assert project.planned("demo") == {}
+
+
+def test_files_of_one_age_rerun_nothing(pipeline, tmp_path):
+    """As in a fresh clone: with Snakemake's own notes on how they were made, and without."""
+    clone = pipeline.with_its_own_code(tmp_path / "clone")
+    for path in clone.folder.rglob("*"):
+        os.utime(path, (1.6e9, 1.6e9), follow_symlinks=False)
+    assert clone.planned("demo") == {}
+    shutil.rmtree(clone.folder / ".snakemake")
+    assert clone.planned("demo") == {}

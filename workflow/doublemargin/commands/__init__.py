@@ -1,0 +1,1 @@
+"""What each command takes, and what it calls; :mod:`doublemargin.cli` puts them together."""

@@ -1,0 +1,61 @@
+"""Arguments that several commands take."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from doublemargin.arguments import count, json_object, norm_name, one_of, radius_text, seconds, seed, threads
+
+Run = Callable[[argparse.Namespace], None]
+Command = Callable[[str, Run, str], argparse.ArgumentParser]
+"""Declares a command: its name, what runs it, and a sentence on what it does."""
+
+
+def spec_arguments(parser: argparse.ArgumentParser, what: str) -> None:
+    """``--spec``, what the config says, resolved."""
+    parser.add_argument("--spec", type=json_object, required=True, help=f"{what}; - reads standard input")
+
+
+def config_argument(parser: argparse.ArgumentParser) -> None:
+    """``--config``, for :func:`doublemargin.experiment.config.given_config`."""
+    what = "config file, or a config as JSON (default: %(default)s)"
+    parser.add_argument("--config", default="config.yaml", help=what)
+
+
+def points_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which test points, and the norm of their balls."""
+    parser.add_argument("--data", type=Path, required=True, help="prepared data file")
+    parser.add_argument("--norm", type=norm_name, default="linf", help="linf, l2, l1 or l0 (default: %(default)s)")
+    parser.add_argument("--points", type=count, default=200, help="how many test points (default: %(default)s)")
+    parser.add_argument("--points-seed", type=seed, default=0, help="seed of their selection (default: %(default)s)")
+
+
+def radii_arguments(parser: argparse.ArgumentParser) -> None:
+    """``--eps``, one or more."""
+    what = "radii in pixel scale, e.g. 0 0.1 8/255; l0 counts inputs"
+    parser.add_argument("--eps", type=radius_text, nargs="+", required=True, help=what)
+
+
+def from_records_arguments(parser: argparse.ArgumentParser) -> None:
+    """Where records are read from, and where what is made of them goes."""
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--records", type=Path, help="folder with tidy records, as `collect` writes them")
+    source.add_argument("--results", type=Path, help="results folder, to read the result files themselves")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write to")
+
+
+def compute_arguments(parser: argparse.ArgumentParser) -> None:
+    """What :func:`dmcore.device.choose_device` asks for."""
+    parser.add_argument(
+        "--device", default="auto", type=one_of("auto", "cpu", "cuda"), help="auto, cpu or cuda (default: %(default)s)"
+    )
+    parser.add_argument("--threads", type=threads, default=1, help="CPU threads (default: %(default)s)")
+    parser.add_argument("--gpu-slots", type=count, default=1, help="jobs that share a GPU (default: %(default)s)")
+
+
+def saving_arguments(parser: argparse.ArgumentParser) -> None:
+    """How often work that is under way is saved."""
+    what = "seconds between saved states, which is what a kill may cost (default: %(default)s)"
+    parser.add_argument("--save-every", type=seconds, default=60.0, help=what)

@@ -1,0 +1,164 @@
+"""What is missing of a report, as items in the order of their worth per second."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import pandas as pd
+
+from doublemargin.experiment.grid import Certification, Grid, norm
+from doublemargin.experiment.resolve import eps_id
+from doublemargin.report.columns import MODEL
+from doublemargin.report.records import Records
+
+
+class Expected(Protocol):
+    """Seconds that something may take (:class:`doublemargin.experiment.backlog.costs.Costs`)."""
+
+    def training(self, model: str) -> float:
+        """Of a model."""
+
+    def certification(self, job: Certification) -> float:
+        """Of a certification at all its ε."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """What is run together: certifications of one model, after its training where its weights are not there.
+
+    Attributes:
+        cells: how many cells it adds.
+        worth: how many places of tables and figures they fill.
+        seconds: expected on one processor or device slot.
+        begun: a stopped run left a state to go on from.
+    """
+
+    model: str
+    trains: bool
+    certifications: tuple[Certification, ...]
+    cells: int
+    worth: int
+    seconds: float
+    begun: bool = False
+
+    @property
+    def worth_per_second(self) -> float:
+        """By which items are ordered; what was over too soon to be timed is worth much, not an error."""
+        return self.worth / max(self.seconds, 1e-9)
+
+    @property
+    def targets(self) -> list[str]:
+        """The files to ask Snakemake for: one of each certification, as its job writes them all."""
+        return [f"results/{job.cell_paths()[0]}.json" for job in self.certifications]
+
+    @property
+    def folders(self) -> list[str]:
+        """The folders of its jobs under results/, by which the rules know them."""
+        certified = [job.cell_paths()[0].rpartition("/")[0] for job in self.certifications]
+        return [self.model] * self.trains + certified
+
+    def __str__(self) -> str:
+        parts = ["train"] * self.trains + [f"{job.certifier} {job.norm} n{job.points}" for job in self.certifications]
+        return f"{self.model}: {', '.join(parts)}"
+
+
+def places(grid: Grid) -> Counter[str]:
+    """In how many panels of tables and figures each cell stands."""
+    shown: Counter[str] = Counter()
+    for panel in grid.panels():
+        end = f"certify/{panel['certifier']}/{norm(panel)}/n{panel['points']}"
+        cells = {
+            f"{model}/{end}/{eps_id(eps)}"
+            for row in grid.rows(panel)
+            for model in grid.model_paths_of(panel, row)
+            for eps in panel["eps_cert"]
+        }
+        shown.update(cells)
+    return shown
+
+
+def cells_on_record(grid: Grid, records: Records) -> set[str]:
+    """The cells that have been run as the config says: this model's specification, these points and options."""
+    how = grid.config["certification"]
+    frame = records.certified_accuracy
+    settings = {"points_seed": how["points_seed"], "clip_input": how["clip_input"]}
+    settings["intersect_ibp"] = how.get("intersect_ibp", False)
+    for column, value in settings.items():
+        frame = frame[frame[column].astype(str) == str(value)]
+    return {
+        f"{model}/certify/{row['certifier']}/{row['norm']}/n{row['points']}/{row['eps_cert']}"
+        for model, row in _current(grid, frame)
+    }
+
+
+def models_here(grid: Grid, made: pd.DataFrame) -> set[str]:
+    """The models whose weights are in the results folder, trained as the config says.
+
+    Args:
+        made: the training records of the files that are there (:func:`doublemargin.report.records.collect`).
+    """
+    return {model for model, _ in _current(grid, made)}
+
+
+def _current(grid: Grid, frame: pd.DataFrame) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The lines of some records that are of the grid's models as the config describes them, each with its model."""
+    models = set(grid.model_paths())
+    for row in frame.to_dict("records"):
+        model = "/".join([*(str(row[part]) for part in MODEL[:-1]), f"seed{row['seed']}"])
+        if model in models and grid.spec_hash(model) == row["spec_hash"]:
+            yield model, row
+
+
+def missing(
+    grid: Grid, done: Collection[str], here: Collection[str], begun: Collection[str], costs: Expected
+) -> list[Item]:
+    """What is still to be run, the most places filled per second first; what was begun comes before all else.
+
+    A model that is to be trained goes with those of its certifications that make the best of it; the others follow as
+    items of their own.
+
+    Args:
+        done: cells on record.
+        here: models whose weights are there.
+        begun: trainings, as their models, and certifications, as their folders, that left a state when they stopped.
+    """
+    shown = places(grid)
+    by_model: dict[str, list[Item]] = {}
+    for job in grid.certifications:
+        cells = [cell for cell in job.cell_paths() if cell not in done]
+        if cells:
+            worth = sum(shown[cell] for cell in cells)
+            folder = cells[0].rpartition("/")[0]
+            item = Item(job.model, False, (job,), len(cells), worth, costs.certification(job), folder in begun)
+            by_model.setdefault(job.model, []).append(item)
+    items: list[Item] = []
+    for model, parts in by_model.items():
+        parts.sort(key=_rank)
+        if model not in here:
+            first, *rest = _with_training(model, costs.training(model), parts)
+            parts = [replace(first, begun=model in begun), *rest]
+        items += parts
+    return sorted(items, key=_rank)
+
+
+def _with_training(model: str, seconds: float, parts: list[Item]) -> list[Item]:
+    """The training with as many of the sorted certifications as raise its worth per second, then the rest."""
+    first = replace(parts[0], trains=True, seconds=seconds + parts[0].seconds)
+    for taken, part in enumerate(parts[1:], 1):
+        if part.worth_per_second < first.worth_per_second:
+            return [first, *parts[taken:]]
+        first = replace(
+            first,
+            certifications=first.certifications + part.certifications,
+            cells=first.cells + part.cells,
+            worth=first.worth + part.worth,
+            seconds=first.seconds + part.seconds,
+        )
+    return [first]
+
+
+def _rank(item: Item) -> tuple[Any, ...]:
+    return not item.begun, -item.worth_per_second, str(item)

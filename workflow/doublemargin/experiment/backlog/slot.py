@@ -1,0 +1,196 @@
+"""One slot of time, filled: the most worth while items of a report, run one batch after the other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from doublemargin.experiment.backlog.costs import Costs
+from doublemargin.experiment.backlog.items import Item, cells_on_record, missing, models_here
+from doublemargin.experiment.backlog.run import run_until
+from doublemargin.experiment.grid import Grid
+from doublemargin.report.paper import read_reported
+from doublemargin.report.records import collect, merge, read_records, write_records
+
+RESULTS = Path("results")
+LOG = Path("logs/next.log")
+SPARE = 20.0
+"""Seconds before the limit in which what is under way is stopped and the records are gathered."""
+LEAST = 10.0
+"""Seconds that must be left to start Snakemake once more."""
+MOST = 100
+"""Items of a batch: Snakemake's plan must not take long."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What may be run: the cells of a grid, of all its models or of those whose paths begin so.
+
+    Attributes:
+        patterns: beginnings of ``dataset/arch/method/eps_train/seed``, as in a shell; none for all models.
+    """
+
+    grid: Grid
+    patterns: tuple[str, ...] = ()
+
+    @property
+    def models(self) -> list[str]:
+        """The models' paths."""
+        return [model for model in self.grid.model_paths() if self.has(model)]
+
+    def has(self, model: str) -> bool:
+        """Whether a model is among them."""
+        path = model.partition("/")[2] + "/"
+        return not self.patterns or any(fnmatch(path, f"{pattern.rstrip('/')}/*") for pattern in self.patterns)
+
+
+@dataclass
+class Done:
+    """What a slot has brought.
+
+    Attributes:
+        cells: how many were added to the records.
+        failed: items that were tried in vain.
+        left: items still to be run, those failed among them.
+        limited: it ended by its limit, or because it was asked to stop.
+    """
+
+    cells: int = 0
+    failed: list[Item] = field(default_factory=list)
+    left: list[Item] = field(default_factory=list)
+    limited: bool = False
+
+
+def agenda(wanted: Wanted, gather: bool = False) -> list[Item]:
+    """What is still to be run, by the records and the result files that are there.
+
+    Args:
+        gather: write the result files into the records.
+
+    Raises:
+        UserError: records, result files or the paper's cells cannot be read.
+    """
+    grid, folder = wanted.grid, RESULTS / wanted.grid.schedule
+    made = collect(RESULTS, grid.schedule)
+    records = merge(read_records(folder), made)
+    if gather and len(made.training):
+        write_records(records, folder)
+    reported = grid.report.get("reported")
+    costs = Costs(grid.config, grid.schedule, records, read_reported(Path(reported)) if reported else None)
+    items = missing(grid, cells_on_record(grid, records), models_here(grid, made.training), _begun(grid), costs)
+    return [item for item in items if wanted.has(item.model)]
+
+
+def fill(
+    wanted: Wanted,
+    minutes: float,
+    slots: int,
+    options: Sequence[str],
+    stopped: Callable[[], bool],
+    tell: Callable[[str], None],
+) -> Done:
+    """Runs what is missing, in order, until a time limit.
+
+    Args:
+        minutes: the limit, from now; by then everything has ended and is on record.
+        slots: how many jobs run at once.
+        options: of Snakemake.
+        stopped: whether to end before.
+        tell: is given a line for each thing done.
+
+    Raises:
+        UserError: as :func:`agenda`.
+    """
+    deadline = time.monotonic() + 60 * minutes - SPARE
+    done = Done(left=agenda(wanted, gather=True))
+    tried: set[str] = set()
+    while not done.limited:
+        seconds = deadline - time.monotonic()
+        items = batch([item for item in done.left if str(item) not in tried], slots * seconds, slots)
+        if not items:
+            break
+        if stopped() or seconds < LEAST:
+            done.limited = True
+            break
+        tell(f"next: {_summary(items)}; expected to take {_minutes(items) / slots:.0f} minutes")
+        watch = Watch(items, tell)
+        priorities = {folder: len(items) - place for place, item in enumerate(items) for folder in item.folders}
+        code = run_until(deadline, watch.targets, priorities, options, LOG, watch.look, stopped)
+        watch.look()
+        done.limited = code is None
+        before, done.left = done.left, agenda(wanted, gather=True)
+        done.cells += sum(item.cells for item in before) - sum(item.cells for item in done.left)
+        if not done.limited:
+            tried |= {str(item) for item in items}
+            done.failed += [item for item in items if not all(Path(target).exists() for target in item.targets)]
+    return done
+
+
+class Watch:
+    """Tells of the files of some items as they come to be."""
+
+    def __init__(self, items: Iterable[Item], tell: Callable[[str], None]) -> None:
+        self.tell = tell
+        self.waiting: dict[Path, str] = {}
+        self.targets: list[str] = []
+        for item in items:
+            self.targets += item.targets
+            if item.trains:
+                self.waiting[RESULTS / item.model / "training.json"] = f"{item.model}: trained"
+            for job, target in zip(item.certifications, item.targets, strict=True):
+                told = f"{item.model}: {job.certifier} {job.norm}, {job.points} points at {len(job.eps)} ε"
+                self.waiting[Path(target)] = told
+        self.old = {path: path.stat().st_mtime_ns for path in self.waiting if path.exists()}
+
+    def look(self) -> None:
+        """Tells what is new."""
+        for path in [path for path in self.waiting if path.exists()]:
+            if path.stat().st_mtime_ns != self.old.get(path):
+                self.tell(self.waiting.pop(path))
+
+
+def _begun(grid: Grid) -> set[str]:
+    """Trainings and certifications with a state in the results folder, as :func:`missing` wants them."""
+    states = (RESULTS / grid.schedule).glob("*/*/*/*/seed*/**/unfinished*.safetensors")
+    return {path.parent.relative_to(RESULTS).as_posix() for path in states}
+
+
+def batch(items: Sequence[Item], seconds: float, slots: int) -> list[Item]:
+    """The first of the items, as many as fill that time of all slots together, and each of the slots."""
+    first: list[Item] = []
+    for item in items[:MOST]:
+        if len(first) >= slots and sum(i.seconds for i in first) >= seconds:
+            break
+        first.append(item)
+    return first
+
+
+def _minutes(items: Iterable[Item]) -> float:
+    return sum(item.seconds for item in items) / 60
+
+
+def _summary(items: Sequence[Item]) -> str:
+    trainings, certifications = sum(item.trains for item in items), sum(len(item.certifications) for item in items)
+    return f"{trainings} trainings, {certifications} certifications, {sum(item.cells for item in items)} cells"
+
+
+def listing(items: Sequence[Item]) -> list[Mapping[str, Any]]:
+    """The items as lines of a table, each with the sums of all up to it."""
+    lines, cells, seconds = [], 0, 0.0
+    for item in items:
+        cells, seconds = cells + item.cells, seconds + item.seconds
+        lines.append(
+            {
+                "cells": item.cells,
+                "places": item.worth,
+                "minutes": item.seconds / 60,
+                "all cells": cells,
+                "all hours": seconds / 3600,
+                "what": str(item) + (" (begun)" if item.begun else ""),
+            }
+        )
+    return lines

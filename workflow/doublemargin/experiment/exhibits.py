@@ -1,0 +1,150 @@
+"""Tables and figures, resolved: all that making them needs besides the records, as plain JSON data. Needs no torch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from dmcore.errors import UserError, nearest
+from dmcore.registries import certifier as certifiers
+from doublemargin.experiment.grid import Grid, Row, norm
+from doublemargin.experiment.resolve import eps_id
+from doublemargin.report.figures.looks import looks_of
+
+KINDS: dict[str, dict[str, str | None]] = {
+    "tables": {"accuracies": "panels", "text": "source", "cost": "source"},
+    "figures": {"curves": "panels", "margins": None, "relu_bounds": None},
+}
+"""The kinds of exhibits, the default first, each with the key of the config that it needs."""
+
+
+def exhibit_kind(kind: str, exhibit: Mapping[str, Any]) -> str:
+    """What a table or figure (``kind``: ``tables``, ``figures``) shows."""
+    return exhibit.get("kind", next(iter(KINDS[kind])))
+
+
+def accuracy_tables(tables: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of some tables, resolved or as in the config, that show accuracies."""
+    return {name: table for name, table in tables.items() if exhibit_kind("tables", table) == "accuracies"}
+
+
+def heading(name: str) -> str:
+    """A table's or figure's name as it is printed: ``table2`` as ``Table 2``, ``supplement1`` as ``Supplement 1``."""
+    parts = re.fullmatch(r"([a-z]+)(\d+)", name)
+    return f"{parts[1].capitalize()} {parts[2]}" if parts else name
+
+
+def report_spec(grid: Grid) -> dict[str, Any]:
+    """A schedule's report: its name, how it was ``shortened``, the ``reported`` numbers, ``tables`` and ``figures``."""
+    exhibits = {kind: {name: exhibit_spec(grid, kind, name) for name in grid.exhibits(kind)} for kind in KINDS}
+    return {**_schedule(grid), **exhibits}
+
+
+def exhibit_spec(grid: Grid, kind: str, name: str) -> dict[str, Any]:
+    """A table or figure.
+
+    Args:
+        kind: ``tables`` or ``figures``.
+        name: one of that kind in the schedule's report.
+    """
+    exhibit = grid.exhibits(kind)[name]
+    panels = exhibit.get("panels", ())
+    looks = looks_of(grid.config) if exhibit_kind(kind, exhibit) == "curves" else {}
+    several = {key: len({panel.get(key) for panel in panels}) > 1 for key in ("certifier", "norm")}
+    return {
+        "name": name,
+        "kind": exhibit_kind(kind, exhibit),
+        **_schedule(grid),
+        "caption": exhibit["caption"],
+        "source": exhibit.get("source"),
+        # A cost is measured on all models of the schedule.
+        "models": [grid.spec_hash(path) for path in grid.model_paths()]
+        if exhibit_kind(kind, exhibit) == "cost"
+        else [],
+        "panels": [_panel_spec(grid, panel, several, looks) for panel in panels],
+    }
+
+
+def find_exhibit(config: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """The table or figure of that path, ``<schedule>/tables/<name>``, resolved, under its name.
+
+    Raises:
+        UserError: the config has no such schedule, table or figure.
+    """
+    schedule, kind, name = path.split("/")
+    if schedule not in config["schedules"]:
+        raise UserError(f"'{path}': no schedule '{schedule}': {nearest(schedule, config['schedules'])}")
+    if kind not in KINDS:
+        raise UserError(f"'{path}': '{kind}' is neither 'tables' nor 'figures'")
+    grid = Grid(config, schedule)
+    if name not in grid.exhibits(kind):
+        raise UserError(f"'{path}': the report has no such name among its {kind}: {nearest(name, grid.exhibits(kind))}")
+    return {name: exhibit_spec(grid, kind, name)}
+
+
+def models_of(exhibits: Mapping[str, Any]) -> set[str]:
+    """The hashes of all models' specifications that some resolved exhibits show."""
+    return {
+        model
+        for exhibit in exhibits.values()
+        for panel in exhibit["panels"]
+        for row in panel["rows"]
+        for model in row["models"]
+    }
+
+
+def _schedule(grid: Grid) -> dict[str, Any]:
+    """What all exhibits of a report share: whose numbers they show, and the paper's to set beside them."""
+    entry = grid.config["schedules"][grid.schedule]
+    shortened = {"from": entry["scaled_from"], "factor": entry["factor"]} if "scaled_from" in entry else None
+    return {"schedule": grid.schedule, "shortened": shortened, "reported": grid.report.get("reported")}
+
+
+def _panel_spec(
+    grid: Grid, panel: Mapping[str, Any], several: Mapping[str, bool], looks: Mapping[str, int]
+) -> dict[str, Any]:
+    return {
+        "title": _title(grid, panel, several),
+        "dataset": panel["dataset"],
+        "arch": panel["arch"],
+        "certifier": panel["certifier"],
+        "norm": norm(panel),
+        "points": panel["points"],
+        "points_seed": grid.config["certification"]["points_seed"],
+        "clip_input": grid.config["certification"]["clip_input"],
+        "intersect_ibp": grid.config["certification"].get("intersect_ibp", False),
+        "std": panel.get("std", False),
+        "training_time": panel.get("training_time", True),
+        "compare": panel.get("compare", []),
+        "eps_cert": [eps_id(e) for e in panel["eps_cert"]],
+        "rows": [
+            _row_spec(grid, panel, row) | {"group": i} | ({"look": looks[row.method]} if looks else {})
+            for i, group in enumerate(panel["rows"])
+            for row in grid.rows(panel | {"rows": [group]})
+        ],
+    }
+
+
+def _title(grid: Grid, panel: Mapping[str, Any], several: Mapping[str, bool]) -> str:
+    """As the paper heads its blocks; norm and certifier only where those of a table differ."""
+    dataset, arch = grid.config["datasets"][panel["dataset"]], grid.config["architectures"][panel["arch"]]
+    parts = [f"{arch['label']} {dataset['label']}", f"{arch['layers']} layer"]
+    if several["norm"]:
+        parts.append({"linf": "ℓ∞"}.get(norm(panel), f"ℓ{norm(panel)[1:]}"))
+    if several["certifier"]:
+        parts.append(certifiers.constant(panel["certifier"], "LABEL", panel["certifier"]))
+    return f"{', '.join(parts)} ({panel['points']} points)"
+
+
+def _row_spec(grid: Grid, panel: Mapping[str, Any], row: Row) -> dict[str, Any]:
+    method = grid.config["methods"][row.method]
+    return {
+        "method": row.method,
+        "label": panel.get("labels", {}).get(row.method, method["label"]),
+        "baseline": method.get("baseline", False),
+        "own": method.get("own", False),
+        "eps": row.eps,
+        # By their specifications: what was made before a change of the config is not shown.
+        "models": [grid.spec_hash(path) for path in grid.model_paths_of(panel, row)],
+    }

@@ -1,0 +1,56 @@
+"""A trained model and the test points that a job looks at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dmcore.checkpoint import load_model
+from dmcore.data import load_images, test_points
+from dmcore.nets import Network
+from doublemargin.experiment.provenance import provenance
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a job works on.
+
+    Attributes:
+        net: in evaluation mode on the job's device.
+        x, y: the shared test points there: pixels in [0, 1], (B, C, H, W) float32, and labels (B,).
+        path: the model's, as in ``results/``.
+        model: what a record says of the model, in its own order.
+        points: what a record says of the points and of how it was made.
+    """
+
+    net: Network
+    x: Tensor
+    y: Tensor
+    path: str
+    model: dict[str, Any]
+    points: dict[str, Any]
+
+
+def load_subject(model: Path, data: Path, points: int, points_seed: int, device: torch.device) -> Subject:
+    """Loads a model and its data set's shared test points; errors as of the two files."""
+    net, spec, weights = load_model(model, device)
+    images = load_images(data, spec.dataset_name)
+    indices = test_points(len(images.test), points, points_seed)
+    x, y = images.test.x[indices].to(device).float().div(255), images.test.y[indices].to(device)
+    return Subject(
+        net,
+        x,
+        y,
+        spec.path,
+        {"model": spec.path, "spec_hash": spec.hash, "model_sha256": weights},
+        {"data": images.info, "provenance": provenance(device), "indices": indices, "labels": y.tolist()},
+    )
+
+
+def numbers(values: Tensor) -> list[float | None]:
+    """As JSON holds them: seven digits, and null for what is no finite number."""
+    return [float(f"{v:.7g}") if abs(v) < float("inf") else None for v in values.tolist()]

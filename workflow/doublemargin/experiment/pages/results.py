@@ -1,0 +1,77 @@
+"""What the records in ``results/`` hold, for readers of the repository: the page ``docs/results.md``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from doublemargin.experiment.config import load_config
+from doublemargin.experiment.exhibits import accuracy_tables, heading, report_spec
+from doublemargin.experiment.grid import Grid
+from doublemargin.experiment.pages.markdown import table
+from doublemargin.report import render_overview
+from doublemargin.report.overview import build_overview
+from doublemargin.report.records import Records, read_records
+from doublemargin.report.render import markdown
+from doublemargin.report.tables import build_table
+from doublemargin.report.verdict import page as verdict_page
+from doublemargin.report.verdict.judge import Status
+
+ROOT = Path(__file__).parents[4]
+
+INTRODUCTION = """# Results
+
+Written by `python -m doublemargin info --results` from the records in `results/`; a test fails if it differs. What
+these numbers say of the paper's claims, and what they cannot say, is in [discussion.md](discussion.md); how to run more
+of them, in [slots.md](slots.md).
+
+`make tables` makes all tables whole, with the paper's own numbers beside ours, figures, and the Verdict with every
+comparison behind a claim. The report has the paper's 130 models and 1,716 cells, two more seeds of the two models that
+Table 5 averages, and Supplement 1. Below, tables show the rows that have been run.
+"""
+
+
+def page() -> str:
+    """``docs/results.md``."""
+    config = load_config(ROOT / "config.yaml")
+    parts = [INTRODUCTION]
+    for schedule in config["schedules"]:
+        spec, folder = report_spec(Grid(config, schedule)), ROOT / "results" / schedule
+        if spec["reported"]:
+            parts += _schedule(spec | {"reported": ROOT / spec["reported"]}, read_records(folder))
+    return "\n".join(parts)
+
+
+def _schedule(spec: Mapping[str, Any], records: Records) -> list[str]:
+    overview = build_overview(spec, records)
+    parts = [f"## Schedule `{spec['schedule']}`\n", *(f"> **{warning}**\n" for warning in overview.warnings)]
+    parts.append(f"{render_overview.summary(overview)}\n")
+    if records.training.empty:
+        return parts
+    parts.append(table(render_overview.COVERAGE, render_overview.coverage_rows(overview)))
+    parts.append(table(render_overview.DEVICES, render_overview.device_rows(overview)))
+    parts += [f"{note}\n" for note in render_overview.notes(overview)]
+    verdict = verdict_page.reach_verdict(spec, spec["reported"], records)
+    rows = [verdict_page.summary_row(judged) for judged in verdict.judged if judged.status != Status.NOT_RUN]
+    parts += ["### The paper's claims\n", f"{verdict.summary} Those with a status:\n"]
+    parts.append(table(verdict_page.SUMMARY_HEAD, rows))
+    for name, exhibit in accuracy_tables(spec["tables"]).items():
+        run = _run(exhibit, records)
+        if run["panels"]:
+            parts.append(f"### {heading(name)}\n")
+            parts.append(markdown.accuracies(build_table(run, records)).replace("\n### ", "\n#### "))
+    return parts
+
+
+def _run(exhibit: Mapping[str, Any], records: Records) -> dict[str, Any]:
+    """What of a table has been run: its panels and rows with a certified cell."""
+    cells = records.certified_accuracy[["spec_hash", "certifier", "norm", "points"]]
+    certified = set(cells.itertuples(index=False, name=None))
+
+    def run(panel: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
+        return any((model, panel["certifier"], panel["norm"], panel["points"]) in certified for model in row["models"])
+
+    panels = [panel | {"rows": [row for row in panel["rows"] if run(panel, row)]} for panel in exhibit["panels"]]
+    # The page warns of a shortened schedule once, not below each table.
+    return exhibit | {"panels": [panel for panel in panels if panel["rows"]], "shortened": None}

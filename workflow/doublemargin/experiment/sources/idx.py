@@ -1,0 +1,44 @@
+"""The IDX format of MNIST: gzip-compressed big-endian arrays with their shape in front."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+
+from dmcore.errors import UserError
+from dmcore.registries import reader
+from doublemargin.experiment.sources.reading import reading, unpack
+
+UINT8 = 0x08
+NAMES = {"train": "train", "test": "t10k"}
+
+
+@reader("idx")
+def read_idx(paths: list[Path], shape: tuple[int, ...]) -> dict[str, np.ndarray]:
+    """Reads ``{train,t10k}-images-idx3-ubyte.gz`` and ``{train,t10k}-labels-idx1-ubyte.gz``."""
+    by_name = {path.name: path for path in paths}
+    arrays = {}
+    for split, prefix in NAMES.items():
+        for part, kind in (("x", "images-idx3"), ("y", "labels-idx1")):
+            name = f"{prefix}-{kind}-ubyte.gz"
+            if name not in by_name:
+                raise UserError(f"the format idx needs a file {name}: name it among the source's files")
+            arrays[f"{split}_{part}"] = _read(by_name[name])
+        if arrays[f"{split}_x"].ndim == 3:
+            arrays[f"{split}_x"] = arrays[f"{split}_x"][:, None]
+    return arrays
+
+
+def _read(path: Path) -> np.ndarray:
+    content = unpack(path)
+    with reading(path):
+        if len(content) < 4 or content[:3] != bytes([0, 0, UINT8]):
+            raise ValueError("not an IDX file of bytes")
+        rank = content[3]
+        try:
+            shape = struct.unpack_from(f">{rank}I", content, 4)
+        except struct.error as error:
+            raise ValueError(str(error)) from error
+        return np.frombuffer(content, np.uint8, offset=4 + 4 * rank).reshape(shape)

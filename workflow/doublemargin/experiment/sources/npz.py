@@ -1,0 +1,36 @@
+"""NumPy archives of plain arrays; nothing is unpickled."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from dmcore.errors import UserError
+from dmcore.registries import reader
+from doublemargin.experiment.sources.reading import reading
+
+LIMIT = 4 * 2**30
+"""Bytes that one archive's arrays may unpack to; larger sets come as Parquet, in shards."""
+
+
+@reader("npz")
+def read_npz(paths: list[Path], shape: tuple[int, ...]) -> dict[str, np.ndarray]:
+    """Reads ``train.npz`` and ``test.npz``: ``x`` (N, H, W, C), or (N, H, W) if grey, uint8; ``y`` (N,) integers."""
+    by_name = {path.name: path for path in paths}
+    arrays = {}
+    for split in ("train", "test"):
+        if f"{split}.npz" not in by_name:
+            raise UserError(f"the format npz needs a file {split}.npz: name it among the source's files")
+        path = by_name[f"{split}.npz"]
+        with reading(path):
+            if not zipfile.is_zipfile(path):  # else NumPy would advise to unpickle it
+                raise ValueError("no .npz archive")
+        with reading(path), zipfile.ZipFile(path) as archive:
+            if sum(member.file_size for member in archive.infolist()) > LIMIT:
+                raise ValueError(f"more than {LIMIT} bytes when unpacked")
+        with reading(path), path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            x, arrays[f"{split}_y"] = file["x"], file["y"]
+            arrays[f"{split}_x"] = x[:, None] if x.ndim == 3 else np.moveaxis(x, -1, 1) if x.ndim == 4 else x
+    return arrays

@@ -1,0 +1,168 @@
+"""The places where source files may lie, from the nearest to the farthest, and how files are got from there."""
+
+from __future__ import annotations
+
+import filecmp
+import hashlib
+import logging
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pooch
+import requests
+
+from dmcore.errors import UserError
+from dmcore.files import sha256
+from doublemargin.experiment.sources.reading import unpack
+
+RETRIES = 3
+"""How often a failed or damaged download is tried again, after 1, 2, 3 … seconds."""
+
+
+class MissingError(UserError):
+    """A place does not have a source's files."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """One place of a data set's files.
+
+    Attributes:
+        kind: ``cache``, ``folder``, ``mirror``, ``resources`` or ``download``.
+        where: a folder, or for ``mirror`` and ``download`` what stands before a file's name in its URL.
+        source: the config's entry of the source that is looked for there.
+    """
+
+    kind: str
+    where: str
+    source: Mapping[str, Any]
+
+    @contextmanager
+    def files(self, cache: Path) -> Iterator[list[Path]]:
+        """The source's files, in its order, each the pinned one where the file itself is pinned.
+
+        Downloads go to ``cache``; a file that has no pin of its own stays there only if the block ends well.
+
+        Raises:
+            MissingError: they are not there.
+            UserError: one is damaged or not the pinned one; a download failed.
+        """
+        pins = self.source["files"]
+        if self.kind not in ("mirror", "download"):
+            paths = [Path(self.where) / name for name in pins]
+            for path in paths:
+                if not path.is_file():
+                    raise MissingError(f"{self.where} has no {path.name}")
+                check_pin(path, pins[path.name])
+            yield paths
+            return
+        try:
+            cache.mkdir(parents=True, exist_ok=True)
+            made = tempfile.TemporaryDirectory(prefix=".download-", dir=cache)
+        except OSError as error:
+            raise UserError(f"cannot write {cache}: {error.strerror}; name another folder with --cache") from error
+        with made as staging:
+            paths = []
+            for name, pin in pins.items():
+                # What is pinned by its own hash goes to the cache at once: an interrupted download goes on there.
+                pinned = "sha256" in pin or "md5" in pin
+                if pinned and _is_pinned(cache / name, pin):
+                    paths.append(cache / name)
+                    continue
+                path = download(f"{self.where}{name}", Path(staging) / name, pin)
+                check_pin(path, pin)
+                paths.append(_keep(path, cache) if pinned else path)
+            yield paths
+            for path in paths:
+                if path.parent != cache:
+                    _keep(path, cache)
+
+
+def places(name: str, spec: Mapping[str, Any], configured: Sequence[str], cache: Path, resources: Path) -> list[Place]:
+    """Every place to try for a data set, in order; at each, the sources in the config's order.
+
+    The cache, then the folders and mirrors that the user configures, then the project's own files, then the download
+    of the official ones. Below the first three each data set has a folder of its own.
+    """
+    found = [("cache", str(cache / name))]
+    for place in configured:
+        if place.startswith(("http://", "https://")):
+            found.append(("mirror", f"{place.rstrip('/')}/{name}/"))
+        else:
+            found.append(("folder", str(Path(place).expanduser() / name)))
+    found.append(("resources", str(resources / name)))
+    near = [Place(kind, where, source) for kind, where in found for source in spec["sources"]]
+    urls = [(url.rstrip("/") + "/", source) for source in spec["sources"] for url in source.get("urls", ())]
+    return near + [Place("download", url, source) for url, source in urls]
+
+
+def check_pin(path: Path, pin: Mapping[str, str]) -> None:
+    """Refuses a file that is not the pinned one, by ``sha256``, ``md5`` or the ``unpacked_sha256`` of its content."""
+    for kind, expected in pin.items():
+        if kind == "unpacked_sha256":
+            found = sha256(unpack(path))
+        else:
+            with path.open("rb") as file:
+                found = hashlib.file_digest(file, kind).hexdigest()
+        if found != expected:
+            what = "unpacked sha256" if kind == "unpacked_sha256" else kind
+            raise UserError(f"{path} is not the pinned file ({what} {found[:12]}…): put a fresh copy there")
+
+
+def _is_pinned(path: Path, pin: Mapping[str, str]) -> bool:
+    if not path.is_file():
+        return False
+    try:
+        check_pin(path, pin)
+    except UserError:
+        return False
+    return True
+
+
+def _keep(fetched: Path, cache: Path) -> Path:
+    """Moves a download to the cache. Another file of its name there may be a user's: it gets a name of its own."""
+    place = cache / fetched.name
+    if place.is_file() and not filecmp.cmp(place, fetched, shallow=False):
+        with place.open("rb") as file:
+            aside = place.with_name(f"{place.name}.{hashlib.file_digest(file, 'sha256').hexdigest()[:12]}")
+        print(f"{place} is downloaded; what was there is kept as {aside.name}", file=sys.stderr)
+        place.replace(aside)
+    return fetched.replace(place)
+
+
+def download(url: str, path: Path, pin: Mapping[str, str]) -> Path:
+    """Downloads a file to where none is; whole or not at all.
+
+    A broken connection, a server's error, a truncated or damaged file are tried again; a missing file is not.
+    """
+    pooch.get_logger().setLevel(logging.WARNING)
+    hashes = [f"{kind}:{pin[kind]}" for kind in ("sha256", "md5") if kind in pin]
+    fetcher = pooch.create(
+        path.parent, "", registry={path.name: next(iter(hashes), None)}, urls={path.name: url}, retry_if_failed=RETRIES
+    )
+    try:
+        fetcher.fetch(path.name, downloader=_Download(progressbar=sys.stderr.isatty(), chunk_size=2**20, timeout=30))
+    except (requests.RequestException, ValueError, OSError) as error:
+        reason = getattr(error.args[0] if error.args else error, "reason", error)  # without urllib3's wrapping
+        raise UserError(f"{url}: {' '.join(str(reason).split())[:200]}") from error
+    path.chmod(0o644)  # pooch's own mode would hide the file from a group
+    return path
+
+
+class _Download(pooch.HTTPDownloader):
+    """pooch's downloader, which would try again for a file that the server does not have."""
+
+    def __call__(self, url: str, output_file: str, *args: Any, **options: Any) -> bool | None:
+        print(f"downloading {url}", file=sys.stderr, flush=True)
+        try:
+            return super().__call__(url, output_file, *args, **options)
+        except requests.HTTPError as error:
+            error.response.close()
+            if error.response.status_code in (403, 404, 410):
+                raise MissingError(f"{url}: {error.response.status_code} {error.response.reason}") from error
+            raise

@@ -1,0 +1,82 @@
+"""``report.html``: the reports of some schedules on one page that needs no other file, made of their own pages."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from dmcore import __version__
+from dmcore.files import write_text
+from doublemargin.experiment.commit import commit
+from doublemargin.experiment.exhibits import heading
+from doublemargin.report.overview import Overview
+from doublemargin.report.render.templates import web_page
+from doublemargin.report.render_overview import summary
+
+
+@dataclass(frozen=True)
+class Section:
+    """A page of a report, or a figure.
+
+    Attributes:
+        id: where it is on the page.
+        about: what it shows, for the contents.
+        content: HTML.
+        beside: a table's comparison with the paper's.
+    """
+
+    id: str
+    title: str
+    about: str
+    content: str
+    beside: Section | None = None
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is shown of a schedule."""
+
+    schedule: str
+    warnings: Sequence[str]
+    summary: str
+    sections: Sequence[Section]
+
+
+def part_of(spec: Mapping[str, Any], overview: Overview, folder: Path) -> Part:
+    """A schedule's part: its report (:func:`doublemargin.experiment.exhibits.report_spec`) as written to a folder."""
+    schedule = spec["schedule"]
+    run = {table.name: f"{table.run:,} of {table.cells:,} cells run." for table in overview.exhibits}
+
+    def page(file: str, title: str, about: str, beside: Section | None = None) -> Section:
+        text = (folder / f"{file}.html").read_text(encoding="utf-8")
+        (article,) = re.findall("<article.*</article>", text, re.DOTALL)
+        place = f"{schedule}-{file.replace('/', '-')}"
+        article = re.sub('( id="| href="#)', rf"\g<1>{place}-", article)  # two schedules have a verdict each
+        return Section(place, title, about, article, beside)
+
+    def figure(name: str, caption: str) -> Section:
+        data = base64.b64encode((folder / f"figures/{name}.svg").read_bytes()).decode()
+        alt = escape(caption)
+        image = f'<p>{alt}</p><img alt="{alt}" src="data:image/svg+xml;base64,{data}">'
+        return Section(f"{schedule}-figures-{name}", heading(name), caption, image)
+
+    sections = [page("overview", "Overview", "What has been run, on what, at what cost.")]
+    if spec["reported"]:
+        sections.append(page("verdict", "Verdict", "The paper's claims, tested on our results."))
+    sections += [figure(name, exhibit["caption"]) for name, exhibit in spec["figures"].items()]
+    for name, exhibit in spec["tables"].items():
+        about = f"{exhibit['caption']} {run.get(name, '')}".strip()
+        compared = spec["reported"] and name in run
+        beside = page(f"comparisons/{name}", f"{heading(name)} beside the paper's", "") if compared else None
+        sections.append(page(f"tables/{name}", heading(name), about, beside))
+    return Part(schedule, overview.warnings, summary(overview), sections)
+
+
+def write_one_page(parts: Sequence[Part], path: Path) -> None:
+    """Writes the page of some schedules."""
+    write_text(path, web_page("report.html.j2", parts=parts, version=__version__, commit=commit()))

@@ -1,0 +1,40 @@
+"""How an accuracy table is laid out, whatever its format: blocks under one head, groups of one ε_train."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from doublemargin.report.tables import Panel, Row, Table
+
+TIME = "Training time (s)"
+
+Group = tuple[str, list[Row]]
+"""Rows of one ε_train, after that as it is printed: ``ε = 0.3``, or nothing."""
+
+
+def blocks(table: Table) -> list[list[Panel]]:
+    """Consecutive panels with the same columns: they share a head."""
+    return [list(panels) for _, panels in groupby(table.panels, key=lambda p: (p.eps_ids, p.training_time))]
+
+
+def head(panel: Panel) -> list[str]:
+    """The names of a panel's columns; that of ε_train has none, as in the paper."""
+    first, *others = panel.eps
+    return ["Method", "", *([TIME] if panel.training_time else []), f"ε_cert = {first}", *others]
+
+
+def cells(panel: Panel, row: Row, best: str) -> list[str]:
+    """What stands in a row from the third column on; ``best`` is how the best of a column is written."""
+    time = [row.time] if panel.training_time else []
+    return time + [best.format(value.text) if value.best else value.text for value in row.values]
+
+
+def groups(panel: Panel) -> list[Group]:
+    """The rows that share a line of the config and an ε_train: methods that measure ε in other norms stay apart."""
+    by_group = groupby(panel.rows, key=lambda row: (row.group, row.eps_train))
+    return [(f"ε = {eps}" if eps else "", list(rows)) for (_, eps), rows in by_group]
+
+
+def ruled(panel: Panel) -> bool:
+    """Whether there are rules between the groups: not where each is a single row."""
+    return any(len(rows) > 1 for _, rows in groups(panel))

@@ -1,0 +1,254 @@
+"""The Verdict: every claim with its status, how the tables compare, and what does not fit in the paper itself."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+from dmcore.files import write_text
+from doublemargin.experiment.exhibits import accuracy_tables, heading
+from doublemargin.report.beside import Beside, Row
+from doublemargin.report.comparison import ILLEGIBLE, Pair, Summary, signed, summarise
+from doublemargin.report.origin import notes, used_by, warnings
+from doublemargin.report.records import Records
+from doublemargin.report.render.templates import web_page
+from doublemargin.report.tables import NOT_RUN
+from doublemargin.report.verdict.claims import CLAIMS
+from doublemargin.report.verdict.contradictions import Contradiction, contradictions
+from doublemargin.report.verdict.evidence import Evidence, Finding, Outcome
+from doublemargin.report.verdict.judge import RULES, Judged, Status, judge
+
+TITLE = "Verdict: the paper's claims against our results"
+SUMMARY_HEAD = [
+    "Claim",
+    "Where",
+    "Status",
+    "holds",
+    "fails",
+    "open",
+    "no information",
+    "not run",
+    "paper's own numbers",
+]
+FINDING_HEAD = [
+    *("Where", "First", "Second", "Paper: first", "second", "difference", "Ours: first", "second", "difference"),
+    *("b (first better)", "c (second better)", "p", "p (Holm)", "Outcome"),
+]
+TABLES_HEAD = ["Table", "cells", "compared", "within sampling", "above the paper", "below", "mean |difference|"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """All that the page shows."""
+
+    warnings: list[str]
+    judged: list[Judged]
+    tables: dict[str, Summary]
+    contradictions: list[Contradiction]
+    notes: list[str]
+
+    def count(self, status: Status) -> int:
+        """How many claims have a status."""
+        return sum(judged.status == status for judged in self.judged)
+
+    @property
+    def summary(self) -> str:
+        """In one sentence."""
+        counts = ", ".join(f"{self.count(status)} {status}" for status in Status)
+        return f"{len(self.judged)} claims: {counts}."
+
+
+def reach_verdict(spec: Mapping[str, Any], reported: Path, records: Records) -> Verdict:
+    """Judges all claims.
+
+    Args:
+        spec: a schedule's report (:func:`doublemargin.experiment.exhibits.report_spec`).
+        reported: the file of the paper's cells; ``inconsistencies.md`` lies beside it.
+        records: the schedule's.
+    """
+    tables = accuracy_tables(spec["tables"])
+    beside = Beside.of(records, reported)
+    rows = {name: beside.rows(table) for name, table in tables.items()}
+    rows = {name: found for name, found in rows.items() if _in_the_paper(found)}  # its claims are about its own tables
+    evidence = Evidence([row for of_table in rows.values() for row in of_table])
+    cells, training = used_by(tables, records)
+    return Verdict(
+        warnings(spec, cells),
+        [judge(claim, evidence) for claim in CLAIMS],
+        {name: summarise([Pair(c) for row in of_table for c in row.cells]) for name, of_table in rows.items()},
+        contradictions(reported),
+        notes(spec, cells, training),
+    )
+
+
+def _in_the_paper(rows: list[Row]) -> bool:
+    return any(cell.reported for row in rows for cell in row.cells)
+
+
+def write_verdict(verdict: Verdict, stem: Path) -> None:
+    """Writes ``stem.md``, ``.csv`` and ``.html``."""
+    for suffix, render in FORMATS.items():
+        write_text(stem.with_suffix(suffix), render(verdict))
+
+
+def markdown(verdict: Verdict) -> str:
+    """GitHub's Markdown."""
+    parts = [f"# {TITLE}", *(f"> **{warning}**" for warning in verdict.warnings), f"**{verdict.summary}**"]
+    parts += [_grid(SUMMARY_HEAD, [summary_row(judged) for judged in verdict.judged])]
+    parts += ["## How a status comes about", _list(RULES)]
+    for judged in verdict.judged:
+        claim = judged.claim
+        parts += [f"## {claim.title}: {judged.status}", f"> {claim.words} (Section {claim.section})", *said(judged)]
+        if judged.findings:
+            body = [finding_row(judged, at) for at in range(len(judged.findings))]
+            parts.append(_grid(FINDING_HEAD, body))
+    parts += ["## Cell by cell", _grid(TABLES_HEAD, [table_row(*item) for item in verdict.tables.items()])]
+    parts.append("## What does not fit in the paper itself")
+    for found in verdict.contradictions:
+        parts += [f"### {found.title}", found.text]
+        parts += [_grid(found.head, found.rows)] if found.rows else []
+    return "\n\n".join([*parts, _list(verdict.notes)]) + "\n"
+
+
+def said(judged: Judged) -> list[str]:
+    """The sentences below a claim: how it is read, how far it was run, what the paper's own numbers say."""
+    found = [judged.claim.remark] if judged.claim.remark else []
+    if judged.missing or not judged.findings:
+        found.append(f"{judged.run} of {len(judged.findings)} comparisons were run." + _missing(judged.missing))
+    as_claimed, of = judged.paper
+    found.append(
+        f"In the paper's own tables {as_claimed} of {of} comparisons are as claimed."
+        if of
+        else "The paper's own numbers are illegible here, or say nothing."
+    )
+    remarks = dict.fromkeys(f"{f.where}: {f.remark}." for f in judged.findings if f.remark)
+    return [*found, *remarks]
+
+
+def _missing(missing: list[str], shown: int = 6) -> str:
+    if not missing:
+        return " The report has no such cells."
+    more = f"; and {len(missing) - shown} more" if len(missing) > shown else ""
+    return f" Not run: {'; '.join(missing[:shown])}{more}."
+
+
+def summary_row(judged: Judged) -> list[str]:
+    """A claim's line in the summary."""
+    counts = [str(judged.counts[outcome]) for outcome in Outcome]
+    as_claimed, of = judged.paper
+    own = f"{as_claimed} of {of} as claimed" if of else NOT_RUN
+    return [judged.claim.title, judged.claim.section, judged.status, *counts, own]
+
+
+def finding_row(judged: Judged, at: int) -> list[str]:
+    """One comparison, as text."""
+    finding, corrected = judged.findings[at], judged.corrected[at]
+    return [
+        finding.where,
+        finding.first,
+        finding.second,
+        *(ILLEGIBLE if value is None else _number(value, finding) for value in finding.paper),
+        _difference(finding.paper, finding) + ("" if finding.as_claimed in (None, True) else " (not as claimed)"),
+        *(NOT_RUN if value is None else _number(value, finding) for value in finding.ours),
+        _difference(finding.ours, finding) + _interval(finding),
+        *("" if n is None else str(n) for n in (finding.wins, finding.losses)),
+        _p(finding.p),
+        _p(corrected),
+        judged.outcomes[at],
+    ]
+
+
+def table_row(name: str, summary: Summary) -> list[str]:
+    """A table's line in the summary of cells."""
+    counts = (summary.cells, summary.compared, summary.within, summary.above, summary.below)
+    mean = NOT_RUN if summary.mean_difference is None else f"{summary.mean_difference:.1f}"
+    return [heading(name), *map(str, counts), mean]
+
+
+def comma_separated(verdict: Verdict) -> str:
+    """One line a comparison, numbers unrounded: shares in [0, 1] or seconds."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    for judged in verdict.judged:
+        claim = [judged.claim.name, judged.claim.section, judged.status]
+        if not judged.findings:
+            writer.writerow([*claim, *[""] * (len(_COLUMNS) - len(claim))])
+        for finding, corrected, outcome in zip(judged.findings, judged.corrected, judged.outcomes, strict=True):
+            writer.writerow(
+                [
+                    *claim,
+                    *(finding.where, finding.first, finding.second, finding.unit),
+                    *(*finding.paper, finding.as_claimed),
+                    *(*finding.ours, *(finding.interval or ("", ""))),
+                    *(finding.wins, finding.losses, finding.p, corrected, outcome, finding.missing),
+                ]
+            )
+    return text.getvalue()
+
+
+_COLUMNS = [
+    *("claim", "section", "status", "where", "first", "second", "unit", "paper_first", "paper_second"),
+    *("paper_as_claimed", "ours_first", "ours_second", "difference_low", "difference_high", "b_first_better"),
+    *("c_second_better", "p", "p_holm", "outcome", "missing"),
+]
+
+
+def html(verdict: Verdict) -> str:
+    """A page of its own, for the report."""
+    return web_page(
+        "verdict.html.j2",
+        title=TITLE,
+        verdict=verdict,
+        rules=RULES,
+        summary_head=SUMMARY_HEAD,
+        summary_row=summary_row,
+        finding_head=FINDING_HEAD,
+        finding_row=finding_row,
+        said=said,
+        tables_head=TABLES_HEAD,
+        table_rows=[table_row(*item) for item in verdict.tables.items()],
+    )
+
+
+FORMATS = {".md": markdown, ".csv": comma_separated, ".html": html}
+
+
+def _number(value: float, finding: Finding) -> str:
+    return f"{100 * value:.{finding.digits}f}" if finding.unit == "%" else f"{value:.1f} s"
+
+
+def _difference(values: tuple[float | None, float | None], finding: Finding) -> str:
+    """In percentage points, or the ratio of two times."""
+    first, second = values
+    if first is None or second is None:
+        return ""
+    return signed(100 * (first - second), finding.digits) if finding.unit == "%" else f"× {first / second:.2f}"
+
+
+def _interval(finding: Finding) -> str:
+    if finding.interval is None:
+        return ""
+    low, high = (signed(100 * end, finding.digits) for end in finding.interval)
+    return f" [{low}, {high}]"
+
+
+def _p(p: float | None) -> str:
+    if p is None:
+        return ""
+    return f"{p:.3f}" if p >= 0.001 else "< 0.001"
+
+
+def _grid(head: list[str], body: list[list[str]]) -> str:
+    safe = [[text.replace("|", "\\|") for text in row] for row in [head, *body]]
+    return tabulate(safe[1:], safe[0], tablefmt="pipe", disable_numparse=True)
+
+
+def _list(lines: list[str] | tuple[str, ...]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
