@@ -21,8 +21,5 @@ certifier: Registry[type] = Registry("certifier", "dmcore.certifiers")
 forward_domain: Registry[type] = Registry("forward_domain", "dmcore.domains")
 """A :class:`dmcore.domains.Domain`."""
 
-reader: Registry[Callable[..., dict]] = Registry("reader", "doublemargin.experiment.sources")
-"""``read(paths, shape)``: train_x, test_x (N, C, H, W) uint8, train_y, test_y (N,) integers, if known train_group."""
-
 regularizer: Registry[type] = Registry("regularizer", "dmcore.regularizers")
 """A :class:`dmcore.regularizers.Regularizer`."""

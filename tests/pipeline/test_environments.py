@@ -15,8 +15,9 @@ from report.results_folder import COUNTS, EXHIBIT, write_results
 from test_config import ROOT
 
 from dmcore.files import write_json
-from dmcore.registries import architecture, attack, certifier, forward_domain, reader, regularizer
+from dmcore.registries import architecture, attack, certifier, forward_domain, regularizer
 from doublemargin import cli
+from doublemargin.experiment.registries import reader
 from doublemargin.experiment.source import PACKAGES, files_used, imports, read
 
 ENVIRONMENTS = sorted(path.stem for path in (ROOT / "envs").glob("*.yaml"))

@@ -81,7 +81,8 @@ def test_what_is_added_and_not_used_reruns_nothing(project, broken):
         for kind, package in kinds.items():
             added.append(project.folder / f"{package}/new.py")
             code = "import a_package_that_is_not_there\n" if broken else f'@{kind}("new")\ndef new(): ...\n'
-            added[-1].write_text(f"from dmcore.registries import {kind}\n\n\n{code}")
+            registries = "doublemargin.experiment.registries" if kind == "reader" else "dmcore.registries"
+            added[-1].write_text(f"from {registries} import {kind}\n\n\n{code}")
         assert project.planned("demo") == {}
     finally:
         for path in added:

@@ -112,8 +112,9 @@ def _info(args: argparse.Namespace) -> None:
 
     from dmcore.checkpoint import load_model
     from dmcore.device import choose_device
-    from dmcore.registries import architecture, attack, certifier, forward_domain, reader, regularizer
+    from dmcore.registries import architecture, attack, certifier, forward_domain, regularizer
     from doublemargin.experiment.provenance import provenance
+    from doublemargin.experiment.registries import reader
 
     if args.model is not None:
         net, spec, weights = load_model(args.model)

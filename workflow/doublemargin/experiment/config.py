@@ -18,10 +18,11 @@ from jsonschema import Draft202012Validator, ValidationError
 from dmcore.eps import Eps
 from dmcore.errors import UserError, nearest
 from dmcore.norms import check_radius
-from dmcore.registries import architecture, attack, certifier, forward_domain, reader, regularizer
+from dmcore.registries import architecture, attack, certifier, forward_domain, regularizer
 from doublemargin.experiment.config_file import read_config
 from doublemargin.experiment.exhibits import KINDS, exhibit_kind
 from doublemargin.experiment.grid import Grid, train_eps
+from doublemargin.experiment.registries import reader
 from doublemargin.experiment.resolve import needs_eps, options, resolved, training
 from doublemargin.report.figures.looks import looks_of
 

@@ -12,13 +12,19 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dmcore import registries
+from dmcore import registries as library
 from dmcore.files import sha256
 from dmcore.registry import Registry
+from doublemargin.experiment import registries
 
-PACKAGES = {"dmcore": Path(registries.__file__).parent, "doublemargin": Path(__file__).parents[1]}
+PACKAGES = {"dmcore": Path(library.__file__).parent, "doublemargin": Path(__file__).parents[1]}
 """The packages whose modules count, and where they lie."""
-REGISTRIES = {f"{registries.__name__}.{name}": r for name, r in vars(registries).items() if isinstance(r, Registry)}
+REGISTRIES = {
+    f"{module.__name__}.{name}": registry
+    for module in (library, registries)
+    for name, registry in vars(module).items()
+    if isinstance(registry, Registry)
+}
 """The registries, by what a module imports that asks one for things."""
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dmcore.registries import reader
+from doublemargin.experiment.registries import reader
 from doublemargin.experiment.sources.reading import LIMIT, limited, reading
 
 FOLDER = "cifar-10-batches-bin"

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from dmcore.errors import UserError
-from dmcore.registries import reader
+from doublemargin.experiment.registries import reader
 from doublemargin.experiment.sources.reading import PIXELS, decode, limited, reading
 
 TRACK = re.compile(r"/(\d{5})/(\d{5})_\d{5}\.ppm$")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from dmcore.errors import UserError
-from dmcore.registries import reader
+from doublemargin.experiment.registries import reader
 from doublemargin.experiment.sources.reading import reading, unpack
 
 UINT8 = 0x08

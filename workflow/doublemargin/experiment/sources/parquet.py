@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from dmcore.errors import UserError
-from dmcore.registries import reader
+from doublemargin.experiment.registries import reader
 from doublemargin.experiment.sources.gtsrb import tracks
 from doublemargin.experiment.sources.reading import decode, reading
 

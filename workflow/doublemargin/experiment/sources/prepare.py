@@ -18,7 +18,7 @@ from dmcore.data.prepared import KIND
 from dmcore.data.validation import held_out
 from dmcore.errors import UserError
 from dmcore.files import shipped
-from dmcore.registries import reader
+from doublemargin.experiment.registries import reader
 from doublemargin.experiment.sources.places import MissingError, places
 
 NEEDED = ("shape", "classes", "train", "test", "sources")
