@@ -5,11 +5,11 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+from collections.abc import Callable
 
 import torch
 
 from dmcore.errors import UserError
-from doublemargin.experiment.lease import lease_gpu, visible_gpus
 
 NO_GPU = "no GPU found: computed on the CPU"
 
@@ -17,16 +17,14 @@ warnings: list[str] = []
 """What a record is to say of the device that this process computes on."""
 
 
-def choose_device(name: str, threads: int, gpu_slots: int = 1) -> torch.device:
+def choose_device(name: str, threads: int, lease: Callable[[int], str] | None = None) -> torch.device:
     """The device to use: ``auto`` takes a GPU if there is one, else the CPU with a warning, which records repeat.
-
-    Of several GPUs the job leases one (:func:`doublemargin.experiment.lease.lease_gpu`), the only one that CUDA then
-    sees.
 
     Args:
         name: ``auto``, ``cpu`` or ``cuda``.
         threads: CPU threads to use; it is part of what makes a CPU result reproducible.
-        gpu_slots: how many jobs share a GPU.
+        lease: told how many GPUs there are, takes one, the only one that CUDA then sees, and returns its name; called
+            before CUDA starts. None leaves the choice to CUDA.
 
     Raises:
         UserError: ``cuda`` was asked for and there is none.
@@ -42,7 +40,8 @@ def choose_device(name: str, threads: int, gpu_slots: int = 1) -> torch.device:
     warnings.clear()
     gpus = 0 if name == "cpu" else torch.cuda.device_count()  # asks the driver, and does not start CUDA yet
     if gpus:
-        print(f"GPU {lease_gpu(visible_gpus(gpus), gpu_slots)}", file=sys.stderr)
+        if lease is not None:
+            print(f"GPU {lease(gpus)}", file=sys.stderr)
         return torch.device("cuda")
     if name == "cuda":
         hidden = os.environ.get("CUDA_VISIBLE_DEVICES")

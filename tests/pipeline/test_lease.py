@@ -12,6 +12,7 @@ from dmcore import device
 from dmcore.device import NO_GPU, choose_device, out_of_memory
 from dmcore.errors import UserError
 from doublemargin.experiment import lease
+from doublemargin.experiment.device import job_device
 from doublemargin.experiment.lease import lease_folder, lease_gpu, visible_gpus
 from doublemargin.experiment.provenance import provenance
 
@@ -120,13 +121,19 @@ def test_a_job_computes_on_the_gpu_that_it_leased(alone, monkeypatch, tmp_path, 
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(lease, "lease_folder", lambda: tmp_path)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
-    assert choose_device("auto", 1) == torch.device("cuda")
+    assert job_device("auto", 1) == torch.device("cuda")
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "4"
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")  # as the next job finds it
-    assert choose_device("cuda", 1) == torch.device("cuda")
+    assert job_device("cuda", 1) == torch.device("cuda")
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "6"
     assert capsys.readouterr().err.splitlines() == ["GPU 4", "GPU 6"]
     assert device.warnings == []
+
+
+def test_without_a_lease_the_choice_is_cudas(alone, monkeypatch, capsys):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert choose_device("auto", 1) == torch.device("cuda")
+    assert (os.environ["CUDA_VISIBLE_DEVICES"], capsys.readouterr().err) == ("", "")
 
 
 def test_without_a_gpu_the_cpu_is_used_and_the_record_says_so(alone, monkeypatch, capsys):

@@ -65,11 +65,11 @@ def _show_spec(args: argparse.Namespace) -> None:
 def _train(args: argparse.Namespace) -> None:
     check_writable(args.model, tensors("dmcore.model"))
     check_writable(args.record, record("parameters"))
-    from dmcore.device import choose_device
     from dmcore.spec import ModelSpec
+    from doublemargin.experiment.device import job_device
     from doublemargin.experiment.jobs.train import train_job
 
     spec = ModelSpec.from_dict(args.spec)
-    device = choose_device(args.device, args.threads, args.gpu_slots)
+    device = job_device(args.device, args.threads, args.gpu_slots)
     trained = train_job(spec, args.data, args.model, args.record, device, args.save_every, args.cuda_graphs)
     print(f"{spec.path}: test accuracy {trained['test_accuracy']:.2%} after {trained['seconds']:.0f} s")

@@ -59,7 +59,7 @@ def add_to(command: Command) -> None:
 def _certify(args: argparse.Namespace) -> None:
     _check_cells(args, "certified_accuracy")
     check_writable(args.out / "unfinished.safetensors", tensors("dmcore.certification_state"))
-    from dmcore.device import choose_device
+    from doublemargin.experiment.device import job_device
     from doublemargin.experiment.jobs.certify import Certification, certify_job
 
     names = ("certifier", "norm", "clip_input", "intersect_ibp", "points", "points_seed")
@@ -70,19 +70,19 @@ def _certify(args: argparse.Namespace) -> None:
         how,
         args.eps,
         args.out,
-        choose_device(args.device, args.threads, args.gpu_slots),
+        job_device(args.device, args.threads, args.gpu_slots),
         args.save_every,
     )
 
 
 def _radius(args: argparse.Namespace) -> None:
     check_writable(args.out, record("tolerance"))
-    from dmcore.device import choose_device
+    from doublemargin.experiment.device import job_device
     from doublemargin.experiment.jobs.radius import radius_job
 
     names = ("model", "data", "certifier", "norm", "points", "points_seed", "upper", "tolerance", "clip_input", "out")
     given = {name: getattr(args, name) for name in names}
-    found = radius_job(**given, device=choose_device(args.device, args.threads, args.gpu_slots))
+    found = radius_job(**given, device=job_device(args.device, args.threads, args.gpu_slots))
     mean, median, left_out = found["mean_radius"], found["median_radius"], found["left_out"]
     told = "no radius" if mean is None else f"radius {mean:.4g} on average, median {median:.4g}"
     print(f"{found['model']}: {told}; {left_out} of {args.points} points misclassified")
@@ -90,12 +90,12 @@ def _radius(args: argparse.Namespace) -> None:
 
 def _attack(args: argparse.Namespace) -> None:
     _check_cells(args, "attack")
-    from dmcore.device import choose_device
+    from doublemargin.experiment.device import job_device
     from doublemargin.experiment.jobs.attack import attack_job
 
     names = ("model", "data", "attack", "norm", "points", "points_seed", "seed", "restarts", "steps", "out")
     given = {name: getattr(args, name) for name in names}
-    attack_job(**given, eps_ids=args.eps, device=choose_device(args.device, args.threads, args.gpu_slots))
+    attack_job(**given, eps_ids=args.eps, device=job_device(args.device, args.threads, args.gpu_slots))
 
 
 def _check_cells(args: argparse.Namespace, key: str) -> None:

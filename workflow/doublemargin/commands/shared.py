@@ -47,7 +47,7 @@ def from_records_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def compute_arguments(parser: argparse.ArgumentParser) -> None:
-    """What :func:`dmcore.device.choose_device` asks for."""
+    """What :func:`doublemargin.experiment.device.job_device` asks for."""
     parser.add_argument(
         "--device", default="auto", type=one_of("auto", "cpu", "cuda"), help="auto, cpu or cuda (default: %(default)s)"
     )

@@ -72,13 +72,13 @@ def add_to(command: Command) -> None:
 
 def _regularizers(args: argparse.Namespace) -> None:
     check_writable(args.out, record("target"))
-    from dmcore.device import choose_device
     from dmcore.extras.propositions.table import table
     from dmcore.files import write_json
+    from doublemargin.experiment.device import job_device
     from doublemargin.experiment.jobs.regularizers import Settings, regularizers_job
 
     settings = Settings(**{name: getattr(args, name) for name in Settings.__dataclass_fields__})
-    device = choose_device(args.device, args.threads, args.gpu_slots)
+    device = job_device(args.device, args.threads, args.gpu_slots)
     ranked = regularizers_job(args.model, args.data, args.config, args.target, args.methods, args.eps, settings, device)
     print(table(ranked), end="")
     if args.out is not None:
