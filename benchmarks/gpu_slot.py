@@ -243,7 +243,7 @@ def main() -> None:
     elif args.command == "home":
         home(args.archives, args.results)
     else:
-        device = choose_device(args.device, 1, 16)
+        device = choose_device(args.device, 1)
         if args.command == "check":
             check(args.bundle, device)
         else:
