@@ -75,9 +75,9 @@ def trained(method: Method, x: Tensor, y: Tensor, eps: float) -> Network:
     net, objective = tiny_net(), Objective(method)
     optimizer = torch.optim.Adam(net.parameters(), lr=2e-3)
     for step in range(STEPS):
-        level = min(max(step - WARMUP, 0) / RAMP, 1.0)
+        ramp_factor = min(max(step - WARMUP, 0) / RAMP, 1.0)
         chosen = torch.randint(len(x), (BATCH,))
-        loss, _ = objective(Batch(net, x[chosen], y[chosen], level * eps), level, ramping=step >= WARMUP)
+        loss, _ = objective(Batch(net, x[chosen], y[chosen], ramp_factor * eps), ramp_factor, ramping=step >= WARMUP)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

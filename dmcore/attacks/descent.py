@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from dmcore.attacks import cross_entropy
-from dmcore.attacks.found import POINTS_AT_ONCE, Found, margins
+from dmcore.attacks.best import POINTS_AT_ONCE, BestAdversarial, margins
 from dmcore.attacks.pixel_ball import PIXEL_BALLS, PixelBall
 from dmcore.attacks.sparse_ball import L0Ball
 
@@ -22,8 +22,8 @@ FIRST_L0, LAST_L0 = 1e4, 1.0
 order; short ones keep what was chosen before unless a change is worth much more."""
 
 
-def descend(net: nn.Module, x: Tensor, y: Tensor, found: Found, seed: int, restarts: int, steps: int) -> None:
-    """Offers ``found`` the worst input of each try: cross-entropy first, then the margin to each class, nearest first.
+def descend(net: nn.Module, x: Tensor, y: Tensor, best: BestAdversarial, seed: int, restarts: int, steps: int) -> None:
+    """Updates ``best`` by each try: cross-entropy first, then the margin to each class, nearest first.
 
     The first try of each loss starts at x, the others at random points of the ball.
     """
@@ -31,13 +31,13 @@ def descend(net: nn.Module, x: Tensor, y: Tensor, found: Found, seed: int, resta
     targets = _nearest_classes(net, x, y)
     for restart in range(restarts):
         for rank in (None, *range(targets.shape[1])):
-            if not len(found.standing):
+            if not len(best.unbroken):
                 return
-            for points in found.standing.split(POINTS_AT_ONCE):
-                ball = BALLS[found.norm](x[points], found.eps, found.limits)
+            for points in best.unbroken.split(POINTS_AT_ONCE):
+                ball = BALLS[best.norm](x[points], best.eps, best.limits)
                 start = ball.draw(generator) if restart else ball.x
                 target = None if rank is None else targets[points, rank]
-                found.offer(points, _ascend(net, y[points], ball, start, steps, _loss(target)))
+                best.update(points, _ascend(net, y[points], ball, start, steps, _loss(target)))
 
 
 def _nearest_classes(net: nn.Module, x: Tensor, y: Tensor) -> Tensor:

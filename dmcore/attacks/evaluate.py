@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from dmcore.attacks.best import BestAdversarial
 from dmcore.attacks.descent import descend
-from dmcore.attacks.found import Found
 from dmcore.attacks.library import check_library, library_attacks
 from dmcore.errors import UserError, nearest
 from dmcore.perturbation.ball import PIXELS, Range
@@ -20,7 +20,7 @@ from dmcore.precision import full_precision
 __all__ = ["ATTACKS", "Attacked", "attack_points", "check_attack"]
 
 ATTACKS: dict[str, Callable[..., None]] = {"pgd": descend, "auto": library_attacks}
-"""Searches that offer what they find to a :class:`Found`."""
+"""Searches that update a :class:`BestAdversarial`."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,7 @@ def attack_points(
     x = ball.x.detach()
     with torch.no_grad():
         labels = checked_labels(y, x, tuple(net(x[:1]).shape[1:]))
-    found = Found(net, x, labels, ball.eps, norm, ball.input_range if ball.one_sided else (-math.inf, math.inf))
-    ATTACKS[attack](net, x, labels, found, seed, restarts, steps)
-    return Attacked(found.predicted, found.margin, found.broken, found.inputs)
+    limits = ball.input_range if ball.one_sided else (-math.inf, math.inf)
+    best = BestAdversarial(net, x, labels, ball.eps, norm, limits)
+    ATTACKS[attack](net, x, labels, best, seed, restarts, steps)
+    return Attacked(best.predicted, best.margin, best.broken, best.inputs)

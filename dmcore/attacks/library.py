@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dmcore.attacks.found import Found
+from dmcore.attacks.best import BestAdversarial
 from dmcore.errors import UserError, nearest
 
 ORDERS = {"linf": np.inf, "l2": 2, "l1": 1}
@@ -30,13 +30,15 @@ SMALLEST_SIDE = 20
 """In pixels: the squares of Square's first iterations do not fit into images that are much smaller."""
 
 
-def library_attacks(net: nn.Module, x: Tensor, y: Tensor, found: Found, seed: int, restarts: int, steps: int) -> None:
-    """Offers ``found`` what each attack finds for the points that stand; Square may ask 10 times ``steps`` queries."""
-    check_library(found.norm)
-    if not math.isfinite(found.limits[1] - found.limits[0]):
+def library_attacks(
+    net: nn.Module, x: Tensor, y: Tensor, best: BestAdversarial, seed: int, restarts: int, steps: int
+) -> None:
+    """Updates ``best`` by each attack on the unbroken points; Square may make 10 times ``steps`` queries."""
+    check_library(best.norm)
+    if not math.isfinite(best.limits[1] - best.limits[0]):
         raise UserError("the attack 'auto' stays in the inputs' range: leave clip_input on, or use 'pgd'")
     evasion, classification = _art()
-    if not found.eps:
+    if not best.eps:
         return
     with _quiet(), _seeded(seed):
         model = classification.PyTorchClassifier(
@@ -44,11 +46,11 @@ def library_attacks(net: nn.Module, x: Tensor, y: Tensor, found: Found, seed: in
             loss=nn.CrossEntropyLoss(),
             input_shape=tuple(x.shape[1:]),
             nb_classes=len(net(x[:1])[0]) if len(x) else 0,
-            clip_values=found.limits,
+            clip_values=best.limits,
             device_type="gpu" if x.is_cuda else "cpu",
         )
-        shared = {"norm": ORDERS[found.norm], "eps": float(found.eps), "verbose": False}
-        descent = {"eps_step": 2 * float(found.eps), "max_iter": steps, "nb_random_init": restarts, "batch_size": 500}
+        shared = {"norm": ORDERS[best.norm], "eps": float(best.eps), "verbose": False}
+        descent = {"eps_step": 2 * float(best.eps), "max_iter": steps, "nb_random_init": restarts, "batch_size": 500}
         attacks = [lambda: evasion.AutoProjectedGradientDescent(model, loss_type="cross_entropy", **shared, **descent)]
         if model.nb_classes > 2:  # the ratio has the third largest logit below its line
             attacks.append(
@@ -56,15 +58,15 @@ def library_attacks(net: nn.Module, x: Tensor, y: Tensor, found: Found, seed: in
                     model, loss_type="difference_logits_ratio", **shared, **descent
                 )
             )
-        if found.norm != "l1" and x.dim() == 4 and min(x.shape[2:]) >= SMALLEST_SIDE:
+        if best.norm != "l1" and x.dim() == 4 and min(x.shape[2:]) >= SMALLEST_SIDE:
             attacks.append(
                 lambda: evasion.SquareAttack(model, max_iter=10 * steps, p_init=0.8, nb_restarts=1, **shared)
             )
         for attack in attacks:
-            points = found.standing
+            points = best.unbroken
             if len(points):
                 tried = attack().generate(x[points].float().cpu().numpy(), y[points].cpu().numpy())
-                found.offer(points, torch.from_numpy(tried).to(x.device))
+                best.update(points, torch.from_numpy(tried).to(x.device))
 
 
 def check_library(norm: str) -> None:

@@ -23,10 +23,10 @@ class CapturedStep(Step):
 
     def __init__(self, spec: ModelSpec, data: Split, device: torch.device) -> None:
         super().__init__(spec, data, device)
-        levels = [self.schedule.level(step) for step in range(spec.training.steps)]
+        ramp_factors = [self.schedule.ramp_factor(step) for step in range(spec.training.steps)]
         rates = [self.schedule.learning_rate(step) for step in range(spec.training.steps)]
-        self.levels, self.rates = torch.tensor(levels, device=device), torch.tensor(rates, device=device)
-        self.eps = torch.tensor([spec.eps_value * level for level in levels], device=device)
+        self.ramp_factors, self.rates = torch.tensor(ramp_factors, device=device), torch.tensor(rates, device=device)
+        self.eps = torch.tensor([spec.eps_value * ramp for ramp in ramp_factors], device=device)
         self.order = torch.empty(self.batches.per_epoch, self.batches.size, dtype=torch.int64, device=device)
         self.epoch = -1
         self.eager_left = {False: EAGER_FIRST, True: EAGER_FIRST}
@@ -39,7 +39,7 @@ class CapturedStep(Step):
         if epoch != self.epoch:
             self.order.copy_(self.batches.order(epoch))
             self.epoch = epoch
-        ramping = self.schedule.level(step) > 0
+        ramping = self.schedule.ramp_factor(step) > 0
         if self.eager_left[ramping]:
             self.eager_left[ramping] -= 1
             self.told[ramping] = self._next(ramping)
@@ -62,7 +62,7 @@ class CapturedStep(Step):
         place = self.done.remainder(self.batches.per_epoch)
         index = self.order.index_select(0, place.view(1)).view(-1)
         x, y = (t.index_select(0, index) for t in (self.batches.data.x, self.batches.data.y))
-        return list(self._compute(x, y, now(self.eps), now(self.levels), ramping))
+        return list(self._compute(x, y, now(self.eps), now(self.ramp_factors), ramping))
 
     def _capture(self, ramping: bool) -> None:
         graph = torch.cuda.CUDAGraph()

@@ -277,10 +277,10 @@ class Run:
     def _note(self) -> None:
         """One more entry of the history: means since the last one, and the state of things at this step."""
         last, schedule = self.at.step - 1, self.step.schedule
-        level, rate = schedule.level(last), schedule.learning_rate(last)
-        eps = self.spec.eps_value * level
+        ramp, rate = schedule.ramp_factor(last), schedule.learning_rate(last)
+        eps = self.spec.eps_value * ramp
         epoch = round(self.at.step / self.per_epoch, 4)
-        entry = {"epoch": epoch, "step": self.at.step, "eps": eps, "level": level, "lr": rate}
+        entry = {"epoch": epoch, "step": self.at.step, "eps": eps, "ramp": ramp, "lr": rate}
         if self.spec.eps != "none":
             ball = Ball(self.step.x, eps, self.step.objective.norm)
             entry["unstable_relus"] = float(unstable_relus(self.net, ball))

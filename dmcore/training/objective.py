@@ -36,11 +36,11 @@ class Objective:
         parts = [*(t.regularizer for t in self.terms if t.regularizer.NEEDS_EPS), self.attack]
         return next((part.norm for part in parts if hasattr(part, "norm")), "linf")
 
-    def __call__(self, batch: Batch, level: Tensor | float, ramping: bool = True) -> tuple[Tensor, dict[str, Tensor]]:
+    def __call__(self, batch: Batch, ramp: Tensor | float, ramping: bool = True) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss, and its parts by name (detached): ``clean`` or ``attacked``, and the value of each regulariser.
 
         Args:
-            level: the share of the final λ in force, in [0, 1].
+            ramp: the share of the final λ in force, in [0, 1].
             ramping: False in the warm-up, where ε and the ramped λ are 0: nothing is then computed for them.
         """
         parts: dict[str, Tensor] = {}
@@ -50,7 +50,7 @@ class Objective:
                 continue
             value = term.regularizer.value(batch)
             parts[term.name] = value.detach()
-            weighted.append(value * (term.weight * level if term.ramped else term.weight))
+            weighted.append(value * (term.weight * ramp if term.ramped else term.weight))
         if self.attack is not None and ramping:
             attacked = self.attack.perturb(batch.net, batch.x, batch.y, batch.eps, batch.generator)
             batch.worst_logits = batch.net(attacked)

@@ -21,7 +21,7 @@ class Schedule:
     lr: float
     lr_drops: tuple[int, ...] = ()
 
-    def level(self, step: int) -> float:
+    def ramp_factor(self, step: int) -> float:
         """The share of the final λ and ε in force at ``step`` (0-based), in [0, 1]."""
         if step < self.warmup:
             return 0.0

@@ -47,10 +47,10 @@ class Step:
 
     def __call__(self, step: int) -> None:
         """Makes the step of that number, counted from 0."""
-        level = self.schedule.level(step)
+        ramp = self.schedule.ramp_factor(step)
         for group in self.optimizer.param_groups:
             group["lr"] = self.schedule.learning_rate(step)
-        values = self._compute(*self.batches[step], self.spec.eps_value * level, level, ramping=level > 0)
+        values = self._compute(*self.batches[step], self.spec.eps_value * ramp, ramp, ramping=ramp > 0)
         self.totals.count(list(values))
 
     def resume(self, step: int, totals: Totals) -> None:
@@ -61,7 +61,7 @@ class Step:
             self.pruner.resume()
 
     def _compute(
-        self, x: Tensor, y: Tensor, eps: Tensor | float, level: Tensor | float, ramping: bool
+        self, x: Tensor, y: Tensor, eps: Tensor | float, ramp: Tensor | float, ramping: bool
     ) -> dict[str, Tensor]:
         """All of a step that happens on the device; what it tells, which is in the totals already."""
         options = self.spec.dataset.get("augment")
@@ -69,7 +69,7 @@ class Step:
             x = augment(x, self.noise, **options)
         self.x = pixels(x)
         batch = Batch(self.net, self.x, y, eps, self.noise)
-        loss, parts = self.objective(batch, level, ramping)
+        loss, parts = self.objective(batch, ramp, ramping)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()

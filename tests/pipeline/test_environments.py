@@ -137,7 +137,7 @@ def test_records_tables_and_figures_need_no_torch(tmp_path):
 
 
 def test_a_history_needs_no_torch(tmp_path):
-    entry = {"epoch": 1.0, "loss": 2.0, "clean": 1.0, "accuracy": 0.5, "level": 0.0, "eps": 0.0}
+    entry = {"epoch": 1.0, "loss": 2.0, "clean": 1.0, "accuracy": 0.5, "ramp": 0.0, "eps": 0.0}
     record = {"model": "demo/m", "history": [entry], "data": {"variant": "official"}, "provenance": {"device": "CPU"}}
     write_json(tmp_path / "training.json", record)
     without_torch("history", "--record", tmp_path / "training.json", "--out", tmp_path / "history.png")

@@ -10,9 +10,9 @@ RECORD = {
     "data": {"variant": "JPEG quality 75 re-encoded"},
     "provenance": {"device": "CPU (test)"},
     "history": [
-        {"epoch": 1, "step": 10, "eps": 0.0, "level": 0.0, "lr": 1e-3, "loss": 2.0, "clean": 2.0, "accuracy": 0.25},
+        {"epoch": 1, "step": 10, "eps": 0.0, "ramp": 0.0, "lr": 1e-3, "loss": 2.0, "clean": 2.0, "accuracy": 0.25},
         {
-            "epoch": 2, "step": 20, "eps": 0.1, "level": 1.0, "lr": 1e-3, "loss": 1.5, "clean": 1.0, "accuracy": 0.5,
+            "epoch": 2, "step": 20, "eps": 0.1, "ramp": 1.0, "lr": 1e-3, "loss": 1.5, "clean": 1.0, "accuracy": 0.5,
             "worst_case_double_margin": 1.0, "robust_accuracy": 0.125, "unstable_relus": 321.0,
         },
     ],

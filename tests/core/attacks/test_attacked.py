@@ -11,8 +11,8 @@ from norm_balls import RADII, all_changes
 from test_pgd import best_of_a_line
 from torch import nn
 
+from dmcore.attacks.best import BestAdversarial, inside, into_ball, margins
 from dmcore.attacks.evaluate import attack_points
-from dmcore.attacks.found import Found, inside, into_ball, margins
 from dmcore.certify import certify_points
 from dmcore.errors import UserError
 from dmcore.nets import as_network
@@ -132,14 +132,14 @@ def test_an_input_outside_the_ball_is_no_find():
     net = linear_net(4, 2)
     net[1].weight.data, net[1].bias.data = torch.eye(2, 4).double(), torch.tensor([0.5, 0.0]).double()
     x, y, everything = torch.zeros(1, 4).double(), torch.tensor([0]), torch.tensor([0])
-    found = Found(net, x, y, 1, "l0", PIXELS)
+    found = BestAdversarial(net, x, y, 1, "l0", PIXELS)
     assert found.margin.item() == 0.5
-    found.offer(everything, torch.tensor([[0.0, 1.0, 1.0, 0.0]]))  # two changes; misclassified
+    found.update(everything, torch.tensor([[0.0, 1.0, 1.0, 0.0]]))  # two changes; misclassified
     assert not found.broken.any()
-    found.offer(everything, torch.tensor([[0.0, 1.0, 0.0, 0.0]]))
+    found.update(everything, torch.tensor([[0.0, 1.0, 0.0, 0.0]]))
     assert found.broken.all()
     assert found.margin.item() == -0.5
-    found.offer(everything, torch.tensor([[0.0, 0.75, 0.0, 0.0]]))  # less bad than what is known
+    found.update(everything, torch.tensor([[0.0, 0.75, 0.0, 0.0]]))  # less bad than what is known
     assert found.margin.item() == -0.5
     assert found.inputs.tolist() == [[0.0, 1.0, 0.0, 0.0]]
 

@@ -52,7 +52,7 @@ def test_normal_training_learns_digits():
 
 def test_the_loss_is_the_clean_one_plus_the_weighted_terms():
     (entry,) = train(model(worst_case("interval"), L1, eps="0.01", steps=1, warmup=0, ramp=2), digits(), CPU).history
-    assert entry["level"] == 0.5
+    assert entry["ramp"] == 0.5
     assert entry["eps"] == pytest.approx(0.005)
     expected = entry["clean"] + 0.25 * entry["worst_case_interval"] + 2e-5 * entry["weight_norm_l1"]
     assert entry["loss"] == pytest.approx(expected, rel=1e-6)

@@ -114,7 +114,7 @@ RECORD = {
     "model": "demo/mnist/small/dm/0.1/seed0",
     "data": {"variant": "official"},
     "provenance": {"device": "CPU (test)"},
-    "history": [{"epoch": e, "step": e, "eps": 0.1, "level": 1.0, "lr": 1e-3, "loss": 1 / e} for e in (1, 2, 3)],
+    "history": [{"epoch": e, "step": e, "eps": 0.1, "ramp": 1.0, "lr": 1e-3, "loss": 1 / e} for e in (1, 2, 3)],
 }
 
 

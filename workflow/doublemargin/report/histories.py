@@ -14,7 +14,7 @@ from dmcore.files import atomic, read_json
 from doublemargin.report.figures.looks import METHODS
 from doublemargin.report.figures.style import house_style
 
-NOT_LOSSES = ("epoch", "step", "eps", "level", "lr", "accuracy", "robust_accuracy", "unstable_relus")
+NOT_LOSSES = ("epoch", "step", "eps", "ramp", "lr", "accuracy", "robust_accuracy", "unstable_relus")
 
 
 def write_history(record: Path, out: Path) -> None:
@@ -36,7 +36,7 @@ def draw(record: Mapping[str, Any]) -> Figure:
         ("loss and its terms, unweighted", {"loss": "whole loss"} | {k: k.replace("_", " ") for k in losses}, 1),
         ("batch accuracy (%)", {"accuracy": "clean", "robust_accuracy": "worst case"}, 100),
         ("unstable ReLUs, by interval bounds at ε", {"unstable_relus": "unstable ReLUs a sample"}, 1),
-        ("λ and ε", {"level": "share of the final λ", "eps": "ε"}, 1),
+        ("λ and ε", {"ramp": "share of the final λ", "eps": "ε"}, 1),
     ]
     for axis, (title, names, scale) in zip(axes.flat, panels, strict=True):
         _curves(axis, history, names, scale)

@@ -1,4 +1,4 @@
-"""What attacks have found so far, checked in float64: really in the ball, and really misclassified."""
+"""The strongest adversarial inputs so far, checked in float64: really in the ball, and really misclassified."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ CLEARLY = 1e-10
 """A margin below 0 by less than this, relative to the largest logit, may be the rounding of float64: no break."""
 
 
-class Found:
-    """The worst input known of each point.
+class BestAdversarial:
+    """The strongest adversarial input known for each test point.
 
     Attributes:
         x, y, eps, norm: the points, x in float64, and their balls.
@@ -34,16 +34,16 @@ class Found:
         self.margin = torch.full_like(self.y, torch.inf, dtype=torch.float64)
         self.broken = torch.zeros_like(self.y, dtype=torch.bool)
         everything = torch.arange(len(x), device=x.device)
-        self.predicted = self.offer(everything, self.x)
+        self.predicted = self.update(everything, self.x)
 
     @property
-    def standing(self) -> Tensor:
-        """The indices of the points that are not broken."""
+    def unbroken(self) -> Tensor:
+        """The indices of the points that no input broke."""
         return (~self.broken).nonzero()[:, 0]
 
     @torch.no_grad()
-    def offer(self, points: Tensor, tried: Tensor) -> Tensor:
-        """Keeps those of ``tried``, an input for each of ``points``, that are worse than what is known.
+    def update(self, points: Tensor, tried: Tensor) -> Tensor:
+        """Keeps those of ``tried``, an input for each of ``points``, whose margin is smaller than the smallest so far.
 
         Rounding is taken off first: an input just outside the ball is moved inside, one that stays outside is refused.
 
