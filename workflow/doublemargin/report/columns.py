@@ -34,5 +34,5 @@ NUMBERS = {
     **dict.fromkeys(("seed", "points", "points_seed", "parameters", "steps", "certified"), int),
     **dict.fromkeys(("seconds", "test_accuracy", "accuracy", "wilson_low", "wilson_high", "std"), float),
 }
-REMARKS = "inconsistencies.md"
-"""Beside the paper's reported cells: what does not fit in the paper and cannot be computed from them."""
+REMARKS = "inconsistencies.yaml"
+"""Beside the paper's reported cells: what does not fit in the paper itself."""

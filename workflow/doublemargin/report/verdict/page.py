@@ -9,18 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
 from tabulate import tabulate
 
-from dmcore.files import write_text
+from dmcore.errors import UserError
+from dmcore.files import shipped, write_text
 from doublemargin.experiment.exhibits import accuracy_tables, heading
 from doublemargin.report.beside import Beside, Row
+from doublemargin.report.columns import REMARKS
 from doublemargin.report.comparison import ILLEGIBLE, Pair, Summary, signed, summarise
 from doublemargin.report.origin import notes, used_by, warnings
 from doublemargin.report.records import Records
 from doublemargin.report.render.templates import web_page
 from doublemargin.report.tables import NOT_RUN
 from doublemargin.report.verdict.claims import CLAIMS
-from doublemargin.report.verdict.contradictions import Contradiction, contradictions
 from doublemargin.report.verdict.evidence import Evidence, Finding, Outcome
 from doublemargin.report.verdict.judge import RULES, Judged, Status, judge
 
@@ -50,7 +52,7 @@ class Verdict:
     warnings: list[str]
     judged: list[Judged]
     tables: dict[str, Summary]
-    contradictions: list[Contradiction]
+    inconsistencies: list[dict[str, Any]]
     notes: list[str]
 
     def count(self, status: Status) -> int:
@@ -69,7 +71,7 @@ def reach_verdict(spec: Mapping[str, Any], reported: Path, records: Records) -> 
 
     Args:
         spec: a schedule's report (:func:`doublemargin.experiment.exhibits.report_spec`).
-        reported: the file of the paper's cells; ``inconsistencies.md`` lies beside it.
+        reported: the file of the paper's cells; ``inconsistencies.yaml`` lies beside it.
         records: the schedule's.
     """
     tables = accuracy_tables(spec["tables"])
@@ -82,9 +84,17 @@ def reach_verdict(spec: Mapping[str, Any], reported: Path, records: Records) -> 
         warnings(spec, cells),
         [judge(claim, evidence) for claim in CLAIMS],
         {name: summarise([Pair(c) for row in of_table for c in row.cells]) for name, of_table in rows.items()},
-        contradictions(reported),
+        _inconsistencies(reported.with_name(REMARKS)),
         notes(spec, cells, training),
     )
+
+
+def _inconsistencies(path: Path) -> list[dict[str, Any]]:
+    """The paper's own: ``title`` and ``text`` of each, and for some a table, ``head`` and ``rows``."""
+    try:
+        return yaml.safe_load(shipped(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot read {path}, which belongs beside the reported cells: {error}") from error
 
 
 def _in_the_paper(rows: list[Row]) -> bool:
@@ -110,9 +120,9 @@ def markdown(verdict: Verdict) -> str:
             parts.append(_grid(FINDING_HEAD, body))
     parts += ["## Cell by cell", _grid(TABLES_HEAD, [table_row(*item) for item in verdict.tables.items()])]
     parts.append("## What does not fit in the paper itself")
-    for found in verdict.contradictions:
-        parts += [f"### {found.title}", found.text]
-        parts += [_grid(found.head, found.rows)] if found.rows else []
+    for found in verdict.inconsistencies:
+        parts += [f"### {found['title']}", found["text"]]
+        parts += [_grid(found["head"], found["rows"])] if "rows" in found else []
     return "\n\n".join([*parts, _list(verdict.notes)]) + "\n"
 
 
