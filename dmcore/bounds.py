@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from dmcore.domains import DoubleMargin, Interval
 from dmcore.domains.rounded import rounded_bounds
-from dmcore.nets.network import as_network
+from dmcore.nets.reading import as_network
 from dmcore.perturbation.ball import PIXELS, Range
 from dmcore.perturbation.inputs import Radius, checked_ball
 from dmcore.precision import full_precision
@@ -30,7 +30,7 @@ def interval_bounds(
     room for rounding errors. Their gradients are those of the bounds in x's dtype, without that room.
 
     Args:
-        net: a network of ours, or a plain ``nn.Sequential`` of Conv2d, Linear, ReLU, MaxPool2d, Flatten.
+        net: a network of ours, or any module that :func:`dmcore.nets.as_network` reads; in evaluation mode.
         x: inputs (B, C, H, W), pixels in [0, 1].
         eps: radius ε ≥ 0 in pixel scale, a number or text such as ``8/255``; or one for each point, (B,). Under ``l0``
             how many inputs change (a channel of a pixel each).
@@ -46,7 +46,8 @@ def interval_bounds(
         UserError: a layer without a rule (named), an unknown norm, ε < 0, a fraction under ``l0``, integer pixels,
             inputs out of their range.
     """
-    graph, ball = as_network(net), checked_ball(x, eps, norm, clip_input, input_range)
+    ball = checked_ball(x, eps, norm, clip_input, input_range)
+    graph = as_network(net, tuple(ball.x.shape[1:]))
     graph.shapes(ball.x)
     sides = rounded_bounds(copy.deepcopy(graph).double(), ball, [graph.output])[graph.output]
     if not torch.is_grad_enabled() or not any(t.requires_grad for t in (ball.x, *graph.parameters())):
@@ -68,8 +69,8 @@ def double_margins(
     Returns:
         (z, s, v), each (B, K): clean logits, linear margin s, non-linear margin v.
     """
-    domain, graph = DoubleMargin(), as_network(net)
     ball = checked_ball(x, eps, norm, input_range=input_range, fractions=True)
+    domain, graph = DoubleMargin(), as_network(net, tuple(ball.x.shape[1:]))
     graph.shapes(ball.x)
     m = domain.output(graph, ball)
     s = m.s.expand_as(m.z)

@@ -13,7 +13,8 @@ from dmcore.crown.margins import margin_rows
 from dmcore.domains import Magnitude
 from dmcore.domains.underflow import underflow
 from dmcore.linear.chunks import over_points, points_at_once
-from dmcore.nets.network import Network, as_network
+from dmcore.nets.network import Network
+from dmcore.nets.reading import as_network
 from dmcore.perturbation import Ball
 from dmcore.perturbation.ball import PIXELS, Range
 from dmcore.perturbation.inputs import Radius, checked_ball, checked_labels
@@ -45,7 +46,7 @@ def margin_bounds(
     bounded: points are taken a few at a time, fewer where a network needs more room.
 
     Args:
-        net: a network of ours, or a plain ``nn.Sequential`` of Conv2d, Linear, ReLU, MaxPool2d, Flatten.
+        net: a network of ours, or any module that :func:`dmcore.nets.as_network` reads; in evaluation mode.
         x: inputs (B, C, H, W), pixels in [0, 1]; computed in x's dtype and on x's device.
         y: labels (B,), integers in 0..K−1.
         eps: radius ε ≥ 0 in pixel scale, a number or text such as ``8/255``; or one for each point, (B,). Under ``l0``
@@ -66,8 +67,8 @@ def margin_bounds(
         UserError: an unknown certifier or norm, ε < 0 or a fraction under ``l0``, a layer that cannot be bounded,
             inputs out of their range, labels out of theirs.
     """
-    bound, graph = registry.get(certifier)(intersect_ibp), as_network(net).frozen()
-    balls = checked_ball(x, eps, norm, clip_input, input_range)
+    bound, balls = registry.get(certifier)(intersect_ibp), checked_ball(x, eps, norm, clip_input, input_range)
+    graph = as_network(net, tuple(balls.x.shape[1:])).frozen()
     output = graph.shapes(balls.x)[graph.output]
     labels, num_classes = checked_labels(y, balls.x, output), output[0]
 
@@ -119,7 +120,8 @@ def certify_points(
     close to 0, the point is bounded again in float64. At ε = 0 the margins are those of the point itself. Points that a
     faster certifier certifies, one whose bounds are never above this one's, keep the margin that it found.
     """
-    net, balls = as_network(net), checked_ball(x, eps, norm, clip_input, input_range)
+    balls = checked_ball(x, eps, norm, clip_input, input_range)
+    net = as_network(net, tuple(balls.x.shape[1:]))
     labels, x = checked_labels(y, balls.x, net.shapes(balls.x)[net.output]), balls.x
 
     def smallest_margin(net: Network, points: Tensor, name: str, dtype: torch.dtype) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from dmcore.certify import certify_points
 from dmcore.errors import UserError
-from dmcore.nets.network import as_network
+from dmcore.nets.reading import as_network
 from dmcore.norms import check_radius
 from dmcore.perturbation.ball import PIXELS, Range
 from dmcore.perturbation.inputs import checked_ball, checked_labels
@@ -61,7 +61,8 @@ def certified_radius(
     Raises:
         UserError: as ``margin_bounds``; an ``upper`` or tolerance that is none.
     """
-    graph, ball = as_network(net), checked_ball(x, 0.0, norm, clip_input, input_range)
+    ball = checked_ball(x, 0.0, norm, clip_input, input_range)
+    graph = as_network(net, tuple(ball.x.shape[1:]))
     labels = checked_labels(y, ball.x, graph.shapes(ball.x)[graph.output])
     size, (low, high) = x[0].numel() if len(x) else 1, ball.input_range
     diameter = size if norm == "l0" else (high - low) * size ** {"linf": 0.0, "l2": 0.5, "l1": 1.0}[norm]

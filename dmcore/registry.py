@@ -139,7 +139,7 @@ class Registry(Generic[T]):
             nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))))
             texts = frozenset(n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str))
             for node in nodes:
-                if isinstance(node, ast.ClassDef | ast.FunctionDef):
+                if isinstance(node, ast.ClassDef | ast.FunctionDef) and self._names(node):
                     declaration = _declaration(node, f"{self.package}.{path.stem}", texts)
                     found.update(dict.fromkeys(self._names(node), declaration))
         return found

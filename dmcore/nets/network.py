@@ -1,4 +1,4 @@
-"""A network as a small graph of layers, and the reading of a plain ``torch.nn.Sequential`` as one."""
+"""A network as a small graph of layers."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class Network(nn.Module):
         if like in self._shapes:
             return self._shapes[like]
         try:
-            values = self.walk(_on_images, x[:1])
+            values = self.walk(apply, x[:1])
         except RuntimeError as error:
             reason = " ".join(str(error).split())[:200]
             raise UserError(f"input {tuple(x.shape)} {x.dtype} does not fit the network: {reason}") from error
@@ -106,7 +106,7 @@ class Network(nn.Module):
         return self._shapes[like]
 
 
-def _on_images(layer: nn.Module, *inputs: Tensor) -> Tensor:
+def apply(layer: nn.Module, *inputs: Tensor) -> Tensor:
     """A layer's output; torch itself would take an image without a batch axis."""
     if isinstance(layer, layers.Conv | layers.MaxPool) and inputs[0].ndim != 4:
         shape = ("B", *inputs[0].shape[1:])
@@ -115,111 +115,3 @@ def _on_images(layer: nn.Module, *inputs: Tensor) -> Tensor:
             "x[None] is a batch of one image, x[:, None] gives images their channel"
         )
     return layer(*inputs)
-
-
-def as_network(net: nn.Module) -> Network:
-    """``net`` as a graph: a :class:`Network` as it is, a plain ``nn.Sequential`` read layer by layer.
-
-    The graph shares the Sequential's parameters; nothing is copied.
-
-    Raises:
-        UserError: names the layer that no domain knows how to pass.
-    """
-    if not isinstance(net, Network | nn.Sequential) or _computes_its_own_way(net):
-        raise UserError(f"cannot bound a {type(net).__name__}: pass a dmcore network or a plain torch.nn.Sequential")
-    if torch.nn.modules.module._global_forward_hooks or torch.nn.modules.module._global_forward_pre_hooks:
-        raise UserError("torch has hooks for all modules' forward, which may change what the network computes")
-    _refuse_hooks("the network", net)
-    if isinstance(net, Network):
-        for index, layer in enumerate(net.layers):
-            _refuse_hooks(f"layer {index}", layer)
-        return net
-    graph = Network()
-    for name, module in _leaves(net, prefix=""):
-        layer = _convert(name, module)
-        if layer is not None:
-            graph.add(layer)
-    if not graph.parents:
-        raise UserError("cannot bound an empty torch.nn.Sequential")
-    return graph.train(net.training)
-
-
-def _leaves(net: nn.Sequential, prefix: str) -> Iterator[tuple[str, nn.Module]]:
-    # Not named_children(): that skips a module that stands in the Sequential twice, as one nn.ReLU() often does.
-    for name, module in net._modules.items():
-        _refuse_hooks(f"layer {prefix}{name}", module)
-        if isinstance(module, nn.Sequential) and not _computes_its_own_way(module):
-            yield from _leaves(module, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", module
-
-
-CALLED = {
-    "forward",
-    "__call__",
-    "_call_impl",
-    "_wrapped_call_impl",
-    "__iter__",
-    "__getattr__",
-    "__getattribute__",
-    "walk",
-}
-"""What calling a module calls: a class that defines one of these for itself may compute anything."""
-
-
-def _computes_its_own_way(net: nn.Module) -> bool:
-    """Whether the class of a Network or Sequential changes what calling it does."""
-    ours = type(net).__mro__[: type(net).__mro__.index(Network if isinstance(net, Network) else nn.Sequential)]
-    return any(CALLED & vars(kind).keys() for kind in ours)
-
-
-def _refuse_hooks(what: str, module: nn.Module) -> None:
-    if module._forward_hooks or module._forward_pre_hooks or CALLED & vars(module).keys():
-        raise UserError(f"{what} ({type(module).__name__}) has hooks, which may change what it computes")
-
-
-def _convert(name: str, module: nn.Module) -> nn.Module | None:
-    """One module of a plain Sequential as a layer of ours; None for one that does nothing in evaluation."""
-    kind = type(module)
-    if kind in (layers.Conv, layers.Linear, layers.Normalize, layers.ReLU, layers.MaxPool, layers.Flatten):
-        return module
-    if kind is nn.Conv2d:
-        return _convert_conv(name, module)
-    if kind is nn.Linear:
-        return _sharing(layers.Linear.__new__(layers.Linear), module)
-    if kind is nn.ReLU:
-        return layers.ReLU()
-    if kind is nn.MaxPool2d:
-        if module.ceil_mode or module.return_indices or _pair(module.dilation) != (1, 1):
-            raise UserError(f"layer {name} ({module}): ceil_mode, dilation and return_indices cannot be bounded")
-        return layers.MaxPool(_pair(module.kernel_size), _pair(module.stride), _pair(module.padding))
-    if kind is nn.Flatten:
-        if (module.start_dim, module.end_dim) != (1, -1):
-            raise UserError(f"layer {name} ({module}): only a Flatten of everything but the batch axis is known")
-        return layers.Flatten()
-    if kind is nn.Identity:
-        return None
-    raise UserError(
-        f"layer {name} ({kind.__name__}) cannot be bounded; known layers: Conv2d, Linear, ReLU, MaxPool2d, Flatten"
-    )
-
-
-def _convert_conv(name: str, conv: nn.Conv2d) -> layers.Conv:
-    if conv.padding_mode != "zeros":
-        raise UserError(f"layer {name} ({conv}): padding_mode '{conv.padding_mode}' cannot be bounded, only 'zeros'")
-    layer = _sharing(layers.Conv.__new__(layers.Conv), conv)
-    # torch keeps the padding it resolved ('same', 'valid', or numbers) in F.pad's order.
-    layer.padding = tuple(conv._reversed_padding_repeated_twice)
-    layer.stride, layer.dilation, layer.groups = _pair(conv.stride), _pair(conv.dilation), conv.groups
-    return layer
-
-
-def _sharing(layer: nn.Module, source: nn.Module) -> nn.Module:
-    """Makes ``layer``, made without parameters of its own, use those of ``source``."""
-    nn.Module.__init__(layer)
-    layer.weight, layer.bias = source.weight, source.bias
-    return layer
-
-
-def _pair(value: int | Sequence[int]) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else (value[0], value[1])

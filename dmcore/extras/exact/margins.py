@@ -15,7 +15,8 @@ from dmcore.extras.exact.ball import check_ball
 from dmcore.extras.exact.boxes import Relaxations
 from dmcore.extras.exact.model import Model
 from dmcore.linear.coefficients import Dense
-from dmcore.nets.network import Network, as_network
+from dmcore.nets.network import Network
+from dmcore.nets.reading import as_network
 from dmcore.perturbation import Ball
 from dmcore.perturbation.ball import PIXELS, Range
 from dmcore.perturbation.inputs import Radius, checked_ball, checked_labels
@@ -85,7 +86,7 @@ def exact_margins(
     """The smallest margins z_y − z_j over the ε-ball around x, from both sides.
 
     Args:
-        net: a network of ours, or a plain ``nn.Sequential`` of Conv2d, Linear, ReLU, MaxPool2d, Flatten.
+        net: a network of ours, or any module that :func:`dmcore.nets.as_network` reads; in evaluation mode.
         x: inputs (B, C, H, W), pixels in [0, 1].
         y: labels (B,), integers in 0..K−1.
         eps: radius ε ≥ 0 in pixel scale, a number or text such as ``8/255``; or one for each point, (B,). Under ``l0``
@@ -103,7 +104,8 @@ def exact_margins(
         UserError: the norm ℓ2, ε < 0 or a fraction under ``l0``, a layer that cannot be modelled, inputs or
             labels out of range, a point with too many undecided ReLUs and max-pools.
     """
-    graph, ball = as_network(net), checked_ball(x, eps, norm, clip_input, input_range)
+    ball = checked_ball(x, eps, norm, clip_input, input_range)
+    graph = as_network(net, tuple(ball.x.shape[1:]))
     output = graph.shapes(ball.x)[graph.output]
     labels, classes = checked_labels(y, ball.x, output), output[0]
     found = minima(graph, ball, margin_rows(labels, classes, ball.x), time_limit, node_limit)

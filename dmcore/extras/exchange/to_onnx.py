@@ -16,7 +16,8 @@ from dmcore.errors import UserError
 from dmcore.extras.exchange.package import onnx_package
 from dmcore.files import write_bytes
 from dmcore.nets.layers import Conv, Flatten, Linear, MaxPool, Normalize, ReLU, Scale, Sum
-from dmcore.nets.network import INPUT, Shape, as_network
+from dmcore.nets.network import INPUT, Shape
+from dmcore.nets.reading import as_network
 
 OPSET, IR_VERSION = 13, 7  # of ONNX 1.8 (2020): old enough for every verifier, new enough for all operators used
 NAMES = ("input", "logits")
@@ -31,7 +32,7 @@ def export_onnx(
     part of the graph. Weights are float32, as they are; nothing is folded or simplified.
 
     Args:
-        net: a network of ours in float32, or a plain ``nn.Sequential`` that :func:`as_network` reads.
+        net: a network of ours in float32, or a module that :func:`as_network` reads.
         path: file to write, atomically.
         in_shape: shape of one input, without the batch axis.
         metadata: what else the file shall say of itself, such as the hash of the weights.
@@ -40,7 +41,7 @@ def export_onnx(
         UserError: a layer that has no counterpart here, weights of another type, an ``in_shape`` that does not fit, or
             the package onnx is missing.
     """
-    graph = as_network(net)
+    graph = as_network(net, tuple(in_shape))
     for name, tensor in graph.state_dict().items():
         if tensor.dtype != torch.float32:
             raise UserError(

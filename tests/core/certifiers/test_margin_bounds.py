@@ -224,10 +224,10 @@ def test_an_empty_batch_gives_an_empty_answer():
         ({"y": torch.tensor([0])}, "labels must be 2 integers in 0..2"),
         ({"x": torch.zeros(2, 1, 8, 7, dtype=torch.uint8)}, "x must be float32 or float64"),
         ({"x": torch.zeros(2, 1, 8, 7, dtype=torch.float16)}, "x must be float32 or float64"),
-        ({"x": torch.zeros(2, 3, 8, 7)}, "input (2, 3, 8, 7) torch.float32 does not fit the network"),
+        ({"x": torch.zeros(2, 3, 8, 7)}, "input (3, 8, 7) does not fit the network: layer 0 (Conv2d)"),
         ({"x": torch.zeros(2, 1, 8, 7).double()}, "does not fit the network"),
         ({"net": nn.Sequential(nn.Flatten(), nn.Linear(56, 3), nn.Sigmoid())}, "layer 2 (Sigmoid) cannot be bounded"),
-        ({"net": nn.Linear(2, 2)}, "cannot bound a Linear"),
+        ({"net": nn.LSTM(2, 2)}, "cannot read the forward of LSTM"),
     ],
 )
 def test_bad_input_is_named(change, message):

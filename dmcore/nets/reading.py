@@ -1,0 +1,223 @@
+"""The reading of a user's module as a network of ours: its ``forward`` is traced, layer by layer.
+
+What is read computes what the module computes, up to rounding where a constant is worked out from others: the factors
+of a BatchNorm are multiplied into the weights before it, once, in float64.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from dmcore.errors import UserError
+from dmcore.nets import layers
+from dmcore.nets.network import INPUT, Network, Shape, apply
+from dmcore.nets.translate import MODULES, OPERATIONS, At, made, normalize
+
+KNOWN = (
+    "Conv2d, Linear, BatchNorm, ReLU, MaxPool2d, AvgPool2d, AdaptiveAvgPool2d(1), ZeroPad2d, Flatten, Dropout, "
+    "Identity, sums of branches, and arithmetic with constants"
+)
+OURS = (layers.Affine, layers.ReLU, layers.MaxPool, layers.Flatten, layers.Sum)
+
+
+def as_network(net: nn.Module, shape: Shape | None = None) -> Network:
+    """``net`` as a graph: a :class:`Network` as it is, any other module by what its ``forward`` does.
+
+    The graph shares the weights of convolutions and fully connected layers, so that bounds can be differentiated in
+    them, except where a BatchNorm follows.
+
+    Args:
+        shape: of an input, without the batch axis; needed where the module averages over all positions or names the
+            number of features.
+
+    Raises:
+        UserError: names the layer or the operation that no domain knows how to pass, and what to use in its place.
+    """
+    _refuse_tricks(net)
+    if isinstance(net, Network):
+        return net
+    net = nn.Sequential(net) if type(net) in MODULES else net
+    try:
+        traced = _Tracer().trace(net)
+    except UserError:
+        raise
+    except Exception as error:  # whatever the module's own code raises where it looks at values
+        reason = " ".join(str(error).split())[:150]
+        raise UserError(
+            f"cannot read the forward of {type(net).__name__} ({reason}): it must be a fixed chain of layers, sums and "
+            "reshapings that does not depend on values"
+        ) from error
+    graph = Reader(net, traced, shape).read()
+    return graph.train(net.training)
+
+
+CALLED = ("__call__", "_call_impl", "_wrapped_call_impl", "__getattr__", "__getattribute__")
+"""What calling a module calls before its ``forward``: a class that defines one of these may compute anything."""
+
+
+def _refuse_tricks(net: nn.Module) -> None:
+    """Refuses what a look at ``forward`` does not show."""
+    every = torch.nn.modules.module
+    if every._global_forward_hooks or every._global_forward_pre_hooks:
+        raise UserError("torch has hooks for all modules' forward, which may change what the network computes")
+    for name, module in net.named_modules(remove_duplicate=True):
+        what = f"layer {name}" if name else "the network"
+        inherited = [kind for kind in type(module).__mro__ if kind not in nn.Module.__mro__]
+        own = [kind for kind in inherited if not kind.__module__.startswith(("torch.nn.modules", "dmcore."))]
+        hooked = module._forward_hooks or module._forward_pre_hooks or {*CALLED, "forward"} & vars(module).keys()
+        if hooked or any({*CALLED} & vars(kind).keys() for kind in own):
+            raise UserError(f"{what} ({type(module).__name__}) has hooks, which may change what it computes")
+        if isinstance(module, Network) and any({"forward", "walk"} & vars(kind).keys() for kind in own):
+            raise UserError(f"{what} ({type(module).__name__}) changes what a Network computes")
+
+
+class _Tracer(fx.Tracer):
+    """Records a module's forward down to torch's own layers and ours."""
+
+    def is_leaf_module(self, module: nn.Module, name: str) -> bool:
+        return isinstance(module, OURS) or type(module).__name__ == "Normalize" or super().is_leaf_module(module, name)
+
+
+@dataclass
+class Reader:
+    """The network under way.
+
+    Attributes:
+        at: what each traced value is: a node of the network, or a constant.
+        shapes: of the network's nodes, where the input's is known.
+        now: the traced operation that is being read, for messages.
+        factors: of the layers that stand for a BatchNorm, its factor and addend for each channel, in float64.
+    """
+
+    module: nn.Module
+    traced: fx.Graph
+    shape: Shape | None
+    net: Network = field(default_factory=Network)
+    at: dict[fx.Node, Any] = field(default_factory=dict)
+    nodes: dict[fx.Node, int] = field(default_factory=dict)
+    now: str = ""
+    factors: dict[nn.Module, tuple[Tensor, Tensor]] = field(default_factory=dict)
+
+    def read(self) -> Network:
+        """The whole network."""
+        inputs = [node for node in self.traced.nodes if node.op == "placeholder" and node.users]
+        if len(inputs) != 1:
+            raise UserError(f"{type(self.module).__name__} takes {len(inputs)} inputs; one is known, a batch")
+        self.shapes = [self.shape] if self.shape is not None else None
+        for node in self.traced.nodes:
+            if node.op == "placeholder":
+                self.nodes[node] = INPUT
+            elif node.op == "output":
+                (result,) = node.args
+                if not self.net.parents:
+                    raise UserError(f"{type(self.module).__name__} computes nothing: it has no layers")
+                if not isinstance(result, fx.Node) or self.nodes.get(result) != self.net.output:
+                    raise UserError(f"the output of {type(self.module).__name__} must be one layer's, the last one's")
+            else:
+                self._operation(node)
+        return _folded(self.net, self.factors)
+
+    def _operation(self, node: fx.Node) -> None:
+        if node.op == "get_attr":
+            self.at[node] = operator.attrgetter(str(node.target))(self.module)
+            return
+        if node.op == "call_module":
+            module = self.module.get_submodule(str(node.target))
+            self.now = f"layer {node.target} ({type(module).__name__})"
+            self.nodes[node] = self.layer(module, *(self._node(arg) for arg in node.args))
+            return
+        name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
+        place = next(reversed(node.meta.get("nn_module_stack", {}).values()), None)
+        self.now = f"the operation '{name}'" + (f" in layer {place[0]} ({place[1].__name__})" if place else "")
+        args, options = fx.node.map_arg((node.args, node.kwargs), self._value)
+        read = OPERATIONS.get(node.target)
+        if read is None:
+            raise UserError(f"{self.now} cannot be bounded; known: {KNOWN}")
+        result = read(self, *args, **options)
+        if isinstance(result, At):
+            self.nodes[node] = result.index
+        else:
+            self.at[node] = result
+
+    def _value(self, node: fx.Node) -> Any:
+        return At(self.nodes[node]) if node in self.nodes else self.at[node]
+
+    def _node(self, arg: Any) -> int:
+        if not isinstance(arg, fx.Node) or arg not in self.nodes:
+            raise UserError(f"{self.now} is called with a constant")
+        return self.nodes[arg]
+
+    def refuse(self, why: str) -> UserError:
+        """The error that names the layer or operation."""
+        return UserError(f"{self.now}: {why}")
+
+    @cached_property
+    def like(self) -> Tensor:
+        """A tensor of the dtype and on the device of the module's weights."""
+        return next((p for p in self.module.parameters()), torch.zeros((), device="cpu")).detach()
+
+    def append(self, layer: nn.Module, *parents: int) -> int:
+        """Appends a layer; returns its node."""
+        if self.shapes is not None:
+            try:
+                with torch.no_grad():
+                    out = apply(layer, *(self.like.new_zeros((1, *self.shapes[p])) for p in parents))
+            except RuntimeError as error:
+                reason = " ".join(str(error).split())[:150]
+                raise UserError(f"input {self.shape} does not fit the network: {self.now}: {reason}") from error
+            self.shapes.append(tuple(out.shape[1:]))
+        return self.net.add(layer, parents)
+
+    def sizes(self, index: int, why: str) -> Shape:
+        """The shape of a node's values."""
+        if self.shapes is None:
+            raise self.refuse(f"{why}, which needs the input's shape: as_network(net, shape)")
+        return self.shapes[index]
+
+    def layer(self, module: nn.Module, *parents: int) -> int:
+        """Appends what stands for a module; returns its node."""
+        for kind, read in MODULES.items():
+            if type(module) is kind:
+                return read(self, module, *parents)
+        if type(module).__module__.startswith("torchvision.") and type(module).__name__ == "Normalize":
+            return normalize(self, module, *parents)
+        if isinstance(module, OURS):
+            return self.append(module, *parents)
+        hint = _HINTS.get(type(module).__name__, "")
+        raise UserError(f"{self.now} cannot be bounded; known: {KNOWN}{hint}")
+
+
+_HINTS = {
+    name: f". {name} is not piecewise linear: train with ReLU"
+    for name in ("Tanh", "Sigmoid", "GELU", "SiLU", "ELU", "Softplus", "Hardswish", "Mish")
+} | {"Softmax": ". Leave out the last Softmax: margins are those of the logits"}
+
+
+def _folded(net: Network, factors: dict[nn.Module, tuple[Tensor, Tensor]]) -> Network:
+    """``net`` with each BatchNorm in the weights of the layer before it, where nothing else reads that."""
+    readers = Counter(parent for parents in net.parents for parent in parents)
+    folded, place = Network(), {INPUT: INPUT}
+    for node in net.nodes():
+        parents = [place[p] for p in node.parents]
+        before = folded.layers[parents[0] - 1] if parents[0] != INPUT else None
+        affine = isinstance(before, layers.Conv | layers.Linear) and before not in factors
+        if node.layer in factors and affine and readers[node.parents[0]] == 1:
+            scale, shift = factors[node.layer]
+            shift = shift if before.bias is None else shift + before.bias.detach().double() * scale
+            weight = before.weight.detach().double() * scale.view(-1, *[1] * (before.weight.dim() - 1))
+            merged = made(type(before), weight, shift, before.weight.dtype)
+            if isinstance(before, layers.Conv):
+                merged.stride, merged.padding = before.stride, before.padding
+                merged.dilation, merged.groups = before.dilation, before.groups
+            folded.layers[parents[0] - 1] = merged
+            place[node.index] = parents[0]
+        else:
+            place[node.index] = folded.add(node.layer, parents)
+    return folded

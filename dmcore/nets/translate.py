@@ -1,0 +1,328 @@
+"""What stands for torch's modules, functions and operators in a network of ours (:mod:`dmcore.nets.reading`)."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dmcore.nets import layers
+
+if TYPE_CHECKING:
+    from dmcore.nets.reading import Reader
+
+
+@dataclass(frozen=True)
+class At:
+    """A value that is a node of the network."""
+
+    index: int
+
+
+class Batch:
+    """The size of the batch axis, which nothing may depend on."""
+
+
+# Modules: the reader, the module and the node of its input to the node of its output.
+
+
+def _conv(r: Reader, conv: nn.Conv2d, x: int) -> int:
+    if conv.padding_mode != "zeros":
+        raise r.refuse(f"padding_mode '{conv.padding_mode}' cannot be bounded, only 'zeros'")
+    layer = _sharing(layers.Conv.__new__(layers.Conv), conv)
+    # torch keeps the padding it resolved ('same', 'valid', or numbers) in F.pad's order.
+    layer.padding = tuple(conv._reversed_padding_repeated_twice)
+    layer.stride, layer.dilation, layer.groups = _pair(conv.stride), _pair(conv.dilation), conv.groups
+    return r.append(layer, x)
+
+
+def _linear(r: Reader, linear: nn.Linear, x: int) -> int:
+    return r.append(_sharing(layers.Linear.__new__(layers.Linear), linear), x)
+
+
+def _batch_norm(r: Reader, norm: nn.BatchNorm2d | nn.BatchNorm1d, x: int) -> int:
+    if norm.training or norm.running_mean is None or norm.running_var is None:
+        raise r.refuse("depends on the whole batch in training mode or without running statistics: call net.eval()")
+    scale = (norm.running_var.double() + norm.eps).rsqrt()
+    scale = scale if norm.weight is None else scale * norm.weight.detach().double()
+    shift = -norm.running_mean.double() * scale
+    shift = shift if norm.bias is None else shift + norm.bias.detach().double()
+    dtype = norm.running_mean.dtype
+    if isinstance(norm, nn.BatchNorm1d):
+        layer = made(layers.Linear, torch.diag(scale), shift, dtype)
+    else:
+        layer = _depthwise(scale, shift, dtype)
+    r.factors[layer] = scale, shift
+    return r.append(layer, x)
+
+
+def _max_pool(r: Reader, pool: nn.MaxPool2d, x: int) -> int:
+    if pool.ceil_mode or pool.return_indices or _pair(pool.dilation) != (1, 1):
+        raise r.refuse(f"{pool}: ceil_mode, dilation and return_indices cannot be bounded")
+    return r.append(layers.MaxPool(_pair(pool.kernel_size), _pair(pool.stride), _pair(pool.padding)), x)
+
+
+def _avg_pool(r: Reader, pool: nn.AvgPool2d, x: int) -> int:
+    padding = _pair(pool.padding)
+    if pool.ceil_mode or (any(padding) and not pool.count_include_pad):
+        raise r.refuse(f"{pool}: ceil_mode and padding that does not count cannot be bounded")
+    kernel = _pair(pool.kernel_size)
+    count = pool.divisor_override or math.prod(kernel)
+    return _average(r, x, kernel, _pair(pool.stride), padding, count)
+
+
+def _adaptive(r: Reader, pool: nn.AdaptiveAvgPool2d, x: int) -> int:
+    if _pair(pool.output_size) != (1, 1):
+        raise r.refuse("only an average over all positions, AdaptiveAvgPool2d(1), can be bounded")
+    return _over_positions(r, x)
+
+
+def _zero_pad(r: Reader, pad: nn.ZeroPad2d, x: int) -> int:
+    if min(pad.padding) < 0:
+        raise r.refuse("negative padding cannot be bounded")
+    layer = _depthwise(r.like.new_ones(r.sizes(x, "pads an image")[0]), None, r.like.dtype)
+    layer.padding = tuple(pad.padding)
+    return r.append(layer, x)
+
+
+def _flatten(r: Reader, flatten: nn.Flatten, x: int) -> int:
+    if (flatten.start_dim, flatten.end_dim) != (1, -1):
+        raise r.refuse("only a Flatten of everything but the batch axis is known")
+    return r.append(layers.Flatten(), x)
+
+
+def _dropout(r: Reader, dropout: nn.Module, x: int) -> int:
+    if dropout.training and dropout.p > 0:
+        raise r.refuse("drops values at random in training mode: call net.eval()")
+    return x
+
+
+MODULES: dict[type[nn.Module], Callable[..., int]] = {
+    nn.Conv2d: _conv,
+    nn.Linear: _linear,
+    nn.BatchNorm1d: _batch_norm,
+    nn.BatchNorm2d: _batch_norm,
+    nn.ReLU: lambda r, module, x: r.append(layers.ReLU(), x),
+    nn.MaxPool2d: _max_pool,
+    nn.AvgPool2d: _avg_pool,
+    nn.AdaptiveAvgPool2d: _adaptive,
+    nn.ZeroPad2d: _zero_pad,
+    nn.Flatten: _flatten,
+    nn.Identity: lambda r, module, x: x,
+    nn.Dropout: _dropout,
+    nn.Dropout2d: _dropout,
+}
+
+
+def normalize(r: Reader, module: Any, x: int) -> int:
+    """What stands for torchvision's Normalize, which is told by its name: torchvision is not imported."""
+    mean, std = (r.like.new_tensor(list(values))[:, None, None] for values in (module.mean, module.std))
+    return r.append(_shifted(mean, std), x)
+
+
+# Functions, operators and methods.
+
+
+def _as_layer(make: Callable[..., nn.Module]) -> Callable[..., At]:
+    """A function that does what a module of torch does: ``make`` takes its arguments."""
+
+    def read(r: Reader, x: At, *args: Any, **options: Any) -> At:
+        try:
+            module = make(*args, **options)
+        except TypeError as error:
+            raise r.refuse(f"called in a way that is not known ({error})") from error
+        return At(r.layer(module, x.index))
+
+    return read
+
+
+def _add(r: Reader, a: Any, b: Any, *, alpha: float = 1) -> At:
+    if alpha != 1:
+        raise r.refuse("alpha cannot be bounded")
+    if isinstance(a, At) and isinstance(b, At):
+        return At(r.append(layers.Sum(), a.index, b.index))
+    x, constant = (a, b) if isinstance(a, At) else (b, a)
+    value = _constant(r, constant, x.index)
+    return At(r.append(_shifted(-value, torch.ones_like(value)), x.index))
+
+
+def _subtract(r: Reader, x: Any, constant: Any) -> At:
+    if not isinstance(x, At):
+        raise r.refuse("a constant minus a value cannot be bounded: multiply by -1 in the layer before")
+    value = _constant(r, constant, x.index)
+    return At(r.append(_shifted(value, torch.ones_like(value)), x.index))
+
+
+def _multiply(r: Reader, a: Any, b: Any) -> Any:
+    if not isinstance(a, At) and not isinstance(b, At):
+        return _sizes(r, operator.mul, a, b)
+    x, constant = (a, b) if isinstance(a, At) else (b, a)
+    value = _constant(r, constant, x.index)
+    return At(r.append(layers.Scale(value.expand(r.sizes(x.index, "multiplies by a constant")).contiguous()), x.index))
+
+
+def _divide(r: Reader, x: Any, constant: Any) -> At:
+    if not isinstance(x, At):
+        raise r.refuse("a constant over a value cannot be bounded")
+    value = _constant(r, constant, x.index)
+    if not bool((value > 0).all()):
+        raise r.refuse("divides by numbers that are not all > 0: multiply by their inverse")
+    return At(r.append(_shifted(torch.zeros_like(value), value), x.index))
+
+
+def _constant(r: Reader, value: Any, index: int) -> Tensor:
+    """A constant beside the values of a node, without the batch axis."""
+    if isinstance(value, At | Batch) or not isinstance(value, Tensor | int | float):
+        raise r.refuse("takes two computed values, which cannot be bounded")
+    if isinstance(value, Tensor) and value.requires_grad:
+        raise r.refuse("uses trainable weights in the forward: put them into a layer")
+    tensor = torch.as_tensor(value, dtype=r.like.dtype, device=r.like.device).detach()
+    if tensor.dim() == 0:
+        tensor = tensor[None]
+    shape = r.sizes(index, "uses a tensor in the forward") if tensor.numel() > 1 else None
+    if shape is not None:
+        if tensor.dim() == len(shape) + 1 and len(tensor) == 1:
+            tensor = tensor[0]
+        if tensor.dim() > len(shape) or torch.broadcast_shapes(tensor.shape, shape) != torch.Size(shape):
+            raise r.refuse(f"has a constant of shape {tuple(tensor.shape)} beside values of shape {shape}")
+    return tensor
+
+
+def _flat(r: Reader, x: At, start_dim: int = 0, end_dim: int = -1) -> At:
+    if (start_dim, end_dim) != (1, -1):
+        raise r.refuse("only a flatten of everything but the batch axis, flatten(1), is known")
+    return At(r.append(layers.Flatten(), x.index))
+
+
+def _view(r: Reader, x: At, *sizes: Any) -> At:
+    if len(sizes) == 1 and isinstance(sizes[0], tuple | list | torch.Size):
+        sizes = tuple(sizes[0])
+    if len(sizes) != 2 or not (isinstance(sizes[0], Batch) or sizes[0] == -1):
+        raise r.refuse("only x.view(x.size(0), -1), everything but the batch axis in one, is known: use flatten(1)")
+    if sizes[1] != -1 and sizes[1] != math.prod(r.sizes(x.index, "names the number of features")):
+        raise r.refuse(f"names {sizes[1]} features where there are {math.prod(r.shapes[x.index])}")
+    if sizes == (-1, -1):
+        raise r.refuse("has two unknown sizes")
+    return At(r.append(layers.Flatten(), x.index))
+
+
+def _size(r: Reader, x: At, axis: int | None = None) -> Any:
+    if axis == 0:
+        return Batch()
+    sizes = (Batch(), *r.sizes(x.index, "asks for sizes"))
+    return sizes if axis is None else sizes[axis]
+
+
+def _attribute(r: Reader, x: Any, name: str) -> Any:
+    if name != "shape" or not isinstance(x, At):
+        raise r.refuse(f"'.{name}' cannot be bounded")
+    return (Batch(), *r.shapes[x.index]) if r.shapes is not None else (Batch(),)
+
+
+def _item(r: Reader, values: Any, index: Any) -> Any:
+    if isinstance(values, At):
+        raise r.refuse("indexing cannot be bounded")
+    try:
+        return values[index]
+    except IndexError:
+        raise r.refuse("asks for sizes, which needs the input's shape: as_network(net, shape)") from None
+
+
+def _sizes(r: Reader, compute: Callable[[Any, Any], Any], a: Any, b: Any) -> Any:
+    if isinstance(a, Batch) or isinstance(b, Batch):
+        raise r.refuse("computes with the size of the batch")
+    return compute(a, b)
+
+
+def _mean(r: Reader, x: At, dim: Any = None, keepdim: bool = False) -> At:
+    axes = tuple(sorted(axis % 4 for axis in ((dim,) if isinstance(dim, int) else dim or ())))
+    if axes != (2, 3) or len(r.sizes(x.index, "averages over positions")) != 3:
+        raise r.refuse("only a mean over all positions of an image, mean((2, 3)), can be bounded")
+    averaged = _over_positions(r, x.index)
+    return At(averaged if keepdim else r.append(layers.Flatten(), averaged))
+
+
+_relu = _as_layer(lambda inplace=False: nn.ReLU())
+_max = _as_layer(nn.MaxPool2d)
+_average_pool = _as_layer(nn.AvgPool2d)
+OPERATIONS: dict[Any, Callable[..., Any]] = {
+    **dict.fromkeys((operator.add, operator.iadd, torch.add, "add", "add_"), _add),
+    **dict.fromkeys((operator.sub, operator.isub, torch.sub, "sub", "sub_"), _subtract),
+    **dict.fromkeys((operator.mul, operator.imul, torch.mul, "mul", "mul_"), _multiply),
+    **dict.fromkeys((operator.truediv, operator.itruediv, torch.div, "div", "div_"), _divide),
+    **dict.fromkeys((F.relu, torch.relu, torch.relu_, "relu", "relu_"), _relu),
+    **dict.fromkeys((torch.flatten, "flatten"), _flat),
+    **dict.fromkeys((torch.reshape, "view", "reshape"), _view),
+    **dict.fromkeys((torch.mean, "mean"), _mean),
+    **dict.fromkeys((F.max_pool2d, torch.max_pool2d), _max),
+    **dict.fromkeys((F.avg_pool2d, torch._C._nn.avg_pool2d), _average_pool),
+    F.adaptive_avg_pool2d: _as_layer(nn.AdaptiveAvgPool2d),
+    F.dropout: _as_layer(lambda p=0.5, training=True, inplace=False: nn.Dropout(p).train(training)),
+    "contiguous": lambda r, x: x,
+    "size": _size,
+    getattr: _attribute,
+    operator.getitem: _item,
+}
+
+
+# Layers of ours.
+
+
+def _average(
+    r: Reader, x: int, kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int], count: int
+) -> int:
+    """Sums over windows, then divided: both exact, where the weights 1/count would be rounded."""
+    channels = r.sizes(x, "averages over windows")[0]
+    layer = _depthwise(r.like.new_ones(channels), None, r.like.dtype, kernel)
+    layer.stride, layer.padding = stride, (padding[1], padding[1], padding[0], padding[0])
+    total = r.append(layer, x)
+    return r.append(_shifted(r.like.new_zeros(1, 1, 1), r.like.new_full((1, 1, 1), count)), total)
+
+
+def _over_positions(r: Reader, x: int) -> int:
+    shape = r.sizes(x, "averages over all positions")
+    if len(shape) != 3:
+        raise r.refuse(f"averages over the positions of an image, not of values of shape {shape}")
+    return _average(r, x, shape[1:], (1, 1), (0, 0), shape[1] * shape[2])
+
+
+def _depthwise(
+    factor: Tensor, shift: Tensor | None, dtype: torch.dtype, kernel: tuple[int, int] = (1, 1)
+) -> layers.Conv:
+    """A convolution of each channel by itself, with one number all over the kernel."""
+    layer = made(layers.Conv, factor.view(-1, 1, 1, 1).expand(-1, 1, *kernel).contiguous(), shift, dtype)
+    layer.stride, layer.padding, layer.dilation, layer.groups = (1, 1), (0, 0, 0, 0), (1, 1), len(factor)
+    return layer
+
+
+def made(kind: type[nn.Module], weight: Tensor, bias: Tensor | None, dtype: torch.dtype) -> Any:
+    """A layer made without random weights of its own, which would change torch's random state."""
+    layer = kind.__new__(kind)
+    nn.Module.__init__(layer)
+    layer.weight = nn.Parameter(weight.detach().to(dtype))
+    layer.bias = None if bias is None else nn.Parameter(bias.detach().to(dtype))
+    return layer
+
+
+def _sharing(layer: nn.Module, source: nn.Module) -> nn.Module:
+    """Makes ``layer``, made without parameters of its own, use those of ``source``."""
+    nn.Module.__init__(layer)
+    layer.weight, layer.bias = source.weight, source.bias
+    return layer
+
+
+def _shifted(mean: Tensor, std: Tensor) -> layers.Normalize:
+    """``(x − mean) / std`` with numbers of any shape."""
+    layer = layers.Normalize([0.0], [1.0])
+    layer.mean, layer.std = mean, std
+    return layer
+
+
+def _pair(value: int | Sequence[int]) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else (value[0], value[1])

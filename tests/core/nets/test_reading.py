@@ -1,0 +1,200 @@
+"""Modules of users, read by their forward: the graph computes what they compute, and is bounded soundly."""
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from dmcore.certify import margin_bounds
+from dmcore.errors import UserError
+from dmcore.nets import as_network
+from dmcore.nets.layers import Conv, Normalize
+
+
+def randomised(net, seed=0):
+    """Statistics and factors of BatchNorms as after a training, some factors negative; in evaluation mode."""
+    generator = torch.Generator().manual_seed(seed)
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            size = module.running_mean.shape
+            module.running_mean.copy_(torch.randn(size, generator=generator))
+            module.running_var.copy_(torch.rand(size, generator=generator) + 0.2)
+            if module.affine:
+                module.weight.data.copy_(torch.randn(size, generator=generator))
+                module.bias.data.copy_(torch.randn(size, generator=generator))
+    return net.eval()
+
+
+class Block(nn.Module):
+    def __init__(self, inp, out, stride):
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(inp, out, 3, stride, 1, bias=False), nn.BatchNorm2d(out)
+        self.conv2, self.bn2 = nn.Conv2d(out, out, 3, 1, 1, bias=False), nn.BatchNorm2d(out)
+        self.relu = nn.ReLU(inplace=True)
+        self.down = nn.Sequential(nn.Conv2d(inp, out, 1, stride, bias=False), nn.BatchNorm2d(out))
+
+    def forward(self, x):
+        out = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
+        out += self.down(x)
+        return self.relu(out)
+
+
+class Residual(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.block, self.pool, self.fc = Block(1, 3, 2), nn.AdaptiveAvgPool2d((1, 1)), nn.Linear(3, 3)
+
+    def forward(self, x):
+        return self.fc(torch.flatten(self.pool(self.block(x)), 1))
+
+
+class ByFunctions(nn.Module):
+    """Everything that can be written without a layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.fc = nn.Conv2d(1, 2, 3), nn.Linear(2, 3)
+        self.register_buffer("mean", torch.tensor([0.3]).view(1, 1, 1, 1))
+
+    def forward(self, x):
+        x = (x - self.mean) / 0.5
+        x = F.relu(self.conv(x))
+        x = F.dropout(F.avg_pool2d(x, 2), training=self.training)
+        x = x * 2 + 1
+        return self.fc(x.mean((2, 3)))
+
+
+class Viewed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.fc = nn.Conv2d(1, 2, 3, stride=2), nn.Linear(2 * 2 * 2, 3)
+
+    def forward(self, x):
+        x = F.max_pool2d(self.conv(x).relu(), 2, stride=1)
+        return self.fc(x.view(x.size(0), x.shape[1] * 4))
+
+
+class TorchvisionLikeNormalize(nn.Module):
+    def __init__(self):
+        super().__init__()
+        from torchvision.transforms import Normalize as Other
+
+        self.normalize, self.fc = Other([0.3], [0.2]), nn.Linear(64, 3)
+
+    def forward(self, x):
+        return self.fc(torch.flatten(self.normalize(x), 1))
+
+
+NETS = {
+    "residual": Residual,
+    "functions": ByFunctions,
+    "viewed": Viewed,
+    "normalised": TorchvisionLikeNormalize,
+    "batch norm first": lambda: nn.Sequential(nn.BatchNorm2d(1), nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(72, 3)),
+    "batch norm after a pool": lambda: nn.Sequential(
+        nn.Conv2d(1, 2, 3), nn.AvgPool2d(2, padding=1), nn.BatchNorm2d(2, affine=False), nn.Flatten(), nn.Linear(32, 3)
+    ),
+    "batch norm of features": lambda: nn.Sequential(
+        nn.Flatten(), nn.Linear(64, 5), nn.BatchNorm1d(5), nn.ReLU(), nn.BatchNorm1d(5), nn.Dropout(), nn.Linear(5, 3)
+    ),
+    "padded": lambda: nn.Sequential(
+        nn.ZeroPad2d((1, 0, 2, 1)),
+        nn.Conv2d(1, 2, 3, groups=1),
+        nn.ReLU(),
+        nn.Identity(),
+        nn.Flatten(),
+        nn.Linear(126, 3),
+    ),
+}
+
+
+def made(name, dtype=torch.float64):
+    torch.manual_seed(0)
+    return randomised(NETS[name]()).to(dtype)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_the_graph_computes_what_the_module_computes(name):
+    net, x = made(name), torch.rand(4, 1, 8, 8, dtype=torch.float64)
+    before = copy.deepcopy(net.state_dict())
+    torch.testing.assert_close(as_network(net, (1, 8, 8))(x), net(x), rtol=1e-12, atol=1e-12)
+    assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
+
+
+@pytest.mark.parametrize("certifier", ["ibp", "cnn-cert-relu", "cnn-cert-ada", "cnn-cert-zero"])
+@pytest.mark.parametrize("name", NETS)
+def test_bounds_hold_at_sampled_points_and_at_corners(name, certifier):
+    net, x = made(name), torch.rand(2, 1, 8, 8, dtype=torch.float64)
+    labels, eps = net(x).argmax(1), 0.05
+    lower = margin_bounds(net, x, labels, eps, certifier=certifier)
+    generator = torch.Generator().manual_seed(1)
+    for _ in range(200):
+        noise = 2 * torch.rand(x.shape, generator=generator, dtype=x.dtype) - 1
+        noise = noise.sign() if torch.rand((), generator=generator) < 0.5 else noise
+        logits = net(x + eps * noise)
+        margins = logits.gather(1, labels[:, None]) - logits
+        assert ((margins >= lower - 1e-9) | lower.isinf()).all()
+
+
+def test_a_batch_norm_goes_into_the_weights_before_it():
+    assert [type(layer).__name__ for layer in as_network(made("residual"), (1, 8, 8)).layers] == [
+        *("Conv", "ReLU", "Conv", "Conv", "Sum", "ReLU", "Conv", "Normalize", "Flatten", "Linear")
+    ]
+
+
+def test_averages_are_exact():
+    pool = as_network(nn.Sequential(nn.AvgPool2d(3)), (1, 6, 6))
+    assert isinstance(pool.layers[0], Conv)
+    assert isinstance(pool.layers[1], Normalize)
+    assert pool.layers[0].weight.eq(1).all()
+    assert pool.layers[1].std.item() == 9
+
+
+class Forward(nn.Module):
+    def __init__(self, forward, **layers):
+        super().__init__()
+        self.own = forward
+        for name, layer in layers.items():
+            setattr(self, name, layer)
+
+    def forward(self, x):
+        return self.own(self, x)
+
+
+FC = {"fc": nn.Linear(64, 3)}
+
+
+@pytest.mark.parametrize(
+    ("net", "message"),
+    [
+        (nn.Sequential(nn.Conv2d(1, 1, 3), nn.BatchNorm2d(1)), "layer 1 (BatchNorm2d): depends on the whole batch"),
+        (nn.Sequential(nn.GELU()).eval(), "GELU is not piecewise linear: train with ReLU"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(64, 3), nn.Softmax(1)), "Leave out the last Softmax"),
+        (nn.Sequential(nn.AvgPool2d(3, ceil_mode=True)), "ceil_mode"),
+        (nn.Sequential(nn.AdaptiveAvgPool2d(2)), "only an average over all positions, AdaptiveAvgPool2d(1)"),
+        (
+            Forward(lambda net, x: net.fc(x.flatten(1)) if x.sum() > 0 else x, **FC),
+            "cannot read the forward",
+        ),
+        (Forward(lambda net, x: net.fc(x.view(-1, 32)), **FC), "names 32 features where there are 64"),
+        (Forward(lambda net, x: net.fc(x.flatten(1)) * net.fc(x.flatten(1)), **FC), "two computed values"),
+        (Forward(lambda net, x: net.fc(x.flatten(1)) * net.fc.bias, **FC), "trainable weights"),
+        (Forward(lambda net, x: 1 - x.flatten(1)), "a constant minus a value"),
+        (Forward(lambda net, x: x.flatten(1) / -2), "not all > 0"),
+        (Forward(lambda net, x: x.flatten(1).sum(1)), "the operation 'sum' cannot be bounded"),
+        (Forward(lambda net, x: F.dropout(x.flatten(1))), "drops values at random in training mode"),
+        (Forward(lambda net, x: x.flatten(1)[:, 0]), "indexing cannot be bounded"),
+        (Forward(lambda net, x: (net.fc(x.flatten(1)), x), **FC), "the output of Forward must be one layer's"),
+    ],
+)
+def test_what_cannot_be_read_is_named_with_a_remedy(net, message):
+    with pytest.raises(UserError) as error:
+        as_network(net, (1, 8, 8))
+    assert message in str(error.value)
+
+
+def test_what_needs_the_inputs_shape_says_so():
+    with pytest.raises(UserError, match=r"averages over all positions, which needs the input's shape: as_network\("):
+        as_network(nn.Sequential(nn.AdaptiveAvgPool2d(1)))
