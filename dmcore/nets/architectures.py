@@ -1,7 +1,7 @@
 """The paper's six architectures (Appendix G): filters from the paper, kernels and strides from the authors' code.
 
-A new architecture is one function under ``@architecture("name")``; its name is then valid in ``config.yaml``. What it
-becomes for each input, layer by layer, is in ``docs/architectures.md``.
+A new architecture is one function under ``@architecture("name")``; its name is then valid in ``config.yaml``.
+``dmcore info --architectures`` prints its layers for each input size.
 """
 
 from __future__ import annotations

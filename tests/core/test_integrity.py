@@ -108,7 +108,7 @@ def test_edits_by_hand_are_seen(tmp_path, edit):
 
 
 def test_the_seal_is_the_hash_of_the_bytes_around_it():
-    """As docs/integrity.md says how to check one by hand."""
+    """As docs/operations.md says how to check one by hand."""
     content = sealed(b'{"a":1,"seal":"' + UNSEALED.encode() + b'"}')
     assert content == b'{"a":1,"seal":"' + sha256(b'{"a":1,"seal":"' + b"0" * 64 + b'"}').encode() + b'"}'
     assert broken_seal(content) is None

@@ -300,7 +300,9 @@ def test_info(capsys, tmp_path):
     assert "regularizers: convex_outer, mmr, relu_stability, trades, weight_norm, worst_case" in shown
     assert "attacks: pgd" in shown
     run("info", "--architectures")
-    assert capsys.readouterr().out == (ROOT / "docs/architectures.md").read_text(encoding="utf-8")
+    shown = capsys.readouterr().out
+    assert "| `small` | 1×28×28 | 10 | 636,806 | 9,508 |" in shown
+    assert "| 1 | convolution 4×4/2, 16 filters | input |" in shown
     save_model(tmp_path / "m", seeded_net(SPEC), SPEC)
     run("info", tmp_path / "m")
     assert "test/mnist/small/method/0.1/seed0" in capsys.readouterr().out

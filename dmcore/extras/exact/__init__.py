@@ -1,4 +1,4 @@
-"""Exact minima for small networks, by mixed-integer programming (Tjeng et al. 2019) with HiGHS (docs/exact.md).
+"""Exact minima for small networks, by mixed-integer programming (Tjeng et al. 2019) with HiGHS (docs/certifiers.md).
 
 - :mod:`program`: columns, rows and HiGHS
 - :mod:`ball`: the inputs as columns

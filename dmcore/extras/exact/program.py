@@ -108,7 +108,7 @@ class Program:
     def minimum(self, columns: Vector, cost: Vector, time_limit: float, node_limit: int) -> Minimum:
         """The minimum of ``Σ cost · columns``, as far as it is found within the limits: seconds, and nodes of the tree.
 
-        The bound is HiGHS's, less what its tolerances can have added (docs/exact.md).
+        The bound is HiGHS's, less what its tolerances can have added (docs/certifiers.md).
         """
         scale = float(np.abs(cost).max(initial=0.0))
         if scale == 0:

@@ -12,7 +12,6 @@ from dmcore.certify import margin_bounds
 from dmcore.errors import UserError
 from dmcore.nets import build_net
 from dmcore.registries import architecture
-from doublemargin.experiment.pages.architectures import page
 
 NAMES = ["large", "medium", "pooling", "pureconv", "resnet", "small"]
 MNIST, CIFAR, GTSRB = ((1, 28, 28), 10), ((3, 32, 32), 10), ((3, 32, 32), 43)
@@ -186,11 +185,6 @@ def test_bad_arguments_are_named(arguments, message):
     with pytest.raises(UserError) as error:
         build_net(*arguments)
     assert message in str(error.value)
-
-
-def test_the_page_says_what_the_code_builds():
-    """Mend with `python -m doublemargin info --architectures > docs/architectures.md`."""
-    assert (ROOT / "docs/architectures.md").read_text(encoding="utf-8") == page()
 
 
 def test_labels_and_layers_are_those_of_the_papers_tables():

@@ -26,8 +26,8 @@ def another_python(folder):
 
 TARGETS = [
     target("target", "a name that there is not", "demoo",
-           "no target 'demoo': did you mean 'demo'? known: all, certified, demo, tables, trial, or a file as in "
-           "docs/targets.md"),
+           "no target 'demoo': did you mean 'demo'? known: all, certified, demo, tables, trial, or a file "
+           "(dmcore info --targets)"),
     target("target-schedule", "a file of a schedule that there is not", "results/dmeo/tables/table2.md",
            "'results/dmeo/tables/table2.md': no schedule 'dmeo': did you mean 'demo'? known: demo, half"),
     target("target-table", "a table that the report has not", "results/demo/tables/table3.md",

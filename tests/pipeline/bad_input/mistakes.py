@@ -1,6 +1,6 @@
 """A mistake of a user's: what it is, how it is made, and the one line that it gets.
 
-The lists in ``in_*.py`` are the one source of docs/bad-input.md and of the tests that make every mistake.
+``test_bad_input.py`` makes every mistake of the lists in ``in_*.py``.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Every mistake of docs/bad-input.md is made: one line, exit code ≠ 0, nothing started, nothing lost."""
+"""Every listed mistake is made: one line, exit code ≠ 0, nothing started, nothing lost."""
 
 import hashlib
 import os
@@ -15,7 +15,6 @@ import in_files
 import in_snakemake
 import on_the_command_line
 import pytest
-from bad_input_page import PAGE, page
 from mistakes import arguments, edit
 from small_images import ROOT, digits
 from test_config import CODE
@@ -195,12 +194,6 @@ def test_what_looks_like_a_mistake_and_is_none(what, run, variables, told, folde
     assert [line for line in done.stderr.splitlines() if line and "libgomp" not in line] == []
     if "PYTHONIOENCODING" in variables:
         assert r"\u2265" in done.stdout
-
-
-def test_the_page_is_up_to_date():
-    assert PAGE.read_text(encoding="utf-8") == page(), (
-        "write it again: python tests/pipeline/bad_input/bad_input_page.py"
-    )
 
 
 def test_no_two_mistakes_have_one_name():

@@ -12,10 +12,10 @@ from doublemargin.arguments import count, one_of, positive, radius_text, seed
 from doublemargin.commands.shared import Command, compute_arguments, points_arguments, radii_arguments
 
 PAGES = {
-    "architectures": "every architecture, layer by layer: docs/architectures.md",
-    "config": "every key of config.yaml: docs/config.md",
-    "results": "what the records in results/ hold: docs/results.md",
-    "targets": "everything that Snakemake can be asked for: docs/targets.md",
+    "architectures": "every architecture, layer by layer",
+    "config": "every key of config.yaml",
+    "results": "what the records in results/ hold",
+    "targets": "everything that Snakemake can be asked for",
 }
 """The pages that ``dmcore info`` writes, each by a module of that name in workflow/doublemargin/experiment/pages."""
 

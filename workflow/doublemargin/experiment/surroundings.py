@@ -40,5 +40,5 @@ def check_clock(inputs: Iterable[Path]) -> None:
         if ahead > AHEAD:
             raise UserError(
                 f"{path} is dated {ahead / 60:.0f} minutes ahead of the clock, so Snakemake would remove what is made "
-                "from it: set the clock right, or give the file today's date (docs/faults.md)"
+                "from it: set the clock right, or give the file today's date (docs/operations.md)"
             )

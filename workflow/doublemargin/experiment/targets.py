@@ -33,7 +33,7 @@ def check_target(grids: Mapping[str, Grid], named: Collection[str], target: str)
     if target in named or Path(target).exists():
         return
     if len(parts) == 1:
-        raise UserError(f"no target '{target}': {nearest(target, named)}, or a file as in docs/targets.md")
+        raise UserError(f"no target '{target}': {nearest(target, named)}, or a file (dmcore info --targets)")
     if parts[0] == "data":
         _known(target, parts[1], [f"{name}.safetensors" for name in config["datasets"]], "data set")
     if parts[0] != "results":

@@ -1,4 +1,4 @@
-"""The architectures written out, layer by layer: the page ``docs/architectures.md``."""
+"""The architectures written out, layer by layer: the page of architectures."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from doublemargin.experiment.pages.markdown import table
 INPUTS: tuple[tuple[Shape, int], ...] = (((1, 28, 28), 10), ((3, 32, 32), 10), ((3, 32, 32), 43))
 """(in_shape, classes) of MNIST, CIFAR-10 and GTSRB."""
 
-INTRODUCTION = """# The architectures, layer by layer
+INTRODUCTION = """# Architectures
 
-Written by `python -m doublemargin info --architectures`; a test fails where page and code differ. What Appendix G
-leaves open, and how it was chosen, is in [choices.md](choices.md).
+Written from the code. [What the paper leaves open](../design.md#what-the-paper-leaves-open) says how the gaps of its
+Appendix G were filled.
 
 Sizes are channels × height × width. Convolutions and max-poolings are written kernel/stride; padding is what each side
 gets, or (before, after) where the two differ. All affine layers have a bias. A data set with normalisation has one more
@@ -28,7 +28,7 @@ layer in front, which has nothing to train. The tables are for 10 classes; with 
 
 
 def page() -> str:
-    """``docs/architectures.md``."""
+    """The page in Markdown."""
     names = architecture.names()
     return "\n".join([INTRODUCTION, _overview(names), *(_layers(name) for name in names)])
 

@@ -1,4 +1,4 @@
-"""Every key of ``config.yaml``: the page ``docs/config.md``.
+"""Every key of ``config.yaml``: the page of configuration keys.
 
 All of it is read from the schema and from what is registered, by these rules. Keys that are names of the user's own
 (``patternProperties``) are shown as ``<name>``, by the title of ``propertyNames`` or the singular of the key that they
@@ -23,7 +23,7 @@ from doublemargin.experiment.source import REGISTRIES
 INTRODUCTION = """# Every key of `config.yaml`
 
 Written by `python -m doublemargin info --config` from the schema (`workflow/schemas/config.schema.yaml`) and from the
-docstrings of what is registered; a test fails where this page differs.
+docstrings of what is registered.
 
 `<name>` stands for a name of your choice, `[]` for each entry of a list. What is needed must be there wherever its
 parent is; anything else may be left out, and is then its default if one is given. A key that is not listed here is
@@ -40,7 +40,7 @@ Node = Mapping[str, Any]
 
 
 def page(schema: Node | None = None) -> str:
-    """``docs/config.md``, or the page of another schema."""
+    """The page in Markdown, of this or another schema."""
     return _Page(schema or yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))).text()
 
 

@@ -1,4 +1,4 @@
-"""What the records in ``results/`` hold, for readers of the repository: the page ``docs/results.md``."""
+"""What the records in ``results/`` hold, for readers of the repository: the page of results."""
 
 from __future__ import annotations
 
@@ -22,18 +22,16 @@ ROOT = Path(__file__).parents[4]
 
 INTRODUCTION = """# Results
 
-Written by `python -m doublemargin info --results` from the records in `results/`; a test fails if it differs. What
-these numbers say of the paper's claims, and what they cannot say, is in [discussion.md](discussion.md); how to run more
-of them, in [slots.md](slots.md).
+Written from the records in `results/`. [Our results and the paper's claims](../discussion.md) discusses these numbers;
+[Running experiments](../running.md#in-slots-of-time) says how to add to them.
 
-`make tables` makes all tables whole, with the paper's own numbers beside ours, figures, and the Verdict with every
-comparison behind a claim. The report has the paper's 130 models and 1,716 cells, two more seeds of the two models that
-Table 5 averages, and Supplement 1. Below, tables show the rows that have been run.
+`make tables` makes the complete tables, with the paper's numbers beside ours, the figures, and every comparison behind
+a claim. The tables below show the rows that have been run.
 """
 
 
 def page() -> str:
-    """``docs/results.md``."""
+    """The page in Markdown."""
     config = load_config(ROOT / "config.yaml")
     parts = [INTRODUCTION]
     for schedule in config["schedules"]:

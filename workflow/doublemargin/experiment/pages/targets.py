@@ -1,4 +1,4 @@
-"""What Snakemake can be asked for: the page ``docs/targets.md``, from the rules' names, docstrings and outputs."""
+"""What Snakemake can be asked for: the page of targets, from the rules' names, docstrings and outputs."""
 
 from __future__ import annotations
 
@@ -29,10 +29,9 @@ WILDCARDS = {
 }
 """What each part of a file's name stands for, and an example."""
 
-INTRODUCTION = """# Everything that Snakemake can be asked for
+INTRODUCTION = """# Targets of Snakemake
 
-Written by `python -m doublemargin info --targets` from the rules in `Snakefile` and `workflow/rules/`; a test fails
-where this page differs.
+Written from the rules in `Snakefile` and `workflow/rules/`.
 
 `snakemake --cores all <target>` makes a target and whatever it needs; `snakemake -n <target>` says what that would be.
 Without a target it is the first of these.
@@ -48,7 +47,7 @@ class Rule(NamedTuple):
 
 
 def page() -> str:
-    """``docs/targets.md``."""
+    """The page in Markdown."""
     rules, patterns = _workflow()
     named = [[code(rule.name), rule.what] for rule in rules if not any("{" in output for output in rule.outputs)]
     files = {shapes(rule.outputs, patterns): rule.what for rule in rules if rule.outputs}
