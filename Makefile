@@ -4,6 +4,7 @@
 # make soundness    tries a million attacked points, and others, against every bound; OPTIONS="--points 10000 --seed 1"
 # make test-kills   kills trainings, certifications, tables and whole pipelines at 50 random moments each, fills disks …
 # make test-slurm   as root: installs a Slurm (Debian's), starts it on this machine, runs the tests that need it, stops it
+# make docs    builds the documentation: docs/_build/index.html
 # make lint    only the style checks                   make clean  remove what was made, but not the environment and downloads
 
 PYTHON ?= python3
@@ -11,7 +12,7 @@ VENV ?= .venv
 BIN := $(abspath $(VENV))/bin
 export PATH := $(BIN):$(PATH)
 
-.PHONY: demo tables test test-full test-kills test-slurm soundness lint clean
+.PHONY: demo tables test test-full test-kills test-slurm soundness docs lint clean
 
 demo: $(VENV)/.installed
 	snakemake --cores all demo
@@ -41,6 +42,10 @@ test-slurm: $(VENV)/.installed-test
 
 soundness: $(VENV)/.installed-test
 	PYTHONPATH=tests:tests/core python -m soundness.run $(OPTIONS)
+
+docs: $(VENV)/.installed
+	pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	sphinx-build -W --keep-going -q docs docs/_build
 
 lint: $(VENV)/.installed-test
 	ruff check .

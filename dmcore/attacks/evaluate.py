@@ -31,7 +31,7 @@ class Attacked:
         predicted: (B,), the class of the clean input, in float64.
         margin: (B,), the smallest z_y − z_j that was seen in the ball, in float64.
         broken: (B,) bool, misclassified somewhere in the ball, the clean input included.
-        inputs: (B, *in_shape) float64, where that margin is: in the ball to exactness, whatever the rounding.
+        inputs: ``(B, *in_shape)`` float64, where that margin is: in the ball to exactness, whatever the rounding.
     """
 
     predicted: Tensor
@@ -68,8 +68,8 @@ def attack_points(
     Points that are broken already are not searched further. Same seed and device, same result.
 
     Args:
-        net: maps (B, *in_shape) to logits (B, K); left as it is.
-        x: inputs (B, *in_shape), pixels in [0, 1]; searched in x's dtype, checked in float64.
+        net: maps ``(B, *in_shape)`` to logits (B, K); left as it is.
+        x: inputs ``(B, *in_shape)``, pixels in [0, 1]; searched in x's dtype, checked in float64.
         y: labels (B,).
         eps: radius ε ≥ 0 in pixel scale, a number or text such as ``8/255``; under ``l0`` how many inputs change, each
             to a value in ``input_range``.

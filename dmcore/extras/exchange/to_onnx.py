@@ -26,7 +26,7 @@ NAMES = ("input", "logits")
 def export_onnx(
     net: nn.Module, path: Path | str, in_shape: Sequence[int], metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Writes ``net`` as an ONNX file with one input ``input`` (1, *in_shape) and one output ``logits`` (1, K).
+    """Writes ``net`` as an ONNX file with one input ``input``, ``(1, *in_shape)``, and one output ``logits``, (1, K).
 
     The batch axis is 1, as in VNN-COMP: some verifiers take no other. The input is pixels in [0, 1]; a normalisation is
     part of the graph. Weights are float32, as they are; nothing is folded or simplified.
