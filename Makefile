@@ -68,7 +68,7 @@ $(VENV)/.installed-test: $(VENV)/.installed
 	@touch $@
 
 # Snakemake and what envs/tables.yaml names; a test compares the two.
-LIGHT := jinja2 jsonschema latex2mathml matplotlib numpy pandas pyyaml scipy tabulate
+LIGHT := jinja2 latex2mathml matplotlib numpy pandas pydantic pyyaml scipy tabulate
 
 $(VENV)-tables/.installed: Makefile constraints.txt
 	$(PYTHON) -m venv $(VENV)-tables

@@ -20,12 +20,12 @@ from torch import nn
 from dmcore.bounds import double_margins, interval_bounds
 from dmcore.crown.relaxations import relu_lines
 from dmcore.registries import certifier
-from doublemargin.experiment.exhibits import KINDS, exhibit_spec
+from doublemargin.experiment.exhibits import exhibit_spec
 from doublemargin.experiment.grid import Grid
 from doublemargin.report.figures import curves, margins, relu_bounds
 from doublemargin.report.figures.looks import COLORS
 from doublemargin.report.figures.style import STYLE, WIDTH
-from doublemargin.report.make import FIGURES, make_figures
+from doublemargin.report.make import make_figures
 from doublemargin.report.paper import read_reported
 from doublemargin.report.records import collect, read_records
 from doublemargin.report.statistics import wilson_interval
@@ -56,10 +56,6 @@ def drawn(axis):
 
 def text_of(figure):
     return figure.get_supxlabel()
-
-
-def test_every_kind_of_figure_can_be_made():
-    assert set(FIGURES) == set(KINDS["figures"])
 
 
 def test_curves_are_the_records_values(records):

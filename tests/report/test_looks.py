@@ -29,7 +29,10 @@ def with_figures(**rows):
     config = copy.deepcopy(CONFIG)
     panel = config["reports"]["demo"]["figures"]["figure1"]["panels"][0]
     panel.pop("compare")
-    figures = {name: {"caption": "Some.", "panels": [panel | {"rows": groups}]} for name, groups in rows.items()}
+    figures = {
+        name: {"kind": "curves", "caption": "Some.", "panels": [panel | {"rows": groups}]}
+        for name, groups in rows.items()
+    }
     config["reports"]["demo"]["figures"] = figures
     config["reports"]["paper"]["figures"] = {}
     return config
@@ -47,12 +50,12 @@ def looks(config, schedule, name, records):
     }
 
 
-AT = {"eps_train": 0.3}
-SIXTEEN = [name for name, method in CONFIG["methods"].items() if not method.get("baseline")][:16]
+AT = {"eps_train": [0.3]}
+SIXTEEN = [name for name, method in CONFIG["methods"].items() if not method["baseline"]][:16]
 
 
 def test_sixteen_methods_and_all_baselines_look_unlike_even_without_colour(nothing):
-    baselines = [name for name, method in CONFIG["methods"].items() if method.get("baseline")]
+    baselines = [name for name, method in CONFIG["methods"].items() if method["baseline"]]
     found = looks(with_figures(all=[{"methods": baselines}, {"methods": SIXTEEN, **AT}]), "demo", "all", nothing)
     assert len(found) == len(SIXTEEN) + len(baselines) == 21
     assert len({(marker, dashes) for _, marker, dashes in found.values()}) == 21

@@ -1,13 +1,14 @@
 """The reports of all schedules on record."""
 
 import copy
+from typing import get_args
 
 import pytest
 from results_folder import spec_hash, write_model
 from test_config import CONFIG
 
 from dmcore.errors import UserError
-from doublemargin.experiment.exhibits import KINDS
+from doublemargin.experiment.config_models import Figure, Table
 from doublemargin.experiment.grid import Grid
 from doublemargin.report.make import FIGURES, TABLES, report_on
 from doublemargin.report.records import read_records
@@ -19,7 +20,7 @@ def config(monkeypatch):
     config = copy.deepcopy(CONFIG)
     config["schedule"] = "demo"
     (panel, *_) = config["reports"]["demo"]["tables"]["table2"]["panels"]
-    table = {"caption": "Of the demo.", "panels": [panel]}
+    table = {"kind": "accuracies", "caption": "Of the demo.", "panels": [panel]}
     config["reports"]["demo"] = {"tables": {"table2": table}, "figures": {}}
     config["reports"]["paper"] = {"tables": {"table2": table}, "figures": {}}
 
@@ -32,7 +33,8 @@ def config(monkeypatch):
 
 
 def test_every_kind_of_exhibit_can_be_made():
-    assert {"tables": list(TABLES), "figures": list(FIGURES)} == {kind: list(known) for kind, known in KINDS.items()}
+    for known, model in ((TABLES, Table), (FIGURES, Figure)):
+        assert tuple(known) == get_args(model.model_fields["kind"].annotation)
 
 
 def test_without_results_the_configs_own_schedule_says_that_nothing_was_run(config, tmp_path):

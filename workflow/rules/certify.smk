@@ -35,7 +35,7 @@ for suite in SUITES:
             points=suite.points,
             seed=config["certification"]["points_seed"],
             clip="--clip-input" if config["certification"]["clip_input"] else "",
-            intersect="--intersect-ibp" if config["certification"].get("intersect_ibp") else "",
+            intersect="--intersect-ibp" if config["certification"]["intersect_ibp"] else "",
             folder=lambda w, output: Path(output[0]).parent,
             dmcore=our_dmcore,
             code=lambda w: code_hash("doublemargin.experiment.jobs.certify", uses=[w.certifier, w.arch]),

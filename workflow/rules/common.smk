@@ -17,7 +17,7 @@ from doublemargin.experiment.config import check_config
 from doublemargin.experiment.config_file import read_config, retyped
 from dmcore.eps import ID_PATTERN
 from dmcore.errors import UserError, nearest
-from doublemargin.experiment.exhibits import accuracy_tables, exhibit_kind, exhibit_spec, report_spec
+from doublemargin.experiment.exhibits import accuracy_tables, exhibit_spec, report_spec
 from dmcore.files import digest, sha256, shipped
 from doublemargin.experiment.grid import Grid, find_model, suites
 from dmcore.registries import certifier
@@ -42,7 +42,7 @@ configfile: CONFIG
 try:
     if MAIN:
         update_config(config, retyped(workflow.config_settings.config))
-    check_config(config)
+    config = check_config(config)
     check_room(Path("."))
 except UserError as error:
     raise WorkflowError(str(error)) from None
@@ -87,7 +87,7 @@ CELL = f"{MODEL}/certify/{{certifier}}/{{norm}}/n{{points}}/{{eps}}.json"
 ATTACKED = f"{MODEL}/attack/{{attack}}/{{norm}}/n{{points}}/{{eps}}.json"
 RADII = f"{MODEL}/radius/{{certifier}}/{{norm}}/n{{points}}.json"
 DATA = "data/{dataset}.safetensors"
-DATA_PLACES = config.get("data_places", [])
+DATA_PLACES = config["data_places"]
 
 
 wildcard_constraints:
@@ -137,7 +137,7 @@ def exhibit_input(kind, schedule, name):
     """What a table or figure is made from: the results of its own cells; costs are those of all trainings."""
     grid = GRIDS[schedule]
     exhibit = grid.exhibits(kind)[name]
-    if exhibit_kind(kind, exhibit) == "cost":
+    if exhibit["kind"] == "cost":
         return training_files(grid)
     return result_files(grid.part(kind, name))
 
@@ -194,7 +194,7 @@ def contents(paths):
 
 def figure_code(wildcards):
     """The hash of the module that draws a figure, which has the name of its kind."""
-    kind = exhibit_kind("figures", GRIDS[wildcards.schedule].exhibits("figures")[wildcards.figure])
+    kind = GRIDS[wildcards.schedule].exhibits("figures")[wildcards.figure]["kind"]
     return code_hash(f"doublemargin.report.figures.{kind}")
 
 

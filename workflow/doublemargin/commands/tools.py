@@ -68,6 +68,7 @@ def add_to(command: Command) -> None:
     info.add_argument("model", type=Path, nargs="?", help="weights from `train`")
     for page, what in PAGES.items():
         info.add_argument(f"--{page}", dest="page", action="store_const", const=page, help=f"print {what}")
+    info.add_argument("--schema", action="store_true", help="print the JSON schema of config.yaml, for editors")
 
 
 def _regularizers(args: argparse.Namespace) -> None:
@@ -107,6 +108,11 @@ def _info(args: argparse.Namespace) -> None:
         from importlib import import_module
 
         print(import_module(f"doublemargin.experiment.pages.{args.page}").page(), end="")
+        return
+    if args.schema:
+        from doublemargin.experiment.config_models import json_schema
+
+        print(json.dumps(json_schema(), indent=2))
         return
     import torch
 

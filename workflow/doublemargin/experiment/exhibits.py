@@ -6,27 +6,19 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from dmcore.eps import Eps
 from dmcore.errors import UserError, nearest
 from dmcore.registries import certifier as certifiers
-from doublemargin.experiment.grid import Grid, Row, norm
-from doublemargin.experiment.resolve import eps_id
+from doublemargin.experiment.grid import Grid, Row
 from doublemargin.report.figures.looks import looks_of
 
-KINDS: dict[str, dict[str, str | None]] = {
-    "tables": {"accuracies": "panels", "text": "source", "cost": "source"},
-    "figures": {"curves": "panels", "margins": None, "relu_bounds": None},
-}
-"""The kinds of exhibits, the default first, each with the key of the config that it needs."""
-
-
-def exhibit_kind(kind: str, exhibit: Mapping[str, Any]) -> str:
-    """What a table or figure (``kind``: ``tables``, ``figures``) shows."""
-    return exhibit.get("kind", next(iter(KINDS[kind])))
+KINDS = ("tables", "figures")
+"""The kinds of exhibits, as a report names them."""
 
 
 def accuracy_tables(tables: Mapping[str, Any]) -> dict[str, Any]:
     """Those of some tables, resolved or as in the config, that show accuracies."""
-    return {name: table for name, table in tables.items() if exhibit_kind("tables", table) == "accuracies"}
+    return {name: table for name, table in tables.items() if table["kind"] == "accuracies"}
 
 
 def heading(name: str) -> str:
@@ -50,18 +42,16 @@ def exhibit_spec(grid: Grid, kind: str, name: str) -> dict[str, Any]:
     """
     exhibit = grid.exhibits(kind)[name]
     panels = exhibit.get("panels", ())
-    looks = looks_of(grid.config) if exhibit_kind(kind, exhibit) == "curves" else {}
-    several = {key: len({panel.get(key) for panel in panels}) > 1 for key in ("certifier", "norm")}
+    looks = looks_of(grid.config) if exhibit["kind"] == "curves" else {}
+    several = {key: len({panel[key] for panel in panels}) > 1 for key in ("certifier", "norm")}
     return {
         "name": name,
-        "kind": exhibit_kind(kind, exhibit),
+        "kind": exhibit["kind"],
         **_schedule(grid),
         "caption": exhibit["caption"],
         "source": exhibit.get("source"),
         # A cost is measured on all models of the schedule.
-        "models": [grid.spec_hash(path) for path in grid.model_paths()]
-        if exhibit_kind(kind, exhibit) == "cost"
-        else [],
+        "models": [grid.spec_hash(path) for path in grid.model_paths()] if exhibit["kind"] == "cost" else [],
         "panels": [_panel_spec(grid, panel, several, looks) for panel in panels],
     }
 
@@ -109,15 +99,15 @@ def _panel_spec(
         "dataset": panel["dataset"],
         "arch": panel["arch"],
         "certifier": panel["certifier"],
-        "norm": norm(panel),
+        "norm": panel["norm"],
         "points": panel["points"],
         "points_seed": grid.config["certification"]["points_seed"],
         "clip_input": grid.config["certification"]["clip_input"],
-        "intersect_ibp": grid.config["certification"].get("intersect_ibp", False),
-        "std": panel.get("std", False),
-        "training_time": panel.get("training_time", True),
+        "intersect_ibp": grid.config["certification"]["intersect_ibp"],
+        "std": panel["std"],
+        "training_time": panel["training_time"],
         "compare": panel.get("compare", []),
-        "eps_cert": [eps_id(e) for e in panel["eps_cert"]],
+        "eps_cert": [Eps.parse(e).id for e in panel["eps_cert"]],
         "rows": [
             _row_spec(grid, panel, row) | {"group": i} | ({"look": looks[row.method]} if looks else {})
             for i, group in enumerate(panel["rows"])
@@ -131,7 +121,7 @@ def _title(grid: Grid, panel: Mapping[str, Any], several: Mapping[str, bool]) ->
     dataset, arch = grid.config["datasets"][panel["dataset"]], grid.config["architectures"][panel["arch"]]
     parts = [f"{arch['label']} {dataset['label']}", f"{arch['layers']} layer"]
     if several["norm"]:
-        parts.append({"linf": "ℓ∞"}.get(norm(panel), f"ℓ{norm(panel)[1:]}"))
+        parts.append("ℓ∞" if panel["norm"] == "linf" else f"ℓ{panel['norm'][1:]}")
     if several["certifier"]:
         parts.append(certifiers.constant(panel["certifier"], "LABEL", panel["certifier"]))
     return f"{', '.join(parts)} ({panel['points']} points)"
@@ -141,9 +131,9 @@ def _row_spec(grid: Grid, panel: Mapping[str, Any], row: Row) -> dict[str, Any]:
     method = grid.config["methods"][row.method]
     return {
         "method": row.method,
-        "label": panel.get("labels", {}).get(row.method, method["label"]),
-        "baseline": method.get("baseline", False),
-        "own": method.get("own", False),
+        "label": panel["labels"].get(row.method, method["label"]),
+        "baseline": method["baseline"],
+        "own": method["own"],
         "eps": row.eps,
         # By their specifications: what was made before a change of the config is not shown.
         "models": [grid.spec_hash(path) for path in grid.model_paths_of(panel, row)],

@@ -11,7 +11,7 @@ from typing import Any
 from dmcore.eps import Eps
 from dmcore.errors import UserError, nearest
 from dmcore.spec import ModelSpec
-from doublemargin.experiment.resolve import eps_id, model_spec
+from doublemargin.experiment.resolve import model_spec
 
 
 @dataclass(frozen=True)
@@ -93,10 +93,10 @@ class Grid:
         """Every certification job once, with the ε that any exhibit asks of it."""
         eps: dict[tuple[str, str, str, int], set[str]] = {}
         for panel in self.panels():
-            asked = {eps_id(e) for e in panel["eps_cert"]}
+            asked = {Eps.parse(e).id for e in panel["eps_cert"]}
             for row in self.rows(panel):
                 for model in self.model_paths_of(panel, row):
-                    eps.setdefault((model, panel["certifier"], norm(panel), panel["points"]), set()).update(asked)
+                    eps.setdefault((model, panel["certifier"], panel["norm"], panel["points"]), set()).update(asked)
         in_order = sorted(set().union(*eps.values()), key=Eps.parse)
         place = {id_: i for i, id_ in enumerate(in_order)}  # comparing whole numbers is cheap, comparing fractions not
         return [Certification(*key, tuple(sorted(found, key=place.__getitem__))) for key, found in sorted(eps.items())]
@@ -154,15 +154,9 @@ def suites(grids: Iterable[Grid]) -> list[Suite]:
     return [Suite(tuple(schedules), *key) for key, schedules in sorted(shared.items())]
 
 
-def norm(panel: Mapping[str, Any]) -> str:
-    """A panel's norm."""
-    return panel.get("norm", "linf")
-
-
 def train_eps(group: Mapping[str, Any]) -> list[str]:
     """The ids of the ε_train of a group of rows; ``none`` where its methods have no ε."""
-    given = group.get("eps_train")
-    return [eps_id(eps) for eps in (given if isinstance(given, list) else [given])]
+    return [Eps.parse(eps).id for eps in group["eps_train"]] if "eps_train" in group else ["none"]
 
 
 def find_model(config: Mapping[str, Any], path: str) -> ModelSpec:

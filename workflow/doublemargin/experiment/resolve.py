@@ -26,7 +26,7 @@ def options(term: Mapping[str, Any]) -> dict[str, Any]:
 
 def resolved(method: Mapping[str, Any], dataset: str) -> dict[str, Any]:
     """A method's config entry as it is on one data set."""
-    return {**method, **method.get("per_dataset", {}).get(dataset, {})}
+    return {**method, **method["per_dataset"].get(dataset, {})}
 
 
 def needs_eps(method: Mapping[str, Any]) -> bool:
@@ -75,14 +75,14 @@ def model_spec(
 def method_spec(config: Mapping[str, Any], method: str, dataset: str) -> Method:
     """A method of the config as it is on one data set."""
     entry = resolved(config["methods"][method], dataset)
-    terms = tuple(Term(t["kind"], float(t["weight"]), t.get("ramp", False), options(t)) for t in entry["regularizers"])
+    terms = tuple(Term(t["kind"], float(t["weight"]), t["ramp"], options(t)) for t in entry["regularizers"])
     attacked = entry.get("attack")
     return Method(
         method,
         terms,
         attack=AttackSpec(attacked["kind"], options(attacked)) if attacked else None,
         pruning=Pruning(**entry["pruning"]) if "pruning" in entry else None,
-        members=entry.get("members", 1),
+        members=entry["members"],
     )
 
 
@@ -92,11 +92,11 @@ def training(config: Mapping[str, Any], schedule: str, dataset: str, method: str
     An epoch is one of the training points that no validation split holds out (by track: of about as many).
     """
     entry, factor = config["schedules"][schedule], 1.0
-    factors = entry.get("method_factors", {})
+    factors = entry["method_factors"]
     if "scaled_from" in entry:
         factor = entry["factor"]
         entry = config["schedules"][entry["scaled_from"]]
-        factors = {**entry.get("method_factors", {}), **factors}
+        factors = {**entry["method_factors"], **factors}
     factor *= factors.get(method, 1.0)
     if dataset not in entry["training"]:
         raise UserError(f"config: schedules.{schedule} has no training for the data set '{dataset}'")
@@ -117,8 +117,3 @@ def training(config: Mapping[str, Any], schedule: str, dataset: str, method: str
         lr_drops=tuple(scaled(drop) for drop in t["lr_drops"]),
         optimizer=t["optimizer"],
     )
-
-
-def eps_id(value: Any) -> str:
-    """The id of a config's ε entry; ``none`` where there is none."""
-    return "none" if value is None else Eps.parse(value).id

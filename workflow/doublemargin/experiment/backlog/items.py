@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from doublemargin.experiment.grid import Certification, Grid, norm
-from doublemargin.experiment.resolve import eps_id
+from dmcore.eps import Eps
+from doublemargin.experiment.grid import Certification, Grid
 from doublemargin.report.columns import MODEL
 from doublemargin.report.records import Records
 
@@ -69,9 +69,9 @@ def places(grid: Grid) -> Counter[str]:
     """In how many panels of tables and figures each cell stands."""
     shown: Counter[str] = Counter()
     for panel in grid.panels():
-        end = f"certify/{panel['certifier']}/{norm(panel)}/n{panel['points']}"
+        end = f"certify/{panel['certifier']}/{panel['norm']}/n{panel['points']}"
         cells = {
-            f"{model}/{end}/{eps_id(eps)}"
+            f"{model}/{end}/{Eps.parse(eps).id}"
             for row in grid.rows(panel)
             for model in grid.model_paths_of(panel, row)
             for eps in panel["eps_cert"]
@@ -84,10 +84,8 @@ def cells_on_record(grid: Grid, records: Records) -> set[str]:
     """The cells that have been run as the config says: this model's specification, these points and options."""
     how = grid.config["certification"]
     frame = records.certified_accuracy
-    settings = {"points_seed": how["points_seed"], "clip_input": how["clip_input"]}
-    settings["intersect_ibp"] = how.get("intersect_ibp", False)
-    for column, value in settings.items():
-        frame = frame[frame[column].astype(str) == str(value)]
+    for column in ("points_seed", "clip_input", "intersect_ibp"):
+        frame = frame[frame[column].astype(str) == str(how[column])]
     return {
         f"{model}/certify/{row['certifier']}/{row['norm']}/n{row['points']}/{row['eps_cert']}"
         for model, row in _current(grid, frame)

@@ -46,8 +46,8 @@ def looks_of(config: Mapping[str, Any]) -> dict[str, int]:
     entries = {name: entry for name, entry in config["methods"].items() if name in shown}
     places = {}
     for kind, baseline, looks in (("methods", False, METHODS), ("baselines", True, BASELINES)):
-        names = [name for name, entry in entries.items() if entry.get("baseline", False) == baseline]
-        names.sort(key=lambda name: not entries[name].get("own", False))
+        names = [name for name, entry in entries.items() if entry["baseline"] == baseline]
+        names.sort(key=lambda name: not entries[name]["own"])
         if len(names) > len(looks):
             first = names[len(looks)]
             raise UserError(

@@ -1,0 +1,471 @@
+"""What may stand in ``config.yaml``: its keys, their types, limits, defaults and meaning, section by section.
+
+The one source of the config's checks, of the JSON schema for editors and of ``docs/config.md``. Needs no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic.json_schema import GenerateJsonSchema
+
+from dmcore.eps import Eps
+from dmcore.errors import UserError, nearest
+from dmcore.registries import architecture, attack, certifier, forward_domain, regularizer
+from dmcore.registry import Registry
+from doublemargin.experiment.registries import reader
+
+
+def _check(check: Callable[..., None], *args: Any) -> None:
+    """Calls a check of dmcore's; what it refuses, pydantic reports with the place in the config."""
+    try:
+        check(*args)
+    except UserError as error:
+        raise ValueError(str(error)) from error
+
+
+def _name_in(registry: Registry[Any]) -> Any:
+    """The type of a text that is the name of something registered."""
+
+    def known(name: str) -> str:
+        _check(registry.check, name)
+        return name
+
+    return Annotated[str, AfterValidator(known), WithJsonSchema({"type": "string", "enum": registry.names()})]
+
+
+def _radius(eps: Any) -> Any:
+    _check(Eps.parse, eps)
+    return eps
+
+
+def _distinct(numbers: list[Any]) -> list[Any]:
+    seen = set()
+    for number in numbers:
+        value = Eps.parse(number).value
+        if value in seen:
+            raise ValueError(f"{number} is in the list twice")
+        seen.add(value)
+    return numbers
+
+
+def _listed(value: Any) -> Any:
+    return value if isinstance(value, list) else [value]
+
+
+RADIUS = {"examples": [0.3, "8/255"], "anyOf": [{"type": "number", "minimum": 0}, {"type": "string"}]}
+
+Eps_ = Annotated[Any, AfterValidator(_radius), WithJsonSchema(RADIUS)]
+EpsList = Annotated[list[Eps_], Field(min_length=1), AfterValidator(_distinct)]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+Seeds = Annotated[list[Seed], Field(min_length=1), AfterValidator(_distinct)]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+$")]
+MethodName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+$")]
+ExhibitName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+$")]
+FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Url = Annotated[str, StringConstraints(pattern=r"^https?://")]
+Text = Annotated[str, StringConstraints(min_length=1)]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Md5 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+Norm = Literal["linf", "l2", "l1", "l0"]
+ArchitectureName = _name_in(architecture)
+AttackName = _name_in(attack)
+CertifierName = _name_in(certifier)
+ReaderName = _name_in(reader)
+RegularizerName = _name_in(regularizer)
+
+
+class Section(BaseModel):
+    """Keys with values. Closed on purpose: a misspelt key cannot pass, nor one without a value."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown_and_empty(cls, given: Any) -> Any:
+        for key, value in given.items() if isinstance(given, dict) else ():
+            if key not in cls.model_fields and cls.model_config["extra"] == "forbid":
+                raise ValueError(f"unknown key '{key}': {nearest(str(key), cls.model_fields)}")
+            if value is None:
+                raise ValueError(f"nothing is given for '{key}'")
+        return given
+
+
+class Normalization(Section):
+    """Channel normalisation, applied inside the network so that ε stays in pixel scale."""
+
+    mean: list[float]
+    """The mean of each channel."""
+    std: list[PositiveFloat]
+    """The standard deviation of each channel."""
+
+
+class Augmentation(Section):
+    """Random changes of each training batch."""
+
+    pad: NonNegativeInt | None = None
+    """How many rows of zeros are put on each side before a random crop back to the old size."""
+    flip: bool | None = None
+    """Swap left and right in half of the images."""
+
+
+class Validation(Section):
+    """A part of the training set that is held out of training."""
+
+    share: Annotated[float, Field(gt=0, lt=1)]
+    """How much of it is held out."""
+    seed: Seed
+    """Seed of the random choice."""
+    by: Literal["track", "point"]
+    """Hold out single points, or whole tracks, the near copies that are photographs of one object. Few data sets have
+    tracks."""
+
+
+class SourceFile(Section):
+    """What pins a file."""
+
+    sha256: Sha256 | None = None
+    """SHA-256 of the file."""
+    md5: Md5 | None = None
+    """MD5 of the file where its publisher has no other."""
+    unpacked_sha256: Sha256 | None = None
+    """SHA-256 of what the gzip-compressed file unpacks to."""
+
+
+class Source(Section):
+    """A copy of a data set."""
+
+    format: ReaderName
+    """How its files are read."""
+    variant: Text
+    """What is not official about this copy, else `official`. Tables made with another one say so."""
+    urls: list[Url] | None = None
+    """Where its files can be downloaded, each what stands before a file's name."""
+    files: Annotated[dict[FileName, SourceFile], Field(min_length=1)]
+    """Its files, in the reader's order, each pinned to a hash; `{}` where `content` pins them all."""
+    content: Sha256 | None = None
+    """SHA-256 of the decoded images and labels. `dmcore data` says what it found where this is missing."""
+
+
+class Dataset(Section):
+    """A data set, and where its files come from. No key has a default: what is not given is not in a specification."""
+
+    label: str
+    """The name in headings."""
+    shape: Annotated[list[PositiveInt], Field(min_length=3, max_length=3)]
+    """Channels, height and width of an image."""
+    classes: Annotated[int, Field(ge=2)]
+    """How many classes there are."""
+    train: PositiveInt
+    """How many training points there are."""
+    test: PositiveInt
+    """How many test points there are."""
+    normalize: Normalization | None = None
+    """Channel normalisation; none if left out."""
+    augment: Augmentation | None = None
+    """Random changes of each training batch; none if left out."""
+    validation: Validation | None = None
+    """A part of the training set that is held out of training; none if left out."""
+    sources: Annotated[list[Source], Field(min_length=1)]
+    """Copies of the data set; at each place they are looked for in this order."""
+
+    @model_validator(mode="after")
+    def _normalize_every_channel(self) -> Dataset:
+        for key, values in self.normalize or ():
+            if len(values) != self.shape[0]:
+                raise ValueError(f"normalize.{key} has {len(values)} values for {self.shape[0]} channels")
+        return self
+
+
+class Architecture(Section):
+    """How tables name a network. Its layers are in docs/architectures.md."""
+
+    label: str
+    """The name in headings."""
+    layers: PositiveInt
+    """How many layers the paper counts; for headings."""
+
+
+class Attack(Section):
+    """An attack on each training batch at ε. The options of its kind stand beside `kind`."""
+
+    model_config = ConfigDict(extra="allow")
+
+    kind: AttackName
+    """Which attack."""
+
+    @model_validator(mode="after")
+    def _check_options(self) -> Attack:
+        _check(attack.check, self.kind, self.model_extra)
+        return self
+
+
+class Regularizer(Section):
+    """A term λR of the loss. The options of its kind stand beside `kind`."""
+
+    model_config = ConfigDict(extra="allow")
+
+    kind: RegularizerName
+    """Which regulariser R."""
+    weight: NonNegativeFloat
+    """Its final weight λ."""
+    ramp: bool = False
+    """Let the weight grow from 0 with the schedule's warm-up and ramp, as ε does; else it is λ from the start."""
+
+    @model_validator(mode="after")
+    def _check_options(self) -> Regularizer:
+        _check(regularizer.check, self.kind, self.model_extra)
+        if "domain" in self.model_extra:
+            _check(forward_domain.check, self.model_extra["domain"])
+        return self
+
+
+class Pruning(Section):
+    """What is cut away; at least one of the two."""
+
+    weights: PositiveFloat | None = None
+    """Weights smaller than this in magnitude are set to 0 once the ramp is over; none if left out."""
+    relus: Annotated[float, Field(ge=0, lt=0.5)] | None = None
+    """After training, ReLUs that take one side on all but this share of training inputs become the identity or 0; none
+    if left out."""
+
+    @model_validator(mode="after")
+    def _prune_something(self) -> Pruning:
+        if self.weights is None and self.relus is None:
+            raise ValueError("needs 'weights' or 'relus'")
+        return self
+
+
+class MethodOnDataset(Section):
+    """What differs on one data set; each key given here replaces the method's own."""
+
+    attack: Attack | None = None
+    """Another attack."""
+    regularizers: list[Regularizer] | None = None
+    """Other terms."""
+    pruning: Pruning | None = None
+    """Other pruning."""
+    members: PositiveInt | None = None
+    """Another number of networks."""
+
+
+class Method(Section):
+    """A training method. What each is in the paper is in docs/methods.md."""
+
+    label: str
+    """The name in tables and legends."""
+    baseline: bool = False
+    """Left out when the best of a column is marked, as normal training is in the paper."""
+    own: bool = False
+    """Whether it is the paper's own method or a variant of it, blue in tables."""
+    attack: Attack | None = None
+    """The base loss is taken on what this attack makes of a batch at ε; on the clean inputs if left out."""
+    regularizers: list[Regularizer]
+    """The terms λR that are added to the base loss; `[]` for none."""
+    pruning: Pruning | None = None
+    """What is cut away; none if left out."""
+    members: PositiveInt = 1
+    """Networks trained together on averaged logits and margins, as an ensemble."""
+    per_dataset: dict[Name, MethodOnDataset] = {}
+    """What differs on a data set."""
+
+
+class Training(Section):
+    """The training on one data set."""
+
+    epochs: Annotated[float, Field(gt=0, le=100_000)]
+    """How many passes over the training set."""
+    batch: PositiveInt
+    """How many points a step takes."""
+    optimizer: Literal["adam", "sgd"]
+    """The optimiser."""
+    lr: PositiveFloat
+    """The learning rate at the start."""
+    lr_drops: list[PositiveInt]
+    """The steps after which the learning rate is divided by 10."""
+    warmup: NonNegativeInt
+    """Steps at first that have λ = 0 and ε = 0."""
+    ramp: NonNegativeInt
+    """Steps after that in which both grow linearly to the final values."""
+
+
+class Schedule(Section):
+    """How long and at what rates each data set is trained: its own `training`, or another schedule's times `factor`."""
+
+    report: str
+    """The report, a name under `reports`, whose models it trains."""
+    scaled_from: str | None = None
+    """Another schedule that this one is a shorter or longer copy of."""
+    factor: PositiveFloat | None = None
+    """What all step counts of that schedule are multiplied by."""
+    method_factors: dict[MethodName, PositiveFloat] = {}
+    """What the step counts of methods that are trained for longer or shorter than others are multiplied by."""
+    training: dict[Name, Training] | None = None
+    """The training on each data set."""
+
+    @model_validator(mode="after")
+    def _either_own_or_scaled(self) -> Schedule:
+        given = {key for key in ("training", "scaled_from", "factor") if getattr(self, key) is not None}
+        if given not in ({"training"}, {"scaled_from", "factor"}):
+            raise ValueError("needs either 'training', or 'scaled_from' with 'factor'")
+        return self
+
+
+class Certification(Section):
+    """What all certifications share."""
+
+    points_seed: Seed
+    """Seed of the random selection of test points."""
+    clip_input: bool
+    """Cut the ball of perturbed inputs to [0, 1]; sound and tighter, but not what the paper does."""
+    intersect_ibp: bool = False
+    """Let no bound of a linear relaxation leave the interval bounds; sound and nearly always tighter, but not what the
+    paper does."""
+
+
+class Rows(Section):
+    """A group of methods trained at the same ε."""
+
+    methods: Annotated[list[str], Field(min_length=1)]
+    """The methods."""
+    eps_train: Annotated[EpsList, BeforeValidator(_listed, json_schema_input_type=Eps_ | EpsList)] | None = None
+    """The ε they are trained at, or a list of such, a group for each; left out where there is none."""
+    seeds: Seeds | None = None
+    """The models that a row is the average of; by default the config's seeds."""
+
+
+class Panel(Section):
+    """A block of a table, a subplot of a figure."""
+
+    dataset: str
+    """The data set."""
+    arch: str
+    """The network."""
+    certifier: CertifierName
+    """The certifier."""
+    norm: Norm = "linf"
+    """The norm of the perturbation."""
+    points: PositiveInt
+    """How many test points are certified."""
+    std: bool = False
+    """Print the standard deviation over random hundreds of the points."""
+    training_time: bool = True
+    """Whether there is a column for it."""
+    labels: dict[MethodName, str] = {}
+    """What methods are called in this panel, where not by their own labels."""
+    eps_cert: EpsList
+    """The ε that are certified, each in pixel scale (under l0 a number of changed inputs); 0 is clean accuracy."""
+    compare: Annotated[list[str], Field(min_length=2, max_length=2)] | None = None
+    """Two methods whose certified accuracies at the largest ε are compared below the panel."""
+    rows: Annotated[list[Rows], Field(min_length=1)]
+    """Its lines."""
+
+
+class Exhibit(Section):
+    """A table or figure."""
+
+    NEEDS: ClassVar[dict[str, str]] = {}
+    """The key that each kind needs."""
+
+    caption: str
+    """The caption."""
+    panels: Annotated[list[Panel], Field(min_length=1)] | None = None
+    """Blocks of a table, subplots of a figure; for the default kind."""
+
+    @model_validator(mode="after")
+    def _has_what_its_kind_needs(self) -> Exhibit:
+        needed = self.NEEDS.get(self.kind)
+        if needed and getattr(self, needed) is None:
+            raise ValueError(f"the key '{needed}' is missing")
+        return self
+
+
+class Table(Exhibit):
+    """A table."""
+
+    NEEDS = {"accuracies": "panels", "text": "source", "cost": "source"}
+
+    kind: Literal["accuracies", "text", "cost"] = "accuracies"
+    """What is shown."""
+    source: str | None = None
+    """The Markdown file with the text of a table of the kinds text and cost."""
+
+
+class Figure(Exhibit):
+    """A figure."""
+
+    NEEDS = {"curves": "panels"}
+
+    kind: Literal["curves", "margins", "relu_bounds"] = "curves"
+    """What is shown."""
+
+
+class Report(Section):
+    """A set of tables and figures, which a schedule fills."""
+
+    reported: str | None = None
+    """A CSV of what a paper reports of the same cells; tables are compared with it, claims checked."""
+    tables: dict[ExhibitName, Table]
+    """Tables by name."""
+    figures: dict[ExhibitName, Figure]
+    """Figures by name. A method looks the same in all of them: those that any figure of the config shows take a colour,
+    marker and line style in the order of `methods`, `own` ones first; there are 16, and 6 for baselines."""
+
+
+class Config(Section):
+    """What is trained, how, and what is certified."""
+
+    schedule: str
+    """The schedule whose report `snakemake` builds when no target is named."""
+    seeds: Seeds
+    """Random seeds; each model is trained once with each."""
+    data_places: list[Text] = []
+    """Folders or URLs of yours that have the data sets' source files, each in a folder of the data set's name. They are
+    tried in this order before anything is downloaded."""
+    datasets: dict[Name, Dataset]
+    """The data sets by name."""
+    architectures: dict[ArchitectureName, Architecture]
+    """The networks in use."""
+    methods: dict[MethodName, Method]
+    """The training methods by name."""
+    schedules: dict[Name, Schedule]
+    """The training schedules by name. Results lie in a folder of the schedule's name."""
+    certification: Certification
+    """Settings of all certifications."""
+    reports: dict[Name, Report]
+    """Sets of tables and figures by name."""
+
+
+class _Schema(GenerateJsonSchema):
+    """Pydantic's JSON schema without what says nothing: titles, and null where a key may be left out."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+    def nullable_schema(self, schema: Any) -> dict[str, Any]:
+        return self.generate_inner(schema["schema"])
+
+    def default_schema(self, schema: Any) -> dict[str, Any]:
+        if schema.get("default") is None:
+            return self.generate_inner(schema["schema"])
+        return super().default_schema(schema)
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON schema of ``config.yaml``, by which editors complete and check it."""
+    return Config.model_json_schema(schema_generator=_Schema)
