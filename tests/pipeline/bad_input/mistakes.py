@@ -1,7 +1,4 @@
-"""A mistake of a user's: what it is, how it is made, and the one line that it gets.
-
-``test_bad_input.py`` makes every mistake of the lists in ``in_*.py``.
-"""
+"""A mistake of a user's: how it is made, and the one line that it gets."""
 
 import json
 import re
@@ -15,18 +12,6 @@ from doublemargin.experiment.grid import find_model
 from doublemargin.experiment.resolve import data_spec
 
 HERE = Path(__file__).parent
-FOREIGN = {
-    "net.pt": "a PyTorch file",
-    "net.onnx": "an ONNX file",
-    "weights.safetensors": "a safetensors file",
-    "own/digits/test.npz": "a NumPy archive (NPZ)",
-    "noise.bin": "a file of no known kind",
-    "notes.txt": "a text file",
-    "list.json": "a JSON file",
-    "empty": "an empty file",
-    "own": "a folder",
-}
-"""What a user may have of his own, and what it is called."""
 
 
 def nothing(folder):
@@ -39,30 +24,21 @@ class Mistake:
 
     Attributes:
         id: for the test.
-        what: what the user did, as Markdown.
         run: what is typed: ``dmcore ...`` or ``snakemake ...``, or Python for the library.
         says: the line on standard error; ``<...>`` stands for what differs from machine to machine.
         make: makes the mistake in the folder.
         environment: variables to set, or to take away (None).
         without: a package that is not installed.
-        shown: the command in the table, if shorter than ``run``.
         code: the exit code.
     """
 
     id: str
-    what: str
     run: str
     says: str
     make: Callable[[Path], None] = nothing
     environment: Mapping[str, str | None] = field(default_factory=dict)
     without: str | None = None
-    shown: str | None = None
     code: int = 2
-
-    @property
-    def command(self) -> str:
-        """As the table shows it."""
-        return self.shown or self.run
 
     def matches(self, line: str) -> bool:
         """Whether a line is the one that is promised."""
