@@ -13,7 +13,7 @@ from dmcore.norms import NORMS
 from dmcore.registries import regularizer
 from doublemargin.experiment.config import check_config, load_config
 from doublemargin.experiment.config_file import read_config, retyped
-from doublemargin.experiment.config_models import Norm
+from doublemargin.experiment.config_types import Norm
 from doublemargin.experiment.exhibits import exhibit_spec
 from doublemargin.experiment.grid import Grid
 from doublemargin.experiment.resolve import data_spec, model_spec, training

@@ -5,105 +5,42 @@ The one source of the config's checks, of the JSON schema for editors and of ``d
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
-    StringConstraints,
-    WithJsonSchema,
     model_validator,
 )
-from pydantic.json_schema import GenerateJsonSchema
 
-from dmcore.eps import Eps
-from dmcore.errors import UserError, nearest
-from dmcore.registries import architecture, attack, certifier, forward_domain, regularizer
-from dmcore.registry import Registry
-from doublemargin.experiment.registries import reader
-
-
-def _check(check: Callable[..., None], *args: Any) -> None:
-    """Calls a check of dmcore's; what it refuses, pydantic reports with the place in the config."""
-    try:
-        check(*args)
-    except UserError as error:
-        raise ValueError(str(error)) from error
-
-
-def _name_in(registry: Registry[Any]) -> Any:
-    """The type of a text that is the name of something registered."""
-
-    def known(name: str) -> str:
-        _check(registry.check, name)
-        return name
-
-    return Annotated[str, AfterValidator(known), WithJsonSchema({"type": "string", "enum": registry.names()})]
-
-
-def _radius(eps: Any) -> Any:
-    _check(Eps.parse, eps)
-    return eps
-
-
-def _distinct(numbers: list[Any]) -> list[Any]:
-    seen = set()
-    for number in numbers:
-        value = Eps.parse(number).value
-        if value in seen:
-            raise ValueError(f"{number} is in the list twice")
-        seen.add(value)
-    return numbers
-
-
-def _listed(value: Any) -> Any:
-    return value if isinstance(value, list) else [value]
-
-
-RADIUS = {"examples": [0.3, "8/255"], "anyOf": [{"type": "number", "minimum": 0}, {"type": "string"}]}
-
-Eps_ = Annotated[Any, AfterValidator(_radius), WithJsonSchema(RADIUS)]
-EpsList = Annotated[list[Eps_], Field(min_length=1), AfterValidator(_distinct)]
-Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
-Seeds = Annotated[list[Seed], Field(min_length=1), AfterValidator(_distinct)]
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+$")]
-MethodName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+$")]
-ExhibitName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+$")]
-FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-Url = Annotated[str, StringConstraints(pattern=r"^https?://")]
-Text = Annotated[str, StringConstraints(min_length=1)]
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-Md5 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
-Norm = Literal["linf", "l2", "l1", "l0"]
-ArchitectureName = _name_in(architecture)
-AttackName = _name_in(attack)
-CertifierName = _name_in(certifier)
-ReaderName = _name_in(reader)
-RegularizerName = _name_in(regularizer)
-
-
-class Section(BaseModel):
-    """Keys with values. Closed on purpose: a misspelt key cannot pass, nor one without a value."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _refuse_unknown_and_empty(cls, given: Any) -> Any:
-        for key, value in given.items() if isinstance(given, dict) else ():
-            if key not in cls.model_fields and cls.model_config["extra"] == "forbid":
-                raise ValueError(f"unknown key '{key}': {nearest(str(key), cls.model_fields)}")
-            if value is None:
-                raise ValueError(f"nothing is given for '{key}'")
-        return given
+from dmcore.registries import attack, forward_domain, regularizer
+from doublemargin.experiment.config_types import (
+    ArchitectureName,
+    AttackName,
+    CertifierName,
+    ExhibitName,
+    FileName,
+    KeysSchema,
+    Md5,
+    MethodName,
+    Name,
+    Norm,
+    Radii,
+    RadiusOrRadii,
+    ReaderName,
+    RegularizerName,
+    Section,
+    Seed,
+    Seeds,
+    Sha256,
+    Text,
+    Url,
+    check_with,
+)
 
 
 class Normalization(Section):
@@ -211,7 +148,7 @@ class Attack(Section):
 
     @model_validator(mode="after")
     def _check_options(self) -> Attack:
-        _check(attack.check, self.kind, self.model_extra)
+        check_with(attack.check, self.kind, self.model_extra)
         return self
 
 
@@ -229,9 +166,9 @@ class Regularizer(Section):
 
     @model_validator(mode="after")
     def _check_options(self) -> Regularizer:
-        _check(regularizer.check, self.kind, self.model_extra)
+        check_with(regularizer.check, self.kind, self.model_extra)
         if "domain" in self.model_extra:
-            _check(forward_domain.check, self.model_extra["domain"])
+            check_with(forward_domain.check, self.model_extra["domain"])
         return self
 
 
@@ -281,7 +218,7 @@ class Method(Section):
     """What is cut away; none if left out."""
     members: PositiveInt = 1
     """Networks trained together on averaged logits and margins, as an ensemble."""
-    per_dataset: dict[Name, MethodOnDataset] = {}
+    per_dataset: dict[Name, MethodOnDataset] = Field({})
     """What differs on a data set."""
 
 
@@ -313,7 +250,7 @@ class Schedule(Section):
     """Another schedule that this one is a shorter or longer copy of."""
     factor: PositiveFloat | None = None
     """What all step counts of that schedule are multiplied by."""
-    method_factors: dict[MethodName, PositiveFloat] = {}
+    method_factors: dict[MethodName, PositiveFloat] = Field({})
     """What the step counts of methods that are trained for longer or shorter than others are multiplied by."""
     training: dict[Name, Training] | None = None
     """The training on each data set."""
@@ -343,7 +280,7 @@ class Rows(Section):
 
     methods: Annotated[list[str], Field(min_length=1)]
     """The methods."""
-    eps_train: Annotated[EpsList, BeforeValidator(_listed, json_schema_input_type=Eps_ | EpsList)] | None = None
+    eps_train: RadiusOrRadii | None = None
     """The ε they are trained at, or a list of such, a group for each; left out where there is none."""
     seeds: Seeds | None = None
     """The models that a row is the average of; by default the config's seeds."""
@@ -366,9 +303,9 @@ class Panel(Section):
     """Print the standard deviation over random hundreds of the points."""
     training_time: bool = True
     """Whether there is a column for it."""
-    labels: dict[MethodName, str] = {}
+    labels: dict[MethodName, str] = Field({})
     """What methods are called in this panel, where not by their own labels."""
-    eps_cert: EpsList
+    eps_cert: Radii
     """The ε that are certified, each in pixel scale (under l0 a number of changed inputs); 0 is clean accuracy."""
     compare: Annotated[list[str], Field(min_length=2, max_length=2)] | None = None
     """Two methods whose certified accuracies at the largest ε are compared below the panel."""
@@ -379,7 +316,7 @@ class Panel(Section):
 class Exhibit(Section):
     """A table or figure."""
 
-    NEEDS: ClassVar[dict[str, str]] = {}
+    NEEDS: ClassVar[dict[str, str]] = Field({})
     """The key that each kind needs."""
 
     caption: str
@@ -398,7 +335,7 @@ class Exhibit(Section):
 class Table(Exhibit):
     """A table."""
 
-    NEEDS = {"accuracies": "panels", "text": "source", "cost": "source"}
+    NEEDS: ClassVar = {"accuracies": "panels", "text": "source", "cost": "source"}
 
     kind: Literal["accuracies", "text", "cost"] = "accuracies"
     """What is shown."""
@@ -409,7 +346,7 @@ class Table(Exhibit):
 class Figure(Exhibit):
     """A figure."""
 
-    NEEDS = {"curves": "panels"}
+    NEEDS: ClassVar = {"curves": "panels"}
 
     kind: Literal["curves", "margins", "relu_bounds"] = "curves"
     """What is shown."""
@@ -434,7 +371,7 @@ class Config(Section):
     """The schedule whose report `snakemake` builds when no target is named."""
     seeds: Seeds
     """Random seeds; each model is trained once with each."""
-    data_places: list[Text] = []
+    data_places: list[Text] = Field([])
     """Folders or URLs of yours that have the data sets' source files, each in a folder of the data set's name. They are
     tried in this order before anything is downloaded."""
     datasets: dict[Name, Dataset]
@@ -451,21 +388,6 @@ class Config(Section):
     """Sets of tables and figures by name."""
 
 
-class _Schema(GenerateJsonSchema):
-    """Pydantic's JSON schema without what says nothing: titles, and null where a key may be left out."""
-
-    def field_title_should_be_set(self, schema: Any) -> bool:
-        return False
-
-    def nullable_schema(self, schema: Any) -> dict[str, Any]:
-        return self.generate_inner(schema["schema"])
-
-    def default_schema(self, schema: Any) -> dict[str, Any]:
-        if schema.get("default") is None:
-            return self.generate_inner(schema["schema"])
-        return super().default_schema(schema)
-
-
 def json_schema() -> dict[str, Any]:
     """The JSON schema of ``config.yaml``, by which editors complete and check it."""
-    return Config.model_json_schema(schema_generator=_Schema)
+    return Config.model_json_schema(schema_generator=KeysSchema)
