@@ -18,7 +18,6 @@ def rows(section):
     return {first.strip("` "): [cell.strip() for cell in rest] for first, *rest in lines}
 
 
-
 def test_a_key_has_its_value_default_and_meaning():
     top = rows("## Top level")
     assert list(top) == list(json_schema()["properties"])

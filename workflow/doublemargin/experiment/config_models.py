@@ -1,6 +1,6 @@
 """What may stand in ``config.yaml``: its keys, their types, limits, defaults and meaning, section by section.
 
-The one source of the config's checks, of the JSON schema for editors and of ``docs/config.md``. Needs no torch.
+The one source of the config's checks, of the JSON schema for editors and of the page of keys. Needs no torch.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ class Dataset(Section):
 
 
 class Architecture(Section):
-    """How tables name a network. Its layers are in docs/architectures.md."""
+    """How tables name a network. `dmcore info --architectures` lists its layers."""
 
     label: str
     """The name in headings."""

@@ -43,7 +43,7 @@ Node = Mapping[str, Any]
 
 
 def page() -> str:
-    """``docs/config.md``."""
+    """The page in Markdown."""
     schema, parts, paths = json_schema(), [INTRODUCTION], {}
     waiting = [("Top level", schema)]
     while waiting:
