@@ -94,9 +94,10 @@ def _relu(domain: DoubleMargin, layer: ReLU, m: Margins) -> Margins:
 @fusible
 def _relu_rule(z: Tensor, s: Tensor, v: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     # For ReLU and z in the middle ½(σ(z+m) + σ(z−m)) − σ(z) = ½σ(m − |z|).
+    half_range = _half_range(z, s)
     if v is None:
-        return z.relu(), _half_range(z, s), (s - z.abs()).relu() / 2
-    return z.relu(), _half_range(z, s), _half_range(z, v) + (s + v - z.abs()).relu() / 2
+        return z.relu(), half_range, (s - z.abs()).relu() / 2
+    return z.relu(), half_range, _half_range(z, v) + (s + v - z.abs()).relu() / 2
 
 
 def _half_range(z: Tensor, s: Tensor) -> Tensor:
