@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 import torch
 
-AUTOCAST_DEVICES = ("cpu", "cuda", "mps", "xpu")
+AUTOCAST_DEVICES = tuple(kind for kind in ("cpu", "cuda", "mps", "xpu") if torch.amp.is_autocast_available(kind))
 
 # From the general to the special: torch hands a general setting down to the special ones. By torch's own accessors, as
-# the public `torch.backends.mkldnn.fp32_precision` sets another key than it reads (torch 2.15).
+# the public `torch.backends.mkldnn.fp32_precision` sets another key than it reads (torch 2.15). Before torch 2.9 there
+# are no such settings, only the older switches.
 FP32_KEYS = tuple(
     (backend, op)
     for backend, ops in {
@@ -21,6 +22,7 @@ FP32_KEYS = tuple(
         "mkldnn": ("all", "matmul", "conv", "rnn"),
     }.items()
     for op in ops
+    if hasattr(torch._C, "_get_fp32_precision_getter")
 )
 
 _lock = threading.Lock()
@@ -32,7 +34,7 @@ class GlobalState(NamedTuple):
     """What torch keeps once for all threads and lets reduce the precision of float32, or choose a default dtype.
 
     Attributes:
-        fp32: by :data:`FP32_KEYS`, ``ieee``, ``tf32``, ``bf16`` or ``none``.
+        fp32: for each of :data:`FP32_KEYS`: ``ieee``, ``tf32``, ``bf16`` or ``none``.
         matmul: as ``torch.set_float32_matmul_precision`` takes it.
         cudnn_tf32: of the older switch ``torch.backends.cudnn.allow_tf32``.
         nnpack: whether NNPACK, whose transforms lose more than sums do, may compute convolutions.

@@ -4,7 +4,8 @@ import contextlib
 
 import torch
 
-KEYS = [(b, op) for b in ("cuda", "mkldnn") for op in ("all", "matmul", "conv", "rnn")]
+NEWER = hasattr(torch._C, "_get_fp32_precision_getter")  # torch before 2.9 has only the older switches
+KEYS = [(b, op) for b in ("cuda", "mkldnn") for op in ("all", "matmul", "conv", "rnn")] if NEWER else []
 
 
 def precisions():
@@ -16,7 +17,7 @@ def precisions():
         except RuntimeError:
             return "refused"
 
-    fp32 = [torch._C._get_fp32_precision_getter(*key) for key in [("generic", "all"), *KEYS]]
+    fp32 = [torch._C._get_fp32_precision_getter(*key) for key in [("generic", "all"), *KEYS] if NEWER]
     older = (
         torch.get_float32_matmul_precision,
         lambda: torch.backends.cuda.matmul.allow_tf32,
@@ -35,7 +36,8 @@ def changed(change):
     finally:
         torch.set_float32_matmul_precision("highest")
         torch.backends.cudnn.allow_tf32 = True
-        torch.backends.fp32_precision = "none"
+        if NEWER:
+            torch.backends.fp32_precision = "none"
         for key in KEYS:
             value = "tf32" if key in (("cuda", "conv"), ("cuda", "rnn")) else "none"
             torch._C._set_fp32_precision_setter(*key, value)
@@ -92,17 +94,24 @@ def _set(module, value):
     return lambda: changed(lambda: setattr(module, "fp32_precision", value))
 
 
+def _newer():
+    backends = torch.backends
+    return {
+        "all ieee": _set(backends, "ieee"),
+        "all tf32": _set(backends, "tf32"),
+        "all bf16": _set(backends, "bf16"),
+        "cuda.matmul tf32": _set(backends.cuda.matmul, "tf32"),
+        "cudnn tf32": _set(backends.cudnn, "tf32"),
+        "cudnn ieee": _set(backends.cudnn, "ieee"),
+        "cudnn.conv ieee": _set(backends.cudnn.conv, "ieee"),
+        "cudnn.rnn ieee": _set(backends.cudnn.rnn, "ieee"),
+        "mkldnn.matmul bf16": _set(backends.mkldnn.matmul, "bf16"),
+        "mkldnn.conv bf16": _set(backends.mkldnn.conv, "bf16"),
+    }
+
+
 PRECISIONS = {
-    "all ieee": _set(torch.backends, "ieee"),
-    "all tf32": _set(torch.backends, "tf32"),
-    "all bf16": _set(torch.backends, "bf16"),
-    "cuda.matmul tf32": _set(torch.backends.cuda.matmul, "tf32"),
-    "cudnn tf32": _set(torch.backends.cudnn, "tf32"),
-    "cudnn ieee": _set(torch.backends.cudnn, "ieee"),
-    "cudnn.conv ieee": _set(torch.backends.cudnn.conv, "ieee"),
-    "cudnn.rnn ieee": _set(torch.backends.cudnn.rnn, "ieee"),
-    "mkldnn.matmul bf16": _set(torch.backends.mkldnn.matmul, "bf16"),
-    "mkldnn.conv bf16": _set(torch.backends.mkldnn.conv, "bf16"),
+    **(_newer() if NEWER else {}),
     "matmul medium": lambda: changed(lambda: torch.set_float32_matmul_precision("medium")),
     "matmul high": lambda: changed(lambda: torch.set_float32_matmul_precision("high")),
     "older cuda.matmul": lambda: changed(lambda: setattr(torch.backends.cuda.matmul, "allow_tf32", True)),

@@ -7,7 +7,7 @@ each value of the node, so they go where the gaps of the lines go, and cost no p
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -42,12 +42,24 @@ def terms(layer: Affine) -> tuple[int, int]:
     return inputs, inputs
 
 
+class _NextAfter(torch.autograd.Function):
+    """torch.nextafter, which had no gradient in older versions: one step is a constant."""
+
+    @staticmethod
+    def forward(ctx: Any, t: Tensor, towards: Tensor) -> Tensor:
+        return torch.nextafter(t, towards)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        return grad, None
+
+
 def outward(t: Tensor, dtype: torch.dtype, sign: int) -> Tensor:
     """t in ``dtype``, rounded down (sign −1) or up (+1)."""
     if t.dtype == dtype:
         return t
     rounded = t.to(dtype)
-    beyond = torch.nextafter(rounded, torch.tensor(sign * torch.inf, dtype=dtype, device=t.device))
+    beyond = _NextAfter.apply(rounded, torch.tensor(sign * torch.inf, dtype=dtype, device=t.device))
     return torch.where(rounded > t if sign < 0 else rounded < t, beyond, rounded)
 
 
