@@ -52,6 +52,8 @@ lint: $(VENV)/.installed-test
 	ruff format --check .
 	snakefmt --check Snakefile workflow
 	snakemake --lint
+	lint-imports --no-logo
+	mypy
 
 clean:
 	rm -rf results/demo logs .snakemake
@@ -60,7 +62,7 @@ clean:
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv $(VENV)
-	pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[pipeline]'
 	@touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed

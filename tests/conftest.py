@@ -1,3 +1,5 @@
+from importlib.util import find_spec
+
 import pytest
 import torch
 from torch import nn
@@ -9,6 +11,9 @@ from dmcore.nets.pruning import prune_relus
 
 TIERS = {"workflow": "pipeline", "slurm": "pipeline", "faults": "kill"}
 """Folders whose tests the fast suite leaves out, but for those marked ``smoke``."""
+
+HIGHS = pytest.mark.skipif(find_spec("highspy") is None, reason="needs highspy, which the library does without")
+MILP = pytest.param("milp", marks=HIGHS)
 
 
 def pytest_collection_modifyitems(items):

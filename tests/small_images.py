@@ -1,22 +1,27 @@
 """A little data set for tests that train: real MNIST digits, few of them."""
 
+import gzip
 from functools import cache
 from pathlib import Path
 
+import torch
+
 from dmcore.data import ImageSet, Split
 from dmcore.spec import Method, ModelSpec, Term, Training
-from doublemargin.experiment.sources.idx import read_idx
 
 ROOT = Path(__file__).parents[1]
 
 
 @cache
 def digits(train=2000, test=300):
-    import torch
-
-    found = read_idx(sorted((ROOT / "resources/mnist").glob("*.gz")), (1, 28, 28))
-    arrays = {k: torch.from_numpy(v.copy()) for k, v in found.items()}
-    splits = [Split(arrays[f"{s}_x"][:n], arrays[f"{s}_y"][:n].long()) for s, n in (("train", train), ("test", test))]
+    splits = []
+    for name, n in (("train", train), ("t10k", test)):
+        with gzip.open(ROOT / f"resources/mnist/{name}-images-idx3-ubyte.gz") as file:
+            pixels = file.read(16 + n * 28 * 28)[16:]
+        with gzip.open(ROOT / f"resources/mnist/{name}-labels-idx1-ubyte.gz") as file:
+            labels = file.read(8 + n)[8:]
+        x = torch.frombuffer(bytearray(pixels), dtype=torch.uint8).reshape(n, 1, 28, 28)
+        splits.append(Split(x, torch.tensor(list(labels))))
     return ImageSet(*splits, {"name": "mnist", "variant": "official", "sha256": "0" * 64})
 
 

@@ -4,7 +4,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from test_config import ROOT
+from small_images import ROOT
 
 from dmcore.errors import UserError
 from dmcore.files import atomic, digest, read_json, shipped, write_json, write_text

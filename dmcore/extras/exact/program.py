@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import ModuleType
+from typing import TYPE_CHECKING
 
-import highspy
 import numpy as np
+
+from dmcore.errors import UserError
+
+if TYPE_CHECKING:
+    import highspy
 
 TOLERANCE = 1e-9
 """HiGHS's feasibility tolerances, and the gap at which it stops."""
@@ -15,9 +21,6 @@ OPENING = 10 * TOLERANCE
 
 DROPPED = 1e-9
 """HiGHS drops coefficients up to this one; so they are dropped here, where their share can be added to the opening."""
-
-KINDS = {True: highspy.HighsVarType.kInteger, False: highspy.HighsVarType.kContinuous}
-STOPPED = (highspy.HighsModelStatus.kTimeLimit, highspy.HighsModelStatus.kSolutionLimit)  # the latter: of the nodes
 
 Vector = np.ndarray
 NOTHING = (np.zeros(0, int), np.zeros(0, int), np.zeros(0))  # entries of no rows
@@ -116,21 +119,22 @@ class Program:
         solver = _silent(time_limit, node_limit)
         solver.passModel(self._model(columns, cost / scale))
         solver.run()
-        status, info = solver.getModelStatus(), solver.getInfo()
-        solved = status == highspy.HighsModelStatus.kOptimal
+        info, status, known = solver.getInfo(), solver.getModelStatus(), _highs().HighsModelStatus
+        solved = status == known.kOptimal
         whole = any(part.any() for part in self.integer)
-        if whole and status in (highspy.HighsModelStatus.kOptimal, *STOPPED):
+        if whole and status in (known.kOptimal, known.kTimeLimit, known.kSolutionLimit):  # the latter: of the nodes
             bound = info.mip_dual_bound
         else:  # of a linear program only the minimum itself is a bound
             bound = info.objective_function_value if solved else -np.inf
-        found = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
+        found = info.primal_solution_status == _highs().SolutionStatus.kSolutionStatusFeasible
         point = np.array(solver.getSolution().col_value) if found else None
         return Minimum(scale * (bound - self._allowance()), point, solved)
 
     def _model(self, columns: Vector, cost: Vector) -> highspy.HighsLp:
         row, column, value = (np.concatenate(part) for part in zip(NOTHING, *self.entries, strict=True))
         order = np.argsort(row, kind="stable")
-        lp = highspy.HighsLp()
+        kinds = {True: _highs().HighsVarType.kInteger, False: _highs().HighsVarType.kContinuous}
+        lp = _highs().HighsLp()
         lp.num_col_, lp.num_row_ = self.columns, self.rows
         costs = np.zeros(self.columns)
         costs[columns] = cost
@@ -139,8 +143,8 @@ class Program:
         lp.row_lower_, lp.row_upper_ = (
             np.concatenate([NOTHING[2], *limits]) for limits in (self.row_lower, self.row_upper)
         )
-        lp.integrality_ = [KINDS[bool(whole)] for whole in np.concatenate(self.integer)]
-        lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+        lp.integrality_ = [kinds[bool(whole)] for whole in np.concatenate(self.integer)]
+        lp.a_matrix_.format_ = _highs().MatrixFormat.kRowwise
         lp.a_matrix_.start_ = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=self.rows))])
         lp.a_matrix_.index_, lp.a_matrix_.value_ = column[order], value[order]
         return lp
@@ -157,9 +161,18 @@ class Program:
         return TOLERANCE * (2 + float(width.sum()) + reach)
 
 
+def _highs() -> ModuleType:
+    """The package highspy, imported only where it is used: the library does without."""
+    try:
+        import highspy
+    except ImportError as error:
+        raise UserError("exact margins need the package highspy: pip install 'doublemargin[exact]'") from error
+    return highspy
+
+
 def _silent(time_limit: float, node_limit: int) -> highspy.Highs:
     """HiGHS on one thread, without a word, with the same result each time (unless the time runs out)."""
-    solver = highspy.Highs()
+    solver = _highs().Highs()
     options = {
         "output_flag": False,
         "threads": 1,

@@ -6,7 +6,6 @@ import pytest
 import torch
 from conftest import NETS
 from norm_balls import RADII, attacked_points, farthest, random_points
-from scipy.optimize import linprog
 from torch import nn
 
 from dmcore.certifiers.alpha import Alpha
@@ -183,6 +182,7 @@ def linear_program(steps, row, x, eps, before):
     objective = np.zeros(start[-1])
     objective[start[-2] :] = row
     limits = [(v - eps, v + eps) for v in x] + [(None, None)] * (start[-1] - len(x))
+    linprog = pytest.importorskip("scipy.optimize").linprog
     solved = linprog(objective, np.array(below), most, np.array(equal), values, limits)
     assert solved.status == 0
     return solved.fun

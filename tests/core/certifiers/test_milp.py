@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from conftest import NETS
+from conftest import HIGHS, NETS
 from norm_balls import RADII, attacked_points, length, random_points
 from torch import nn
 
@@ -14,6 +14,8 @@ from dmcore.extras.exact import exact_margins
 from dmcore.extras.exact.program import Minimum, Program
 from dmcore.nets import as_network
 from dmcore.perturbation import Ball
+
+pytestmark = HIGHS
 
 RELAXATIONS = ["cnn-cert-relu", "cnn-cert-ada", "cnn-cert-zero", "ibp"]
 FAST = [  # nets and balls that take less than a second each

@@ -6,7 +6,7 @@ from fractions import Fraction
 import pytest
 import torch
 from caller_states import STATES
-from conftest import NETS
+from conftest import MILP, NETS
 from norm_balls import RADII
 from torch import nn
 
@@ -183,7 +183,7 @@ def test_no_sum_is_longer_than_there_is_room_for(name, certifier, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("state", ["no gradients", "flushing denormals"])
-@pytest.mark.parametrize("certifier", ["cnn-cert-relu", "cnn-cert-ada", "cnn-cert-zero", "alpha", "ibp", "milp"])
+@pytest.mark.parametrize("certifier", ["cnn-cert-relu", "cnn-cert-ada", "cnn-cert-zero", "alpha", "ibp", MILP])
 @pytest.mark.parametrize(
     "weights", [(1e-20, 1e-30, -1e38), (1e-10, 1e-30, -1e38), (1e-38, 1e-2, -1e38), (1, 1e-40, -1e38)]
 )

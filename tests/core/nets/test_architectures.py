@@ -1,12 +1,8 @@
 """The paper's architectures against hand-written ones: sizes by arithmetic, values by plain torch in float64."""
 
-import csv
-
 import pytest
 import torch
 import torch.nn.functional as F
-import yaml
-from test_config import ROOT
 
 from dmcore.certify import margin_bounds
 from dmcore.errors import UserError
@@ -185,13 +181,3 @@ def test_bad_arguments_are_named(arguments, message):
     with pytest.raises(UserError) as error:
         build_net(*arguments)
     assert message in str(error.value)
-
-
-def test_labels_and_layers_are_those_of_the_papers_tables():
-    config = yaml.safe_load((ROOT / "config.yaml").read_text())["architectures"]
-    with (ROOT / "resources/paper/reported.csv").open(newline="") as file:
-        panels = {(row["arch"], row["panel"]) for row in csv.DictReader(file)}
-    assert {arch for arch, _ in panels} == set(config) == set(NAMES)
-    for arch, panel in panels:
-        assert panel.startswith(config[arch]["label"] + " ")
-        assert f", {config[arch]['layers']} layer" in panel

@@ -1,23 +1,16 @@
 """What a training gives besides weights: splits, votes, pruned ReLUs, the record, and the model as loaded again."""
 
 import dataclasses
-import json
 
 import pytest
 import torch
 from small_images import digits, model, worst_case
 
-from dmcore import tensorfile
-from dmcore.checkpoint import load_model
 from dmcore.data import Split
 from dmcore.domains.interval import unstable_relus
-from dmcore.files import read_json
 from dmcore.nets.ensemble import vote
-from dmcore.nets.layers import Scale
 from dmcore.perturbation import Ball
-from dmcore.spec import Pruning
-from dmcore.training.loop import accuracy, train
-from doublemargin.experiment.jobs.train import train_job
+from dmcore.training.loop import train
 
 CPU = torch.device("cpu")
 
@@ -51,31 +44,3 @@ def test_the_history_counts_the_unstable_relus_of_the_last_batch():
     last = digits().train.x[order[-50:]].float() / 255
     assert entry["unstable_relus"] == unstable_relus(trained.net, Ball(last, 0.1)).item() > 0
     assert "unstable_relus" not in train(model(steps=1), digits(), CPU).history[0]
-
-
-@pytest.fixture
-def prepared(tmp_path):
-    path = tmp_path / "digits.safetensors"
-    images = digits()
-    tensors = {f"{s}_{a}": getattr(getattr(images, s), a) for s in ("train", "test") for a in "xy"}
-    tensorfile.save(path, "dmcore.images", tensors, {"info": json.dumps({"name": "mnist", "variant": "made up"})})
-    return path
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("members", [1, 2])
-def test_pruned_relus_survive_saving_and_are_what_is_scored(prepared, tmp_path, members):
-    spec = model(steps=40, pruning=Pruning(relus=0.1), members=members)
-    record = train_job(spec, prepared, tmp_path / "m.safetensors", tmp_path / "training.json", CPU)
-    assert read_json(tmp_path / "training.json") == json.loads(json.dumps(record))
-    net, loaded, weights = load_model(tmp_path / "m.safetensors")
-    assert (loaded, weights) == (spec, record["model_sha256"])
-    assert record["test_accuracy"] == accuracy(digits().test, lambda x: net(x).argmax(1))
-    assert record["data"]["variant"] == "made up"
-    keep = torch.cat([layer.factor.flatten() for layer in list(net.layers) if isinstance(layer, Scale)])
-    assert 0 < keep.mean() < 1
-    plain = train(model(steps=40, members=members), digits(), CPU).net
-    x = digits().test.x[:20].float() / 255
-    assert not torch.equal(net(x), plain(x))
-    ours, theirs = net.state_dict().values(), plain.state_dict().values()
-    assert sum(t.numel() for t in ours) > sum(t.numel() for t in theirs)

@@ -13,7 +13,7 @@ from dmcore.recognise import PICTURE
 from doublemargin.commands.shared import Command, config_argument, from_records_arguments, spec_arguments
 
 if TYPE_CHECKING:
-    from doublemargin.report.records import Records
+    from doublemargin.records.tidy import Records
 
 
 def add_to(command: Command) -> None:
@@ -60,7 +60,7 @@ def add_to(command: Command) -> None:
 
 
 def _collect(args: argparse.Namespace) -> None:
-    from doublemargin.report.records import collect, merge, read_records, write_records
+    from doublemargin.records.tidy import collect, merge, read_records, write_records
 
     if not (args.results / args.schedule).is_dir():
         raise UserError(f"{args.results} has no results of a schedule '{args.schedule}'")
@@ -70,8 +70,8 @@ def _collect(args: argparse.Namespace) -> None:
 def _merge(args: argparse.Namespace) -> None:
     from functools import reduce
 
-    from doublemargin.report.columns import FILES
-    from doublemargin.report.records import merge, read_records, write_records
+    from doublemargin.records.columns import FILES
+    from doublemargin.records.tidy import merge, read_records, write_records
 
     for folder in args.folders:
         if not (folder / FILES["training"]).is_file():
@@ -87,7 +87,7 @@ def _merge(args: argparse.Namespace) -> None:
 def _records(args: argparse.Namespace, exhibits: Mapping[str, Any]) -> Records:
     """The records that some resolved exhibits need, from where the command line says."""
     from doublemargin.experiment.exhibits import models_of
-    from doublemargin.report.records import collect, read_records
+    from doublemargin.records.tidy import collect, read_records
 
     for name, exhibit in exhibits.items():
         if not isinstance(exhibit, dict) or "kind" not in exhibit:

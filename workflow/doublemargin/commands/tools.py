@@ -17,7 +17,7 @@ PAGES = {
     "results": "what the records in results/ hold",
     "targets": "everything that Snakemake can be asked for",
 }
-"""The pages that ``dmcore info`` writes, each by a module of that name in workflow/doublemargin/experiment/pages."""
+"""The pages that ``dmcore info`` writes, each by a module of that name in workflow/doublemargin/pages."""
 
 
 def add_to(command: Command) -> None:
@@ -73,8 +73,8 @@ def add_to(command: Command) -> None:
 
 def _regularizers(args: argparse.Namespace) -> None:
     check_writable(args.out, record("target"))
-    from dmcore.extras.propositions.table import table
     from dmcore.files import write_json
+    from doublemargin.commands.ranking import table
     from doublemargin.experiment.device import job_device
     from doublemargin.experiment.jobs.regularizers import Settings, regularizers_job
 
@@ -107,7 +107,7 @@ def _info(args: argparse.Namespace) -> None:
     if args.page:
         from importlib import import_module
 
-        print(import_module(f"doublemargin.experiment.pages.{args.page}").page(), end="")
+        print(import_module(f"doublemargin.pages.{args.page}").page(), end="")
         return
     if args.schema:
         from doublemargin.experiment.config_models import json_schema
