@@ -7,7 +7,7 @@ from test_config import CONFIG, ROOT
 
 from doublemargin.experiment.exhibits import exhibit_spec
 from doublemargin.experiment.grid import Grid, suites
-from doublemargin.report.paper import read_reported
+from doublemargin.records.paper import read_reported
 
 REPORTED = read_reported(ROOT / "resources/paper/reported.csv")
 

@@ -106,7 +106,7 @@ def code(tmp_path_factory):
         ("dmcore/nets/network.py", TRAIN | CERTIFY),
         ("doublemargin/report/figures/curves.py", {"curves"}),
         ("doublemargin/report/figures/margins.py", set()),
-        ("doublemargin/report/statistics.py", {"tables", "curves"}),
+        ("doublemargin/records/statistics.py", {"tables", "curves"}),
         ("doublemargin/report/templates/table.tex.j2", {"tables", "curves"}),
         ("doublemargin/experiment/sources/idx.py", {"data"}),
         ("doublemargin/experiment/sources/parquet.py", set()),

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from results_folder import DATA, spec_hash, write_model
 
-from doublemargin.report.columns import SUMS
+from doublemargin.records.columns import SUMS
+from doublemargin.records.tidy import collect, read_records, write_records
 from doublemargin.report.make import make_document, make_tables
-from doublemargin.report.records import collect, read_records, write_records
 
 HERE = Path(__file__).parent
 GOLDEN = HERE / "golden"

@@ -5,10 +5,10 @@ from test_config import CONFIG, ROOT
 
 from doublemargin.experiment.exhibits import accuracy_tables, report_spec
 from doublemargin.experiment.grid import Grid
-from doublemargin.report.columns import COLUMNS, NUMBERS
-from doublemargin.report.paper import read_reported
-from doublemargin.report.records import Records
-from doublemargin.report.statistics import wilson_interval
+from doublemargin.records.columns import COLUMNS, NUMBERS
+from doublemargin.records.paper import read_reported
+from doublemargin.records.statistics import wilson_interval
+from doublemargin.records.tidy import Records
 
 REPORTED = ROOT / "resources/paper/reported.csv"
 ORIGIN = {

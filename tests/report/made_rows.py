@@ -1,7 +1,7 @@
 """Rows of tables with known verdicts and times, made by hand."""
 
+from doublemargin.records.statistics import Share
 from doublemargin.report.beside import Cell, Row, Timing
-from doublemargin.report.statistics import Share
 from doublemargin.report.verdict.evidence import Evidence
 
 POINTS = 200

@@ -7,11 +7,11 @@ import pytest
 from made_records import REPORTED, first, made_records, spec_of, the_papers_own
 
 from dmcore.errors import UserError
+from doublemargin.records.statistics import Share, newcombe_interval
 from doublemargin.report.beside import Beside
 from doublemargin.report.comparison import ABOVE, BELOW, compare, signed
 from doublemargin.report.make import make_comparisons
 from doublemargin.report.render_comparison import comma_separated, html, markdown
-from doublemargin.report.statistics import Share, newcombe_interval
 
 SPEC = spec_of()
 OURS = {  # of 200 points, in Table 2; the paper has 90.0, 66.5 and 0.0% of dm, and 95.5% of ibp

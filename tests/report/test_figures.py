@@ -22,13 +22,13 @@ from dmcore.crown.relaxations import relu_lines
 from dmcore.registries import certifier
 from doublemargin.experiment.exhibits import exhibit_spec
 from doublemargin.experiment.grid import Grid
+from doublemargin.experiment.looks import COLORS
+from doublemargin.records.paper import read_reported
+from doublemargin.records.statistics import wilson_interval
+from doublemargin.records.tidy import collect, read_records
 from doublemargin.report.figures import curves, margins, relu_bounds
-from doublemargin.report.figures.looks import COLORS
 from doublemargin.report.figures.style import STYLE, WIDTH
 from doublemargin.report.make import make_figures
-from doublemargin.report.paper import read_reported
-from doublemargin.report.records import collect, read_records
-from doublemargin.report.statistics import wilson_interval
 
 REPORTED = ROOT / "resources/paper/reported.csv"
 NAN = math.nan
@@ -328,7 +328,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from doublemargin.report.figures import curves, margins, relu_bounds
-from doublemargin.report.records import collect
+from doublemargin.records.tidy import collect
 from results_folder import EXHIBIT
 assert "torch" not in sys.modules
 curves.write(EXHIBIT, collect(Path(sys.argv[1]), "demo"), Path(sys.argv[2]) / "table2")

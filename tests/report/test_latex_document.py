@@ -9,8 +9,8 @@ from golden_files import GOLDEN
 from made_records import spec_of, the_papers_own
 from test_config import ROOT
 
+from doublemargin.records.tidy import read_records
 from doublemargin.report.make import make_document, make_tables
-from doublemargin.report.records import read_records
 
 PACKAGES = "texlive-latex-base texlive-latex-recommended texlive-latex-extra texlive-fonts-recommended"
 TOO_WIDE = 2.0  # pt that nobody sees

@@ -14,9 +14,9 @@ from dmcore.errors import UserError
 from doublemargin.experiment.config import check_config
 from doublemargin.experiment.exhibits import exhibit_spec
 from doublemargin.experiment.grid import Grid
+from doublemargin.experiment.looks import BASELINES, COLORS, METHODS
+from doublemargin.records.tidy import read_records
 from doublemargin.report.figures import curves
-from doublemargin.report.figures.looks import BASELINES, COLORS, METHODS
-from doublemargin.report.records import read_records
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from test_config import CONFIG
 from dmcore.errors import UserError
 from doublemargin.experiment.config_models import Figure, Table
 from doublemargin.experiment.grid import Grid
+from doublemargin.records.tidy import read_records
 from doublemargin.report.make import FIGURES, TABLES, report_on
-from doublemargin.report.records import read_records
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from test_config import CONFIG, ROOT
 
 from doublemargin.experiment.exhibits import accuracy_tables, heading, report_spec
 from doublemargin.experiment.grid import Grid
-from doublemargin.report.columns import FILES, SUMS
+from doublemargin.records.columns import FILES, SUMS
 from doublemargin.report.make import report_on
 from doublemargin.report.one_page import part_of, write_one_page
 from doublemargin.report.overview import Coverage, Overview

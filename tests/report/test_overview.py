@@ -6,8 +6,8 @@ import pytest
 from results_folder import COUNTS, EXHIBIT, write_results
 from test_config import ROOT
 
+from doublemargin.records.tidy import collect
 from doublemargin.report.overview import build_overview
-from doublemargin.report.records import collect
 from doublemargin.report.render_overview import html, markdown
 
 REPORTED = str(ROOT / "resources/paper/reported.csv")

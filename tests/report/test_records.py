@@ -10,9 +10,9 @@ from results_folder import COUNTS, spec_hash, write_results
 from dmcore.errors import UserError
 from dmcore.files import write_json
 from doublemargin.cli import main
-from doublemargin.report.columns import FILES, MODEL
-from doublemargin.report.records import Records, collect, merge, read_records, write_records
-from doublemargin.report.sums import write_sums
+from doublemargin.records.columns import FILES, MODEL
+from doublemargin.records.sums import write_sums
+from doublemargin.records.tidy import Records, collect, merge, read_records, write_records
 
 CELL = "demo/mnist/small/dm/0.3/seed0/certify/cnn-cert-relu/linf/n200/0.3.json"
 

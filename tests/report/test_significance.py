@@ -6,7 +6,7 @@ from statistics import NormalDist
 
 import pytest
 
-from doublemargin.report.statistics import Share, decimals, difference_interval, newcombe_interval
+from doublemargin.records.statistics import Share, decimals, difference_interval, newcombe_interval
 from doublemargin.report.verdict.significance import (
     beyond_p,
     holm,

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from test_config import ROOT
 
-from doublemargin.report.statistics import std_of_hundreds, wilson_interval
+from doublemargin.records.statistics import std_of_hundreds, wilson_interval
 
 
 def test_wilson_against_its_definition():

@@ -11,10 +11,10 @@ from test_config import ROOT
 
 from dmcore.errors import UserError
 from dmcore.files import write_bytes
-from doublemargin.report import records as module
-from doublemargin.report.columns import FILES, SUMS
-from doublemargin.report.records import collect, read_records, write_records
-from doublemargin.report.sums import Sums
+from doublemargin.records import tidy as module
+from doublemargin.records.columns import FILES, SUMS
+from doublemargin.records.sums import Sums
+from doublemargin.records.tidy import collect, read_records, write_records
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_a_kill_between_any_two_writes_leaves_records_that_can_be_read(folder, t
 
     with monkeypatch.context() as patch:
         patch.setattr(module, "write_bytes", write)
-        patch.setattr("doublemargin.report.sums.write_bytes", write)
+        patch.setattr("doublemargin.records.sums.write_bytes", write)
         if writes < 5:  # the sums, three files that change, the sums
             with pytest.raises(KeyboardInterrupt):
                 write_records(new, folder)

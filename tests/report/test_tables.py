@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 from results_folder import COUNTS, EXHIBIT, write_results
 
-from doublemargin.report.records import collect, read_records, write_records
-from doublemargin.report.statistics import std_of_hundreds, wilson_interval
+from doublemargin.records.statistics import std_of_hundreds, wilson_interval
+from doublemargin.records.tidy import collect, read_records, write_records
 from doublemargin.report.tables import Value, build_table
 
 DASH = "–"

@@ -12,9 +12,9 @@ from test_config import CONFIG, ROOT
 from dmcore.errors import UserError
 from doublemargin.experiment.exhibits import exhibit_spec
 from doublemargin.experiment.grid import Grid
-from doublemargin.report.columns import COLUMNS
+from doublemargin.records.columns import COLUMNS
+from doublemargin.records.tidy import read_records
 from doublemargin.report.cost import cost_table, ratios
-from doublemargin.report.records import read_records
 from doublemargin.report.render import comma_separated, html, latex, markdown, plain
 from doublemargin.report.text_tables import TextTable, inline, read_text_table
 

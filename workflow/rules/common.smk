@@ -21,7 +21,7 @@ from doublemargin.experiment.exhibits import accuracy_tables, exhibit_spec, repo
 from dmcore.files import digest, sha256, shipped
 from doublemargin.experiment.grid import Grid, find_model, suites
 from dmcore.registries import certifier
-from doublemargin.report.columns import FILES, REMARKS, SUMS
+from doublemargin.records.columns import FILES, REMARKS, SUMS
 from doublemargin.experiment.resolve import data_spec
 from doublemargin.experiment.source import PACKAGES, code_hash
 from doublemargin.experiment.surroundings import check_clock, check_room

@@ -17,7 +17,7 @@ rule collect:
         results=folder(1),
         out=folder(),
         dmcore=our_dmcore,
-        code=code_hash("doublemargin.report.records"),
+        code=code_hash("doublemargin.records.tidy"),
     shell:
         "{params.dmcore} collect --results {params.results:q} --schedule {wildcards.schedule}"
         " --out {params.out:q} > {log:q} 2>&1"

@@ -4,7 +4,7 @@ from test_config import CONFIG
 
 from doublemargin.experiment.backlog.costs import POINT, SLOW, Costs
 from doublemargin.experiment.grid import Certification
-from doublemargin.report.records import Records
+from doublemargin.records.tidy import Records
 
 TRAINING = ["dataset", "arch", "method", "seconds", "steps"]
 CELLS = ["dataset", "arch", "method", "certifier", "norm", "points", "seconds"]

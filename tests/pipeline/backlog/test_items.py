@@ -6,7 +6,7 @@ from test_config import CONFIG
 
 from doublemargin.experiment.backlog.items import cells_on_record, missing, models_here, places
 from doublemargin.experiment.grid import Grid
-from doublemargin.report.columns import COLUMNS
+from doublemargin.records.columns import COLUMNS
 
 GRID = Grid(CONFIG, "demo")
 MODELS = GRID.model_paths()

@@ -12,8 +12,8 @@ from pandas import read_csv
 from snakemakes import CELL, kill, start, with_data_of
 
 from dmcore.files import read_json
-from doublemargin.report.columns import FILES
-from doublemargin.report.sums import write_sums
+from doublemargin.records.columns import FILES
+from doublemargin.records.sums import write_sums
 
 UNEQUAL = ("seconds", "cpu_seconds", "timing", "provenance", "commit")  # a commit may be made between two runs
 

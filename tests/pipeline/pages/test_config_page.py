@@ -5,8 +5,8 @@ import re
 import pytest
 
 from doublemargin.experiment.config_models import json_schema
-from doublemargin.experiment.pages.config import attributes, page
 from doublemargin.experiment.source import REGISTRIES
+from doublemargin.pages.config import attributes, page
 
 PAGE = page()
 

@@ -5,8 +5,8 @@ from test_config import CONFIG
 
 from doublemargin.experiment.exhibits import exhibit_spec
 from doublemargin.experiment.grid import Grid
-from doublemargin.experiment.pages.results import _run
-from doublemargin.report.records import Records
+from doublemargin.pages.results import _run
+from doublemargin.records.tidy import Records
 
 
 def test_a_table_shows_the_rows_that_were_run():

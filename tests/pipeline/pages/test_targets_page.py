@@ -8,7 +8,7 @@ import pytest
 from test_config import CONFIG, ROOT
 
 from doublemargin.experiment.grid import Grid
-from doublemargin.experiment.pages.targets import example, shapes
+from doublemargin.pages.targets import example, shapes
 
 
 @pytest.fixture(scope="module")

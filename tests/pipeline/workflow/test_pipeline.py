@@ -10,7 +10,7 @@ from test_config import ROOT
 from tiny import Pipeline, tiny_config
 
 from dmcore.data import load_images
-from doublemargin.report.columns import FILES, SUMS
+from doublemargin.records.columns import FILES, SUMS
 
 PAGES = ("table", "figure", "comparison", "overview", "verdict")
 

@@ -13,7 +13,7 @@ from typing import Any
 from dmcore.eps import Eps
 from dmcore.errors import UserError
 from dmcore.files import read_json
-from doublemargin.experiment.pages.markdown import table
+from doublemargin.markdown import table
 
 SHARED = {"model_sha256": "model", "norm": "norm", "indices": "points", "labels": "points' labels"}
 """What all files of a bracket must agree on."""

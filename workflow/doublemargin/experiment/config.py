@@ -20,8 +20,8 @@ from dmcore.registries import regularizer
 from doublemargin.experiment.config_file import read_config
 from doublemargin.experiment.config_models import Config
 from doublemargin.experiment.grid import Grid
+from doublemargin.experiment.looks import looks_of
 from doublemargin.experiment.resolve import needs_eps, resolved, training
-from doublemargin.report.figures.looks import looks_of
 
 TYPES = {
     "bool_type": "true or false",

@@ -10,7 +10,7 @@ from dmcore.eps import Eps
 from dmcore.errors import UserError, nearest
 from dmcore.registries import certifier as certifiers
 from doublemargin.experiment.grid import Grid, Row
-from doublemargin.report.figures.looks import looks_of
+from doublemargin.experiment.looks import looks_of
 
 KINDS = ("tables", "figures")
 """The kinds of exhibits, as a report names them."""

@@ -10,7 +10,7 @@ from dmcore.errors import UserError, nearest
 from dmcore.norms import check_norm
 from dmcore.registries import certifier
 from doublemargin.experiment.grid import Grid, find_model, suites
-from doublemargin.report.columns import FILES
+from doublemargin.records.columns import FILES
 
 OF_MODEL = ("model.safetensors", "training.json", "history.png", "certify", "attack", "radius")
 OF_SCHEDULE = (*FILES.values(), "overview.md", "overview.html", "verdict.md", "verdict.csv", "verdict.html")

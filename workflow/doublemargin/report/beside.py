@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from doublemargin.report.columns import CELL, MODEL, UNDISTURBED
-from doublemargin.report.paper import read_reported
-from doublemargin.report.records import Records
-from doublemargin.report.statistics import Share
+from doublemargin.records.columns import CELL, MODEL, UNDISTURBED
+from doublemargin.records.paper import read_reported
+from doublemargin.records.statistics import Share
+from doublemargin.records.tidy import Records
 
 _REPORTED_KEY = ["table", "dataset", "arch", "method", "eps_train", "certifier", "norm", "points", "eps_cert"]
 

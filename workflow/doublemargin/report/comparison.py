@@ -13,11 +13,11 @@ from typing import Any
 
 from dmcore.eps import Eps, labels
 from doublemargin.experiment.exhibits import heading
+from doublemargin.records.columns import UNDISTURBED
+from doublemargin.records.statistics import Share, decimals, newcombe_interval
+from doublemargin.records.tidy import Records
 from doublemargin.report.beside import Beside, Cell, Row
-from doublemargin.report.columns import UNDISTURBED
 from doublemargin.report.origin import data_mark, notes, used_by, warnings
-from doublemargin.report.records import Records
-from doublemargin.report.statistics import Share, decimals, newcombe_interval
 from doublemargin.report.tables import NOT_RUN, PARTLY, ROUGHLY, SLOWED
 
 ILLEGIBLE = "illegible"

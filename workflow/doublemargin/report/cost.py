@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 
 from dmcore.errors import UserError
-from doublemargin.report.columns import UNDISTURBED
+from doublemargin.records.columns import UNDISTURBED
+from doublemargin.records.tidy import Records
 from doublemargin.report.origin import shortening
-from doublemargin.report.records import Records
 from doublemargin.report.tables import ROUGHLY
 from doublemargin.report.text_tables import TextTable, read_text_table
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from dmcore.errors import UserError
 from dmcore.files import atomic, read_json
-from doublemargin.report.figures.looks import METHODS
+from doublemargin.experiment.looks import METHODS
 from doublemargin.report.figures.style import house_style
 
 NOT_LOSSES = ("epoch", "step", "eps", "ramp", "lr", "accuracy", "robust_accuracy", "unstable_relus")

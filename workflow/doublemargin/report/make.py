@@ -10,14 +10,14 @@ from dmcore.errors import UserError, nearest
 from dmcore.files import write_text
 from doublemargin.experiment.exhibits import accuracy_tables, report_spec
 from doublemargin.experiment.grid import Grid
+from doublemargin.records.columns import FILES
+from doublemargin.records.tidy import Records, collect, merge, read_records, write_records
 from doublemargin.report.beside import Beside
-from doublemargin.report.columns import FILES
 from doublemargin.report.comparison import compare
 from doublemargin.report.cost import cost_table
 from doublemargin.report.figures import curves, margins, relu_bounds
 from doublemargin.report.one_page import Part, part_of, write_one_page
 from doublemargin.report.overview import Overview, build_overview
-from doublemargin.report.records import Records, collect, merge, read_records, write_records
 from doublemargin.report.render import latex
 from doublemargin.report.render.formats import write_table, write_text_table
 from doublemargin.report.render_comparison import write_comparison

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from doublemargin.experiment.exhibits import models_of
-from doublemargin.report.records import Records
+from doublemargin.records.tidy import Records
 
 
 def cells_of(panel: Mapping[str, Any], frame: pd.DataFrame) -> pd.DataFrame:

@@ -10,9 +10,9 @@ from typing import Any
 import pandas as pd
 
 from doublemargin.experiment.exhibits import accuracy_tables
+from doublemargin.records.paper import read_reported
+from doublemargin.records.tidy import Records
 from doublemargin.report.origin import used_by, warnings
-from doublemargin.report.paper import read_reported
-from doublemargin.report.records import Records
 
 HOUR = 3600
 

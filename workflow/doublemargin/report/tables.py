@@ -9,10 +9,10 @@ from typing import Any
 import pandas as pd
 
 from dmcore.eps import Eps, labels
-from doublemargin.report.columns import UNDISTURBED
+from doublemargin.records.columns import UNDISTURBED
+from doublemargin.records.statistics import decimals, std_of_hundreds, wilson_interval
+from doublemargin.records.tidy import Records
 from doublemargin.report.origin import cells_of, data_mark, shortening
-from doublemargin.report.records import Records
-from doublemargin.report.statistics import decimals, std_of_hundreds, wilson_interval
 
 NOT_RUN = "–"
 PARTLY = "†"

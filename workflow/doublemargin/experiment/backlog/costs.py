@@ -13,7 +13,7 @@ import torch
 
 from dmcore.errors import UserError
 from doublemargin.experiment.grid import Certification, find_model
-from doublemargin.report.records import Records
+from doublemargin.records.tidy import Records
 
 PLACE = ("dataset", "arch", "method")
 CERTIFIED = (*PLACE, "certifier", "norm")
@@ -34,7 +34,7 @@ class Costs:
 
     Args:
         records: of the schedule; the device that they were made on is taken to be this one.
-        reported: the paper's cells (:func:`doublemargin.report.paper.read_reported`), or None.
+        reported: the paper's cells (:func:`doublemargin.records.paper.read_reported`), or None.
         multiply_adds: of a step's forward pass, by data set and architecture; by default counted.
     """
 

@@ -11,8 +11,8 @@ import pandas as pd
 
 from dmcore.eps import Eps
 from doublemargin.experiment.grid import Certification, Grid
-from doublemargin.report.columns import MODEL
-from doublemargin.report.records import Records
+from doublemargin.records.columns import MODEL
+from doublemargin.records.tidy import Records
 
 
 class Expected(Protocol):
@@ -96,7 +96,7 @@ def models_here(grid: Grid, made: pd.DataFrame) -> set[str]:
     """The models whose weights are in the results folder, trained as the config says.
 
     Args:
-        made: the training records of the files that are there (:func:`doublemargin.report.records.collect`).
+        made: the training records of the files that are there (:func:`doublemargin.records.tidy.collect`).
     """
     return {model for model, _ in _current(grid, made)}
 

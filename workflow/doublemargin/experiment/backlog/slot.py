@@ -13,8 +13,8 @@ from doublemargin.experiment.backlog.costs import Costs
 from doublemargin.experiment.backlog.items import Item, cells_on_record, missing, models_here
 from doublemargin.experiment.backlog.run import run_until
 from doublemargin.experiment.grid import Grid
-from doublemargin.report.paper import read_reported
-from doublemargin.report.records import collect, merge, read_records, write_records
+from doublemargin.records.paper import read_reported
+from doublemargin.records.tidy import collect, merge, read_records, write_records
 
 RESULTS = Path("results")
 LOG = Path("logs/next.log")

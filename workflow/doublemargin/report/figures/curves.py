@@ -18,11 +18,11 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from dmcore.eps import Eps
-from doublemargin.report.figures.looks import BASELINES, METHODS, Look
+from doublemargin.experiment.looks import BASELINES, METHODS, Look
+from doublemargin.records.paper import read_reported
+from doublemargin.records.tidy import Records
 from doublemargin.report.figures.style import WIDTH, house_style, save
 from doublemargin.report.origin import cells_of, data_mark, shortening
-from doublemargin.report.paper import read_reported
-from doublemargin.report.records import Records
 from doublemargin.report.tables import row_values
 
 LETTERS = 100
@@ -150,7 +150,7 @@ def papers_cells(panel: Mapping[str, Any], reported: pd.DataFrame) -> pd.DataFra
     Some cells stand in several tables, with other numbers where the paper trained a model anew.
 
     Args:
-        reported: by :func:`doublemargin.report.paper.read_reported`.
+        reported: by :func:`doublemargin.records.paper.read_reported`.
     """
     rows = {(row["method"], row["eps"]) for row in panel["rows"]}
     same = reported[reported["eps_cert"].isin(panel["eps_cert"]) & reported["accuracy"].notna()]

@@ -10,9 +10,9 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from doublemargin.report.figures.looks import COLORS
+from doublemargin.experiment.looks import COLORS
+from doublemargin.records.tidy import Records
 from doublemargin.report.figures.style import WIDTH, house_style, save
-from doublemargin.report.records import Records
 
 S_COLOR, RANGE_COLOR, CURVE_COLOR, V_COLOR = COLORS[0], COLORS[2], COLORS[1], "#444444"
 LEFT, RIGHT, OUTPUT = -3.1, 3.1, 3.6

@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dmcore.registries import certifier as certifiers
-from doublemargin.report.figures.looks import COLORS
+from doublemargin.experiment.looks import COLORS
+from doublemargin.records.tidy import Records
 from doublemargin.report.figures.style import WIDTH, house_style, save
-from doublemargin.report.records import Records
 
 CERTIFIERS = ("cnn-cert-relu", "cnn-cert-ada", "cnn-cert-zero", "ibp")
 CASES = {"$-l > u$": (-1.6, 1.0), "$-l < u$": (-1.0, 1.6)}

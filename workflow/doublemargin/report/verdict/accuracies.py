@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass, replace
 
 from dmcore.eps import Eps
+from doublemargin.records.statistics import Share, decimals, difference_interval, newcombe_interval
 from doublemargin.report.beside import Cell
-from doublemargin.report.statistics import Share, decimals, difference_interval, newcombe_interval
 from doublemargin.report.verdict.evidence import Evidence, Finding, Outcome, Pairs, not_run, place
 from doublemargin.report.verdict.significance import beyond_p, paired_interval, paired_p, subset_p
 

@@ -15,11 +15,11 @@ from tabulate import tabulate
 from dmcore.errors import UserError
 from dmcore.files import shipped, write_text
 from doublemargin.experiment.exhibits import accuracy_tables, heading
+from doublemargin.records.columns import REMARKS
+from doublemargin.records.tidy import Records
 from doublemargin.report.beside import Beside, Row
-from doublemargin.report.columns import REMARKS
 from doublemargin.report.comparison import ILLEGIBLE, Pair, Summary, signed, summarise
 from doublemargin.report.origin import notes, used_by, warnings
-from doublemargin.report.records import Records
 from doublemargin.report.render.templates import web_page
 from doublemargin.report.tables import NOT_RUN
 from doublemargin.report.verdict.claims import CLAIMS

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from scipy.stats import hypergeom, norm
 
-from doublemargin.report.statistics import Z
+from doublemargin.records.statistics import Z
 
 
 def paired_p(differences: Sequence[int]) -> float:

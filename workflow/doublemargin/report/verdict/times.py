@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from statistics import median
 
 from dmcore.eps import Eps
+from doublemargin.records.columns import UNDISTURBED
 from doublemargin.report.beside import Row
-from doublemargin.report.columns import UNDISTURBED
 from doublemargin.report.verdict.evidence import Evidence, Finding, Outcome
 from doublemargin.report.verdict.significance import sign_test_p
 

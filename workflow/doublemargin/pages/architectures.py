@@ -11,7 +11,7 @@ from dmcore.nets.builder import build_net
 from dmcore.nets.layers import Conv, Flatten, Linear, MaxPool, ReLU
 from dmcore.nets.network import INPUT, Network, Shape
 from dmcore.registries import architecture
-from doublemargin.experiment.pages.markdown import table
+from doublemargin.markdown import table
 
 INPUTS: tuple[tuple[Shape, int], ...] = (((1, 28, 28), 10), ((3, 32, 32), 10), ((3, 32, 32), 43))
 """(in_shape, classes) of MNIST, CIFAR-10 and GTSRB."""

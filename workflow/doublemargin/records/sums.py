@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dmcore.errors import UserError
 from dmcore.files import sha256, write_bytes
-from doublemargin.report.columns import FILES, SUMS
+from doublemargin.records.columns import FILES, SUMS
 
 _LINE = re.compile(rf"[0-9a-f]{{64}}  (?:{'|'.join(map(re.escape, FILES.values()))})")
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dmcore.errors import UserError
-from doublemargin.experiment.pages.markdown import code, prose, table
+from doublemargin.markdown import code, prose, table
 
-SNAKEFILE = Path(__file__).parents[4] / "Snakefile"
+SNAKEFILE = Path(__file__).parents[3] / "Snakefile"
 
 WILDCARDS = {
     "schedule": ("a name under `schedules`", "demo"),
@@ -55,9 +55,7 @@ def page() -> str:
     used = dict.fromkeys(part for name in found for part in re.findall(r"\{(\w+)\}", name))
     unknown = [part for part in used if part not in WILDCARDS]
     if unknown:
-        raise UserError(
-            f"say in workflow/doublemargin/experiment/pages/targets.py what the wildcard '{unknown[0]}' stands for"
-        )
+        raise UserError(f"say in workflow/doublemargin/pages/targets.py what the wildcard '{unknown[0]}' stands for")
     return "\n".join(
         [
             INTRODUCTION,

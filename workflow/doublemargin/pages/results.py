@@ -9,16 +9,16 @@ from typing import Any
 from doublemargin.experiment.config import load_config
 from doublemargin.experiment.exhibits import accuracy_tables, heading, report_spec
 from doublemargin.experiment.grid import Grid
-from doublemargin.experiment.pages.markdown import table
+from doublemargin.markdown import table
+from doublemargin.records.tidy import Records, read_records
 from doublemargin.report import render_overview
 from doublemargin.report.overview import build_overview
-from doublemargin.report.records import Records, read_records
 from doublemargin.report.render import markdown
 from doublemargin.report.tables import build_table
 from doublemargin.report.verdict import page as verdict_page
 from doublemargin.report.verdict.judge import Status
 
-ROOT = Path(__file__).parents[4]
+ROOT = Path(__file__).parents[3]
 
 INTRODUCTION = """# Results
 

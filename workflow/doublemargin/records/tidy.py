@@ -20,7 +20,7 @@ import pandas as pd
 from dmcore.eps import Eps
 from dmcore.errors import UserError
 from dmcore.files import read_json, remake, write_bytes
-from doublemargin.report.columns import (
+from doublemargin.records.columns import (
     ADDED,
     CELL,
     COLUMNS,
@@ -33,8 +33,8 @@ from doublemargin.report.columns import (
     UNDISTURBED,
     UNKNOWN,
 )
-from doublemargin.report.statistics import std_of_hundreds, wilson_interval
-from doublemargin.report.sums import Sums, gather, write_sums
+from doublemargin.records.statistics import std_of_hundreds, wilson_interval
+from doublemargin.records.sums import Sums, gather, write_sums
 
 OWN_SHARE = 0.95
 """Of its time, a process must have been given a processor for so much for its seconds to be comparable."""

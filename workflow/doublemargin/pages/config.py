@@ -13,8 +13,8 @@ from typing import Any
 from dmcore.registries import attack, regularizer
 from dmcore.registry import WORDS, Option, Registry
 from doublemargin.experiment.config_models import json_schema
-from doublemargin.experiment.pages.markdown import code, prose, table
 from doublemargin.experiment.source import REGISTRIES
+from doublemargin.markdown import code, prose, table
 
 INTRODUCTION = """# Every key of `config.yaml`
 

@@ -1,0 +1,24 @@
+"""The page of the architectures, and what the config says of them, against the code and the paper."""
+
+import csv
+
+import yaml
+from test_config import ROOT
+
+from dmcore.registries import architecture
+from doublemargin.pages.architectures import page
+
+
+def test_the_page_says_what_the_code_builds():
+    """Mend with `python -m doublemargin info --architectures > docs/architectures.md`."""
+    assert (ROOT / "docs/architectures.md").read_text(encoding="utf-8") == page()
+
+
+def test_labels_and_layers_are_those_of_the_papers_tables():
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())["architectures"]
+    with (ROOT / "resources/paper/reported.csv").open(newline="") as file:
+        panels = {(row["arch"], row["panel"]) for row in csv.DictReader(file)}
+    assert {arch for arch, _ in panels} == set(config) == set(architecture.names())
+    for arch, panel in panels:
+        assert panel.startswith(config[arch]["label"] + " ")
+        assert f", {config[arch]['layers']} layer" in panel
