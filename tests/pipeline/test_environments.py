@@ -3,6 +3,7 @@
 import ast
 import inspect
 import json
+import os
 import re
 import subprocess
 import sys
@@ -21,14 +22,12 @@ from doublemargin.experiment.registries import reader
 from doublemargin.experiment.source import PACKAGES, files_used, imports, read
 
 ENVIRONMENTS = sorted(path.stem for path in (ROOT / "envs").glob("*.yaml"))
-PYPI = {"pytorch": "torch", "matplotlib-base": "matplotlib"}  # conda's name → PyPI's
 MODULES = {
-    "pytorch": "torch",
-    "matplotlib-base": "matplotlib",
+    "Jinja2": "jinja2",
     "pillow": "PIL",
-    "pyyaml": "yaml",
+    "PyYAML": "yaml",
     "adversarial-robustness-toolbox": "art",
-}  # conda's name → the module's
+}  # the package's name → the module's
 LOADED = {
     "attack": [architecture],
     "certify": [architecture, certifier],
@@ -43,8 +42,11 @@ NOT_IMPORTED = {
 
 
 def pins(environment):
+    """What pip installs into an environment, ``name==version`` each."""
     content = yaml.safe_load((ROOT / f"envs/{environment}.yaml").read_text())
-    return dict(line.split("=") for line in content["dependencies"])
+    *conda, pip = content["dependencies"]
+    assert conda == ["python=3.11", "pip"]
+    return pip["pip"]
 
 
 def commands(environment):
@@ -97,63 +99,76 @@ def test_every_stage_has_an_environment():
 def test_an_environment_holds_what_its_stage_imports(environment):
     loaded = [name for registry in LOADED[environment] for name in registry.names()]
     needed = set().union(*(third_party(command, loaded) for command in commands(environment)))
-    held = {MODULES.get(name, name) for name in pins(environment)} - {"python"}
+    names = [pin.partition("==")[0] for pin in pins(environment)]
+    held = {MODULES.get(name, name) for name in names}
     assert held - needed == NOT_IMPORTED.get(environment, set()), "superfluous: nothing of the stage imports it"
     assert needed - held == set(), "missing"
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_pins_are_the_tested_versions(environment):
-    lines = (ROOT / "constraints.txt").read_text().splitlines()
-    tested = {name.lower(): version for name, version in (line.split("==") for line in lines if "==" in line)}
-    pinned = pins(environment)
-    assert pinned.pop("python") == "3.11"
-    assert pinned == {name: tested[PYPI.get(name, name)] for name in pinned}
+    assert set(pins(environment)) <= set((ROOT / "constraints.txt").read_text().splitlines())
 
 
-def test_make_tables_installs_what_the_tables_need():
-    (line,) = re.findall(r"^LIGHT := (.*)$", (ROOT / "Makefile").read_text(), flags=re.M)
-    assert set(line.split()) == {PYPI.get(name, name) for name in pins("tables")} - {"python"}
-
-
-def without_torch(*arguments, ok=True):
-    """Runs a command in a Python where importing torch fails; returns what it prints."""
-    code = "import sys; sys.modules['torch'] = None; from doublemargin.cli import main; main()"
-    command = [sys.executable, "-c", code, *map(str, arguments)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+def dmcore(python, *arguments, ok=True):
+    """Runs a command with such a Python; returns what it prints."""
+    command = [*python, *map(str, arguments)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "workflow")])}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode == 0) == ok, done.stderr
     return done.stdout if ok else done.stderr
 
 
-def test_records_tables_and_figures_need_no_torch(tmp_path):
-    write_results(tmp_path, COUNTS)
-    records, spec = tmp_path / "records", json.dumps({"table2": EXHIBIT})
-    without_torch("collect", "--results", tmp_path, "--schedule", "demo", "--out", records)
-    without_torch("tables", "--spec", spec, "--records", records, "--out", tmp_path)
-    assert re.search(r"\| Double Margin +\| ε = 0\.3 +\|.*\*\*66\.0%\*\*", (tmp_path / "table2.md").read_text())
+WITHOUT_TORCH = [
+    *(sys.executable, "-c"),
+    "import sys; sys.modules['torch'] = None; from doublemargin.cli import main; main()",
+]
+
+
+def make_exhibits(python, folder):
+    """A table and a figure from result files, by way of their records."""
+    write_results(folder, COUNTS)
+    records, spec = folder / "records", json.dumps({"table2": EXHIBIT})
+    dmcore(python, "collect", "--results", folder, "--schedule", "demo", "--out", records)
+    dmcore(python, "tables", "--spec", spec, "--records", records, "--out", folder)
+    assert re.search(r"\| Double Margin +\| ε = 0\.3 +\|.*\*\*66\.0%\*\*", (folder / "table2.md").read_text())
     spec = json.dumps({"figure1": EXHIBIT | {"kind": "curves"}})
-    without_torch("figures", "--spec", spec, "--records", records, "--out", tmp_path)
-    assert (tmp_path / "figure1.png").stat().st_size > 1000
+    dmcore(python, "figures", "--spec", spec, "--records", records, "--out", folder)
+    assert (folder / "figure1.png").stat().st_size > 1000
+
+
+@pytest.mark.slow
+def test_the_environment_of_the_tables_makes_them(tmp_path):
+    """Built from its pins; those of what they need in turn are constraints.txt's."""
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "light"], check=True)
+    python = tmp_path / "light/bin/python"
+    install = ["-m", "pip", "install", "--quiet", "-c", ROOT / "constraints.txt", *pins("tables")]
+    subprocess.run([python, *install], check=True)
+    make_exhibits([python, "-m", "doublemargin"], tmp_path)
+
+
+def test_records_tables_and_figures_need_no_torch(tmp_path):
+    make_exhibits(WITHOUT_TORCH, tmp_path)
 
 
 def test_a_history_needs_no_torch(tmp_path):
     entry = {"epoch": 1.0, "loss": 2.0, "clean": 1.0, "accuracy": 0.5, "ramp": 0.0, "eps": 0.0}
     record = {"model": "demo/m", "history": [entry], "data": {"variant": "official"}, "provenance": {"device": "CPU"}}
     write_json(tmp_path / "training.json", record)
-    without_torch("history", "--record", tmp_path / "training.json", "--out", tmp_path / "history.png")
+    dmcore(WITHOUT_TORCH, "history", "--record", tmp_path / "training.json", "--out", tmp_path / "history.png")
     assert (tmp_path / "history.png").stat().st_size > 1000
 
 
 def test_a_specification_needs_no_torch():
-    spec = json.loads(without_torch("spec", "demo/mnist/small/dm/0.3/seed0"))
+    spec = json.loads(dmcore(WITHOUT_TORCH, "spec", "demo/mnist/small/dm/0.3/seed0"))
     assert spec["method"]["regularizers"][0]["options"]["domain"] == "double_margin"
 
 
 def test_the_page_of_the_config_needs_no_torch():
-    assert "| `schedules.<schedule>.report` |" in without_torch("info", "--config")
+    assert "| `schedules.<schedule>.report` |" in dmcore(WITHOUT_TORCH, "info", "--config")
 
 
 def test_training_does_need_torch(tmp_path):
     """So the tests above would notice."""
     paths = [part for name in ("--data", "--model", "--record") for part in (name, tmp_path / name.strip("-"))]
-    assert "the package torch is not installed for " in without_torch("train", "--spec", "{}", *paths, ok=False)
+    assert "the package torch is not installed for " in dmcore(WITHOUT_TORCH, "train", "--spec", "{}", *paths, ok=False)
