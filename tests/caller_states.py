@@ -27,6 +27,10 @@ def precisions():
     return [*fp32, *map(said, older)]
 
 
+FULL = [*["ieee"] * (9 if NEWER else 0), "highest", False, False, (False,)]
+"""What :func:`precisions` are while a bound is computed."""
+
+
 @contextlib.contextmanager
 def changed(change):
     """Torch's precision settings after ``change()``; then as a fresh process has them."""
