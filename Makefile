@@ -69,10 +69,10 @@ $(VENV)/.installed-test: $(VENV)/.installed
 	pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
 	@touch $@
 
-# Snakemake and what envs/tables.yaml names; a test compares the two.
-LIGHT := jinja2 latex2mathml matplotlib numpy pandas pydantic pyyaml scipy tabulate
+# Snakemake and what envs/tables.yaml names.
+LIGHT := $(shell sed -n 's/^ *- \(.*==.*\)/\1/p' envs/tables.yaml)
 
-$(VENV)-tables/.installed: Makefile constraints.txt
+$(VENV)-tables/.installed: envs/tables.yaml constraints.txt
 	$(PYTHON) -m venv $(VENV)-tables
 	$(VENV)-tables/bin/pip install --quiet --disable-pip-version-check -c constraints.txt 'snakemake[reports]' $(LIGHT)
 	@touch $@

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from operator import itemgetter
 
 import torch
 from torch import Tensor, nn
@@ -129,10 +130,11 @@ def certify_points(
         of_ball = (own.eps, norm, name, clip_input, intersect_ibp, input_range)
         return margin_bounds(net, own.x.to(dtype), labels[points], *of_ball).amin(1)
 
-    first, *others = *registry.get(certifier).NEVER_BELOW, certifier
+    order: list[str] = [*registry.get(certifier).NEVER_BELOW, certifier]
+    first, *others = order
     margin = smallest_margin(net, torch.ones_like(labels, dtype=torch.bool), first, x.dtype)
     parts = [slice(start, start + 1000) for start in range(0, len(x), 1000)]
-    sizes = [_size(net, balls.select(lambda t, part=part: t[part])) for part in parts]
+    sizes = [_size(net, balls.select(itemgetter(part))) for part in parts]
     needed = CLOSE * torch.cat(sizes) if len(x) else margin
     for name in others:
         left = ~(margin > needed)

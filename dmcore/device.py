@@ -32,7 +32,7 @@ def choose_device(name: str, threads: int, lease: Callable[[int], str] | None = 
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with this
     torch.set_num_threads(threads)
     torch.set_deterministic_debug_mode("warn")  # unlike use_deterministic_algorithms it imports no compiler: 1.5 s
-    torch.utils.deterministic.fill_uninitialized_memory = False  # nothing here reads memory that was not written
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # none of it is read
     keep_memory()
     torch.backends.cudnn.benchmark = False
     torch.backends.cuda.matmul.allow_tf32 = False

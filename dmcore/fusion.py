@@ -28,7 +28,7 @@ def fusible(function: F) -> F:
     """Marks a function of tensors that works element by element."""
 
     @cache
-    def compiled() -> F:  # when it is first needed: the compiler takes seconds to import
+    def compiled() -> Callable[..., Any]:  # when it is first needed: the compiler takes seconds to import
         return torch.compile(function, dynamic=False, fullgraph=True)
 
     @wraps(function)

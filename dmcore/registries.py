@@ -6,6 +6,7 @@ Here and not in the packages themselves, so that a config can be checked without
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from dmcore.registry import Registry
 
@@ -15,7 +16,7 @@ architecture: Registry[Callable[..., None]] = Registry("architecture", "dmcore.n
 attack: Registry[type] = Registry("attack", "dmcore.attacks")
 """A :class:`dmcore.attacks.Attack`."""
 
-certifier: Registry[type] = Registry("certifier", "dmcore.certifiers")
+certifier: Registry[Any] = Registry("certifier", "dmcore.certifiers")
 """A :class:`dmcore.certifiers.Certifier`."""
 
 forward_domain: Registry[type] = Registry("forward_domain", "dmcore.domains")

@@ -146,14 +146,16 @@ class Registry(Generic[T]):
 
     @cached_property
     def _folder(self) -> Path:
-        (folder,) = importlib.util.find_spec(self.package).submodule_search_locations
+        spec = importlib.util.find_spec(self.package)
+        assert spec is not None
+        (folder,) = spec.submodule_search_locations or []
         return Path(folder)
 
     def _names(self, node: ast.ClassDef | ast.FunctionDef) -> list[str]:
         """The names under which ``@<what>("name")`` decorators register a class or function."""
         calls = [d for d in node.decorator_list if isinstance(d, ast.Call) and d.args]
         return [
-            call.args[0].value
+            str(call.args[0].value)
             for call in calls
             if getattr(call.func, "id", None) == self.what and isinstance(call.args[0], ast.Constant)
         ]

@@ -80,7 +80,6 @@ def _head(file: IO[bytes]) -> bytes:
 def content_hash(tensors: dict[str, Tensor]) -> str:
     """SHA-256 of tensors on the CPU: their names, types, shapes and values, and nothing of the file around them."""
     parts = [
-        f"{name} {t.dtype} {tuple(t.shape)} {sha256(memoryview(t.numpy()).cast('B'))}"
-        for name, t in sorted(tensors.items())
+        f"{name} {t.dtype} {tuple(t.shape)} {sha256(t.numpy().data.cast('B'))}" for name, t in sorted(tensors.items())
     ]
     return sha256("\n".join(parts).encode())

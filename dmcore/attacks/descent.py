@@ -72,12 +72,12 @@ def _ascend(
         lower = margin < smallest
         smallest = torch.where(lower, margin, smallest)
         worst = torch.where(lower.view(-1, *[1] * (at.dim() - 1)), at, worst)
-        if gradient is not None:
+        if length is not None and gradient is not None:
             at = ball.project(at + length * ball.direction(gradient, at))
     return worst
 
 
-def _lengths(ball: PixelBall, steps: int) -> Iterator[float]:
+def _lengths(ball: PixelBall, steps: int) -> Iterator[float | Tensor]:
     sparse = isinstance(ball, L0Ball)
     first, last = (FIRST_L0, LAST_L0) if sparse else (FIRST * ball.eps, LAST * ball.eps)
     for step in range(steps):

@@ -61,7 +61,7 @@ class Pgd(Attack):
     ) -> Tensor:
         """As :meth:`Attack.perturb`; with more than one restart y must be labels, whatever the loss."""
         ball = PIXEL_BALLS[self.norm](x.detach(), eps)
-        length = self.step_of_eps * eps if self.step is None else self.step
+        length: Any = self.step if self.step_of_eps is None else self.step_of_eps * eps
         worst = self._ascend(net, y, ball, length, generator, loss)
         if self.restarts == 1:
             return worst

@@ -24,7 +24,7 @@ def held_out(total: int, groups: Tensor | None, *, share: float, seed: int, by: 
     """
     if by == "track" and groups is None:
         raise UserError("validation by track, but this data set's source names no tracks: use 'by: point'")
-    group = groups.numpy() if by == "track" else np.arange(total)
+    group = groups.numpy() if by == "track" and groups is not None else np.arange(total)
     distinct = np.unique(group)
     count = round(share * len(distinct))
     if not 0 < count < len(distinct):

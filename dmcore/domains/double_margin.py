@@ -140,6 +140,7 @@ def _pool_s(domain: SingleMargin, pool: MaxPool, m: Margins) -> Margins:
 
 @IntervalMargin.passes(ReLU, MaxPool)
 def _monotone_box(domain: IntervalMargin, layer: ReLU | MaxPool, m: Margins) -> Margins:
+    assert m.box is not None
     # (8) with z+s → u and z−s → l; z need not be the middle, so the absolute value stays.
     z, box = layer(m.z), domain.interval.rule(layer)(domain.interval, layer, m.box)
     if m.v is None:

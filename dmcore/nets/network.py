@@ -56,8 +56,9 @@ class Network(nn.Module):
     def frozen(self) -> Network:
         """A copy whose weights never change again, so that its layers may keep what they work out of them."""
         copied = copy.deepcopy(self).requires_grad_(False)
-        for layer in copied.layers:
-            layer.frozen = True
+        for layer in copied.modules():
+            if isinstance(layer, layers.Affine):
+                layer.frozen = True
         return copied
 
     def nodes(self) -> Iterator[Node]:

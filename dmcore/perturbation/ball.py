@@ -52,8 +52,8 @@ class Ball:
 
     def select(self, of: Callable[[Tensor], Tensor]) -> Ball:
         """The balls around ``of(x)``, which picks or repeats samples."""
-        own = isinstance(self.eps, Tensor) and self.eps.ndim == 1
-        return replace(self, x=of(self.x), eps=of(self.eps) if own else self.eps)
+        eps = of(self.eps) if isinstance(self.eps, Tensor) and self.eps.ndim == 1 else self.eps
+        return replace(self, x=of(self.x), eps=eps)
 
     def eps_like(self, t: Tensor) -> float | Tensor:
         """ε, to be multiplied with (B, …) values such as t."""

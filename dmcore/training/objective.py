@@ -34,7 +34,7 @@ class Objective:
     def norm(self) -> str:
         """The norm in which ε is measured: that of the first part that has one."""
         parts = [*(t.regularizer for t in self.terms if t.regularizer.NEEDS_EPS), self.attack]
-        return next((part.norm for part in parts if hasattr(part, "norm")), "linf")
+        return next((norm for part in parts if (norm := getattr(part, "norm", None))), "linf")
 
     def __call__(self, batch: Batch, ramp: Tensor | float, ramping: bool = True) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss, and its parts by name (detached): ``clean`` or ``attacked``, and the value of each regulariser.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 SETTLE = 30.0
 """Seconds before the pace is judged, and after a run was put aside; graphs are recorded at the beginning."""
@@ -28,7 +28,8 @@ class Plan:
     """
 
     def __init__(self, deadline: float) -> None:
-        self.deadline, self.since, self.left = deadline, time.monotonic(), {}
+        self.deadline, self.since = deadline, time.monotonic()
+        self.left: dict[Any, int] = {}
 
     def late(self, runs: Sequence[R]) -> Sequence[R]:
         """The runs to put aside now: the last ones, where the first that is late needs their share of the device.

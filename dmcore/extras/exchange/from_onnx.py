@@ -21,7 +21,7 @@ from dmcore.nets.network import INPUT, Network, Shape
 LARGEST = 2**31 - 1  # bytes; protobuf reads no more
 OLDEST_OPSET = 7  # before it Add and Mul did not broadcast by position
 AUTO_PADS = (b"NOTSET", b"VALID", b"SAME_UPPER", b"SAME_LOWER")
-DTYPES = {"FLOAT": np.dtype(np.float32), "DOUBLE": np.dtype(np.float64)}
+DTYPES: dict[str, np.dtype] = {"FLOAT": np.dtype(np.float32), "DOUBLE": np.dtype(np.float64)}
 
 
 def import_onnx(path: Path | str) -> Network:
@@ -371,7 +371,7 @@ def _flat(r: _Reader, index: int) -> int:
 
 def _weighted(kind: type[nn.Module], weight: Tensor, bias: Tensor | None) -> Any:
     """A layer made without random weights of its own, which would change torch's random state."""
-    layer = kind.__new__(kind)
+    layer: Any = kind.__new__(kind)
     nn.Module.__init__(layer)
     layer.weight, layer.bias = nn.Parameter(weight), None if bias is None else nn.Parameter(bias)
     return layer

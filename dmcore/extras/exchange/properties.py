@@ -85,7 +85,7 @@ def _interval(x: Fraction, eps: Fraction, ball: Ball) -> tuple[Fraction, Fractio
     if not ball.clip_input:
         return lower, upper
     low, high = ball.input_range
-    return Fraction(max(lower, low)), Fraction(min(upper, high))
+    return lower if lower > low else Fraction(low), upper if upper < high else Fraction(high)
 
 
 def _decimal(value: Fraction) -> str:

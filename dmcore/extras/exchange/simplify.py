@@ -6,6 +6,7 @@ Bounds are the same without, but the layers of a network that was written and re
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -32,7 +33,7 @@ def simplify(net: Network) -> Network:
     return simple
 
 
-def _merged(before: nn.Module, layer: nn.Module) -> nn.Module | None:
+def _merged(before: Any, layer: Any) -> nn.Module | None:
     """One layer that does what the two do, if there is one."""
     if isinstance(before, Conv | Linear) and before.bias is None and _shifts(layer):
         bias = _bias(before, -layer.mean)

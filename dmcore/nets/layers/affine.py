@@ -22,6 +22,7 @@ class Affine(nn.Module):
     """
 
     frozen = False
+    weight: Tensor
     _kept: Tensor | None = None
 
     def linear(self, x: Tensor) -> Tensor:
