@@ -104,6 +104,7 @@ class Reader:
     nodes: dict[fx.Node, int] = field(default_factory=dict)
     now: str = ""
     factors: dict[nn.Module, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    shapes: list[Shape] | None = None
 
     def read(self) -> Network:
         """The whole network."""
@@ -206,7 +207,7 @@ def _folded(net: Network, factors: dict[nn.Module, tuple[Tensor, Tensor]]) -> Ne
     folded, place = Network(), {INPUT: INPUT}
     for node in net.nodes():
         parents = [place[p] for p in node.parents]
-        before = folded.layers[parents[0] - 1] if parents[0] != INPUT else None
+        before: Any = folded.layers[parents[0] - 1] if parents[0] != INPUT else None
         affine = isinstance(before, layers.Conv | layers.Linear) and before not in factors
         if node.layer in factors and affine and readers[node.parents[0]] == 1:
             scale, shift = factors[node.layer]

@@ -32,7 +32,7 @@ class Batch:
 # Modules: the reader, the module and the node of its input to the node of its output.
 
 
-def _conv(r: Reader, conv: nn.Conv2d, x: int) -> int:
+def _conv(r: Reader, conv: Any, x: int) -> int:
     if conv.padding_mode != "zeros":
         raise r.refuse(f"padding_mode '{conv.padding_mode}' cannot be bounded, only 'zeros'")
     layer = _sharing(layers.Conv.__new__(layers.Conv), conv)
@@ -42,11 +42,11 @@ def _conv(r: Reader, conv: nn.Conv2d, x: int) -> int:
     return r.append(layer, x)
 
 
-def _linear(r: Reader, linear: nn.Linear, x: int) -> int:
+def _linear(r: Reader, linear: Any, x: int) -> int:
     return r.append(_sharing(layers.Linear.__new__(layers.Linear), linear), x)
 
 
-def _batch_norm(r: Reader, norm: nn.BatchNorm2d | nn.BatchNorm1d, x: int) -> int:
+def _batch_norm(r: Reader, norm: Any, x: int) -> int:
     if norm.training or norm.running_mean is None or norm.running_var is None:
         raise r.refuse("depends on the whole batch in training mode or without running statistics: call net.eval()")
     scale = (norm.running_var.double() + norm.eps).rsqrt()
@@ -62,13 +62,13 @@ def _batch_norm(r: Reader, norm: nn.BatchNorm2d | nn.BatchNorm1d, x: int) -> int
     return r.append(layer, x)
 
 
-def _max_pool(r: Reader, pool: nn.MaxPool2d, x: int) -> int:
+def _max_pool(r: Reader, pool: Any, x: int) -> int:
     if pool.ceil_mode or pool.return_indices or _pair(pool.dilation) != (1, 1):
         raise r.refuse(f"{pool}: ceil_mode, dilation and return_indices cannot be bounded")
     return r.append(layers.MaxPool(_pair(pool.kernel_size), _pair(pool.stride), _pair(pool.padding)), x)
 
 
-def _avg_pool(r: Reader, pool: nn.AvgPool2d, x: int) -> int:
+def _avg_pool(r: Reader, pool: Any, x: int) -> int:
     padding = _pair(pool.padding)
     if pool.ceil_mode or (any(padding) and not pool.count_include_pad):
         raise r.refuse(f"{pool}: ceil_mode and padding that does not count cannot be bounded")
@@ -77,13 +77,13 @@ def _avg_pool(r: Reader, pool: nn.AvgPool2d, x: int) -> int:
     return _average(r, x, kernel, _pair(pool.stride), padding, count)
 
 
-def _adaptive(r: Reader, pool: nn.AdaptiveAvgPool2d, x: int) -> int:
+def _adaptive(r: Reader, pool: Any, x: int) -> int:
     if _pair(pool.output_size) != (1, 1):
         raise r.refuse("only an average over all positions, AdaptiveAvgPool2d(1), can be bounded")
     return _over_positions(r, x)
 
 
-def _zero_pad(r: Reader, pad: nn.ZeroPad2d, x: int) -> int:
+def _zero_pad(r: Reader, pad: Any, x: int) -> int:
     if min(pad.padding) < 0:
         raise r.refuse("negative padding cannot be bounded")
     layer = _depthwise(r.like.new_ones(r.sizes(x, "pads an image")[0]), None, r.like.dtype)
@@ -91,13 +91,13 @@ def _zero_pad(r: Reader, pad: nn.ZeroPad2d, x: int) -> int:
     return r.append(layer, x)
 
 
-def _flatten(r: Reader, flatten: nn.Flatten, x: int) -> int:
+def _flatten(r: Reader, flatten: Any, x: int) -> int:
     if (flatten.start_dim, flatten.end_dim) != (1, -1):
         raise r.refuse("only a Flatten of everything but the batch axis is known")
     return r.append(layers.Flatten(), x)
 
 
-def _dropout(r: Reader, dropout: nn.Module, x: int) -> int:
+def _dropout(r: Reader, dropout: Any, x: int) -> int:
     if dropout.training and dropout.p > 0:
         raise r.refuse("drops values at random in training mode: call net.eval()")
     return x
@@ -206,7 +206,7 @@ def _view(r: Reader, x: At, *sizes: Any) -> At:
     if len(sizes) != 2 or not (isinstance(sizes[0], Batch) or sizes[0] == -1):
         raise r.refuse("only x.view(x.size(0), -1), everything but the batch axis in one, is known: use flatten(1)")
     if sizes[1] != -1 and sizes[1] != math.prod(r.sizes(x.index, "names the number of features")):
-        raise r.refuse(f"names {sizes[1]} features where there are {math.prod(r.shapes[x.index])}")
+        raise r.refuse(f"names {sizes[1]} features where there are {math.prod(r.sizes(x.index, ''))}")
     if sizes == (-1, -1):
         raise r.refuse("has two unknown sizes")
     return At(r.append(layers.Flatten(), x.index))
@@ -303,14 +303,14 @@ def _depthwise(
 
 def made(kind: type[nn.Module], weight: Tensor, bias: Tensor | None, dtype: torch.dtype) -> Any:
     """A layer made without random weights of its own, which would change torch's random state."""
-    layer = kind.__new__(kind)
+    layer: Any = kind.__new__(kind)
     nn.Module.__init__(layer)
     layer.weight = nn.Parameter(weight.detach().to(dtype))
     layer.bias = None if bias is None else nn.Parameter(bias.detach().to(dtype))
     return layer
 
 
-def _sharing(layer: nn.Module, source: nn.Module) -> nn.Module:
+def _sharing(layer: Any, source: Any) -> Any:
     """Makes ``layer``, made without parameters of its own, use those of ``source``."""
     nn.Module.__init__(layer)
     layer.weight, layer.bias = source.weight, source.bias
