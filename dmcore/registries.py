@@ -16,7 +16,7 @@ architecture: Registry[Callable[..., None]] = Registry("architecture", "dmcore.n
 attack: Registry[type] = Registry("attack", "dmcore.attacks")
 """A :class:`dmcore.attacks.Attack`."""
 
-certifier: Registry[Any] = Registry("certifier", "dmcore.certifiers")
+certifier: Registry[Any] = Registry("certifier", "dmcore.certifiers", "dmcore.extras.exact")
 """A :class:`dmcore.certifiers.Certifier`."""
 
 forward_domain: Registry[type] = Registry("forward_domain", "dmcore.domains")

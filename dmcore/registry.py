@@ -1,4 +1,4 @@
-"""Classes and functions chosen by name in a config; each registers itself from a file of its own in one package.
+"""Classes and functions chosen by name in a config; each registers itself from a file of its own.
 
 The names, and the options each takes, can be read from the source without importing it: checking a config must not
 need torch.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -65,7 +65,7 @@ class Declaration:
 
 
 class Registry(Generic[T]):
-    """The things of one kind, in the modules of one package.
+    """The things of one kind, in the modules of some packages.
 
     ::
 
@@ -77,11 +77,11 @@ class Registry(Generic[T]):
 
     Args:
         what: the kind's name, which is also the decorator's.
-        package: the one in whose modules they stand.
+        packages: those in whose modules they stand.
     """
 
-    def __init__(self, what: str, package: str) -> None:
-        self.what, self.package = what, package
+    def __init__(self, what: str, *packages: str) -> None:
+        self.what, self.packages = what, packages
         self._known: dict[str, T] = {}
 
     def __call__(self, name: str) -> Callable[[T], T]:
@@ -94,7 +94,7 @@ class Registry(Generic[T]):
         return register
 
     def get(self, name: str) -> T:
-        """The class or function of that name. Of the package's modules only its own is imported."""
+        """The class or function of that name. Of the packages' modules only its own is imported."""
         self.check(name)
         importlib.import_module(self.declared[name].module)
         return self._known[name]
@@ -135,21 +135,21 @@ class Registry(Generic[T]):
     def declared(self) -> dict[str, Declaration]:
         """What the source declares, by name."""
         found: dict[str, Declaration] = {}
-        for path in sorted(self._folder.glob("*.py")):
+        for module, path in self._modules():
             nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))))
             texts = frozenset(n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str))
             for node in nodes:
-                if isinstance(node, ast.ClassDef | ast.FunctionDef) and self._names(node):
-                    declaration = _declaration(node, f"{self.package}.{path.stem}", texts)
-                    found.update(dict.fromkeys(self._names(node), declaration))
+                if isinstance(node, ast.ClassDef | ast.FunctionDef) and (names := self._names(node)):
+                    found.update(dict.fromkeys(names, _declaration(node, module, texts)))
         return found
 
-    @cached_property
-    def _folder(self) -> Path:
-        spec = importlib.util.find_spec(self.package)
-        assert spec is not None
-        (folder,) = spec.submodule_search_locations or []
-        return Path(folder)
+    def _modules(self) -> Iterator[tuple[str, Path]]:
+        """The name and the file of each module."""
+        for package in self.packages:
+            spec = importlib.util.find_spec(package)
+            assert spec is not None
+            (folder,) = spec.submodule_search_locations or []
+            yield from ((f"{package}.{path.stem}", path) for path in sorted(Path(folder).glob("*.py")))
 
     def _names(self, node: ast.ClassDef | ast.FunctionDef) -> list[str]:
         """The names under which ``@<what>("name")`` decorators register a class or function."""

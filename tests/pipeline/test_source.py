@@ -100,7 +100,7 @@ def code(tmp_path_factory):
         ("dmcore/attacks/pgd.py", set()),
         ("dmcore/certifiers/ibp.py", {"ibp"}),
         ("dmcore/certifiers/cnn_cert.py", {"alpha"}),  # which names it, in NEVER_BELOW
-        ("dmcore/certifiers/milp.py", set()),
+        ("dmcore/extras/exact/certifier.py", set()),
         ("dmcore/crown/backward.py", {"convex"} | CERTIFY),
         ("dmcore/nets/architectures.py", TRAIN | CERTIFY),
         ("dmcore/nets/network.py", TRAIN | CERTIFY),

@@ -4,7 +4,7 @@
 - :mod:`ball`: the inputs as columns
 - :mod:`boxes`: what every ReLU and max-pool can read, by the relaxations
 - :mod:`model`: a network as a program
-- :mod:`margins`: the minima
+- :mod:`margins`: the minima, and :mod:`certifier`: the certifier that they make
 """
 
 from dmcore.extras.exact.margins import Minima, exact_margins, minima

@@ -6,11 +6,11 @@ from conftest import HIGHS, NETS
 from norm_balls import RADII, attacked_points, length, random_points
 from torch import nn
 
-from dmcore.certifiers.milp import Milp
 from dmcore.certify import certify_points, margin_bounds
 from dmcore.crown.margins import margin_rows
 from dmcore.errors import UserError
 from dmcore.extras.exact import exact_margins
+from dmcore.extras.exact.certifier import Milp
 from dmcore.extras.exact.program import Minimum, Program
 from dmcore.nets import as_network
 from dmcore.perturbation import Ball

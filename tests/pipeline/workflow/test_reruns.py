@@ -53,7 +53,7 @@ def new_words(text):
         ("workflow/doublemargin/report/render/html.py", {"table": 1}),
         ("workflow/doublemargin/report/verdict/claims.py", {"verdict": 1}),
         ("dmcore/certifiers/ibp.py", {rule: n for rule, n in CERTIFICATION.items() if rule != "figure"} | {CERTIFY: 2}),
-        ("dmcore/certifiers/milp.py", {}),
+        ("dmcore/extras/exact/certifier.py", {}),
         ("dmcore/regularizers/worst_case.py", ONE_TRAINING),
         ("dmcore/regularizers/trades.py", {}),
         ("dmcore/training/step.py", TRAINING),

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from dmcore.certifiers.certifier import Certifier
-from dmcore.extras.exact import minima
-from dmcore.linear.coefficients import Dense
+from dmcore.extras.exact.margins import minima
+from dmcore.linear.dense import Dense
 from dmcore.nets.network import Network
 from dmcore.perturbation import Ball
 from dmcore.registries import certifier
