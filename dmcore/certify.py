@@ -13,7 +13,7 @@ from dmcore.certifiers import Certifier
 from dmcore.crown.margins import margin_rows
 from dmcore.domains import Magnitude
 from dmcore.domains.underflow import underflow
-from dmcore.linear.chunks import over_points, points_at_once
+from dmcore.linear.chunks import map_chunks, point_chunk
 from dmcore.nets.network import Network
 from dmcore.nets.reading import as_network
 from dmcore.perturbation import Ball
@@ -23,7 +23,7 @@ from dmcore.precision import full_precision
 from dmcore.registries import certifier as registry
 
 # A margin within this share of the size of the numbers it is added up from is bounded again in float64: it may have
-# been lost to the room that bounds make for rounding errors (docs/soundness.md).
+# been lost as bounds are rounded outward (docs/soundness.md).
 CLOSE = 1e-5
 
 
@@ -76,7 +76,7 @@ def margin_bounds(
     def margins(points: slice) -> Tensor:
         return _margins(graph, balls.select(lambda t: t[points]), labels[points], num_classes, bound)
 
-    found = over_points(len(x), points_at_once(graph, balls.x), margins)
+    found = map_chunks(len(x), point_chunk(graph, balls.x), margins)
     return torch.cat([balls.x.new_empty(0, num_classes), *found]) - underflow(graph, balls, [graph.output], rows=2.0)
 
 
@@ -117,9 +117,9 @@ def certify_points(
 ) -> Verdicts:
     """The verdict on each point. Arguments and errors as :func:`margin_bounds`.
 
-    The bounds make room for all rounding errors, so a margin > 0 is a certificate. Where that room may have cost it,
-    close to 0, the point is bounded again in float64. At ε = 0 the margins are those of the point itself. Points that a
-    faster certifier certifies, one whose bounds are never above this one's, keep the margin that it found.
+    The bounds are rounded outward, so a margin > 0 is a certificate. Where that may have cost it, close to 0, the point
+    is bounded again in float64. At ε = 0 the margins are those of the point itself. Points that a faster certifier
+    certifies, one whose bounds are never above this one's, keep the margin that it found.
     """
     balls = checked_ball(x, eps, norm, clip_input, input_range)
     net = as_network(net, tuple(balls.x.shape[1:]))

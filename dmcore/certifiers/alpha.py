@@ -8,11 +8,13 @@ import torch
 from torch import Tensor
 
 from dmcore.certifiers.certifier import Certifier
-from dmcore.crown.adjustable import Adjustable, Slopes, relu_slopes
-from dmcore.crown.backward import LinearRelaxation
-from dmcore.crown.intersected import intersection, uncrossed
-from dmcore.linear.chunks import over_points
-from dmcore.linear.coefficients import Dense, identity
+from dmcore.crown.backward import substitute
+from dmcore.crown.bounds import intersection, linear_bounds, uncrossed
+from dmcore.crown.relaxed import RelaxedNetwork
+from dmcore.crown.relaxers import Slopes, alpha, relu_slopes
+from dmcore.linear.chunks import map_chunks
+from dmcore.linear.dense import Dense
+from dmcore.linear.unit import identity
 from dmcore.nets.network import Network
 from dmcore.perturbation import Ball
 from dmcore.perturbation.box import Box
@@ -45,11 +47,11 @@ class Alpha(Certifier):
     """Adam's memory, short: a few steps are all there are, and slopes turn around at kinks."""
 
     def lower(self, net: Network, ball: Ball, rows: Dense) -> Tensor:
-        variants = [self.relaxation(net, ball, slope) for slope in self.VARIANTS]
-        found = torch.stack([variant.substitute(net.output, rows, upper=False)[0] for variant in variants])
+        variants = [self.relaxed(net, ball, slope) for slope in self.VARIANTS]
+        found = torch.stack([linear_bounds(variant, net.output, rows, upper=False)[0] for variant in variants])
         return self._raised(net, ball, rows, found, self.hidden_boxes(net, ball, variants))
 
-    def hidden_boxes(self, net: Network, ball: Ball, variants: list[LinearRelaxation]) -> dict[int, Box]:
+    def hidden_boxes(self, net: Network, ball: Ball, variants: list[RelaxedNetwork]) -> dict[int, Box]:
         """Boxes of all non-linear layers' inputs, each inside those of all ``variants``."""
         boxes: dict[int, Box] = {}
         for index in sorted(variants[0].boxes):
@@ -71,7 +73,8 @@ class Alpha(Certifier):
 
         def substituted(at: Slopes, part: slice) -> Tensor:
             start = identity(shape, ball.x, part)
-            bounds = [start.rows(side) for side in Adjustable(net, ball, boxes, at, exact).substitute(index, start)]
+            relaxed = RelaxedNetwork(net, ball, alpha(at), boxes, exact=exact)
+            bounds = [start.rows(side) for side in substitute(relaxed, index, start)]
             counted = unstable.narrow(axis, part.start, part.stop - part.start)
             both = torch.stack(bounds).reshape(2, *counted.shape)
             ascend(((both[0] - both[1]) * counted).sum(), at)
@@ -80,7 +83,7 @@ class Alpha(Certifier):
         def step(at: Slopes) -> None:
             nonlocal best
             size = unstable.shape[axis]
-            both = torch.cat(over_points(size, size, lambda part: substituted(at, part)), axis + 1)
+            both = torch.cat(map_chunks(size, size, lambda part: substituted(at, part)), axis + 1)
             best = intersection([best, Box.between(*uncrossed(*both.reshape(2, -1, *shape)))])
 
         self._optimise(slopes, self.HIDDEN_STEPS, step)
@@ -103,7 +106,8 @@ class Alpha(Certifier):
 
         def step(at: Slopes) -> None:
             nonlocal best
-            bound = Adjustable(net, balls, wide, at, exact).substitute(net.output, start, upper=False)[0]
+            relaxed = RelaxedNetwork(net, balls, alpha(at), wide, exact=exact)
+            bound = substitute(relaxed, net.output, start, upper=False)[0]
             ascend(bound.sum(), at)
             best = torch.fmax(best, bound.detach().reshape(points, count))  # a step that overflows takes nothing away
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
+from collections.abc import Hashable
 
 import torch
 from torch import Tensor
 
-from dmcore.crown.backward import LinearRelaxation
-from dmcore.crown.intersected import Intersected
-from dmcore.crown.relaxations import Slope
-from dmcore.linear.coefficients import Dense
+from dmcore.crown.bounds import relaxed_network
+from dmcore.crown.relaxed import RelaxedNetwork
+from dmcore.crown.relaxers import fixed_slope
+from dmcore.linear.dense import Dense
+from dmcore.linear.relaxations import Slope
 from dmcore.nets.network import Network
 from dmcore.perturbation import Ball
 
@@ -30,18 +32,24 @@ class Certifier(ABC):
 
     def __init__(self, intersect_ibp: bool = False) -> None:
         self.intersect_ibp = intersect_ibp
-        self._sizes: dict[tuple[int, str], int] = {}  # kept from batch to batch, as is the network in float64
+        self._fitting: dict[Hashable, int] = {}  # kept from batch to batch, as is the network in float64
         self._exact: tuple[Network, Network] | None = None
 
     @abstractmethod
     def lower(self, net: Network, ball: Ball, rows: Dense) -> Tensor:
         """Lower bounds (B, R) over ``ball`` of the linear forms ``rows`` of the logits."""
 
-    def relaxation(self, net: Network, ball: Ball, slope: Slope) -> LinearRelaxation:
+    def relaxed(self, net: Network, ball: Ball, slope: Slope) -> RelaxedNetwork:
         """CNN-Cert's linear relaxation with all hidden layers bounded, as the option ``intersect_ibp`` says."""
-        kind = Intersected if self.intersect_ibp else LinearRelaxation
-        exact = self.exact(net, ball)
-        return kind(net, ball, slope, signs_only=True, exact=exact, sizes=self._sizes).bound_hidden()
+        return relaxed_network(
+            net,
+            ball,
+            fixed_slope(slope),
+            unstable_only=True,
+            intersect_ibp=self.intersect_ibp,
+            exact=self.exact(net, ball),
+            fitting=self._fitting,
+        )
 
     def exact(self, net: Network, ball: Ball) -> Network:
         """``net`` in float64, for references that are all but exact."""

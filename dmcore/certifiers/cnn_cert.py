@@ -5,8 +5,9 @@ from __future__ import annotations
 from torch import Tensor
 
 from dmcore.certifiers.certifier import Certifier
-from dmcore.crown.relaxations import Slope
-from dmcore.linear.coefficients import Dense
+from dmcore.crown.bounds import linear_bounds
+from dmcore.linear.dense import Dense
+from dmcore.linear.relaxations import Slope
 from dmcore.nets.network import Network
 from dmcore.perturbation import Ball
 from dmcore.registries import certifier
@@ -18,7 +19,7 @@ class CnnCert(Certifier):
     slope: Slope
 
     def lower(self, net: Network, ball: Ball, rows: Dense) -> Tensor:
-        return self.relaxation(net, ball, self.slope).substitute(net.output, rows, upper=False)[0]
+        return linear_bounds(self.relaxed(net, ball, self.slope), net.output, rows, upper=False)[0]
 
 
 @certifier("cnn-cert-relu")

@@ -5,10 +5,12 @@ from __future__ import annotations
 from torch import Tensor
 
 from dmcore.certifiers.certifier import Certifier
-from dmcore.crown.backward import LinearRelaxation
+from dmcore.crown.backward import substitute
+from dmcore.crown.bounds import nonlinear_nodes
+from dmcore.crown.relaxed import RelaxedNetwork
+from dmcore.crown.relaxers import fixed_slope
 from dmcore.domains.rounded import rounded_bounds
-from dmcore.linear.coefficients import Dense
-from dmcore.nets.layers import Nonlinear
+from dmcore.linear.dense import Dense
 from dmcore.nets.network import Network
 from dmcore.perturbation import Ball, Box
 from dmcore.registries import certifier
@@ -22,7 +24,7 @@ class IBP(Certifier):
 
     def lower(self, net: Network, ball: Ball, rows: Dense) -> Tensor:
         exact = self.exact(net, ball)
-        nonlinear = frozenset(node.index for node in net.nodes() if isinstance(node.layer, Nonlinear))
+        nonlinear = nonlinear_nodes(net)
         boxes = {index: Box.between(*sides) for index, sides in rounded_bounds(exact, ball, nonlinear).items()}
-        relaxation = LinearRelaxation(net, ball, boxes=boxes, stop=nonlinear, exact=exact)
-        return relaxation.substitute(net.output, rows, upper=False)[0]
+        relaxed = RelaxedNetwork(net, ball, fixed_slope("zero"), boxes, stop=nonlinear, exact=exact)
+        return substitute(relaxed, net.output, rows, upper=False)[0]

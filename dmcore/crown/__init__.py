@@ -1,8 +1,10 @@
 """Linear relaxations (§2.3, CNN-Cert): linear bounds substituted backwards from a layer to the input.
 
-- :mod:`relaxations`: the linear bounds of one ReLU or max-pool (Figure 3)
+- :mod:`relaxers`: which linear bounds a non-linear layer gets
+- :mod:`relaxed`: a network with these in the place of its layers, and :mod:`rounding`: its floating-point errors
 - :mod:`backward`: the substitution itself
-- :mod:`intersected`: the same, no bound of which leaves the interval ones
+- :mod:`bounds`: the boxes of hidden layers, and bounds of the logits
+- :mod:`local_map`: the same substitution with each ReLU as it is at a point
 
 Nothing of it is imported here: who uses one module shall not depend on the others.
 """

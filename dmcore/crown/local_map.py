@@ -2,67 +2,72 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
-from dmcore.crown.backward import LinearRelaxation
+from dmcore.crown.backward import backward
 from dmcore.errors import UserError, nearest
-from dmcore.linear.coefficients import Coefficients, Dense
-from dmcore.linear.forms import Form, Radius
-from dmcore.nets.layers import MaxPool, ReLU
+from dmcore.linear.chunks import map_chunks, row_chunk
+from dmcore.linear.coefficients import Coefficients
+from dmcore.linear.dense import Dense
+from dmcore.linear.forms import Form, LowerUpper
+from dmcore.linear.unit import identity
+from dmcore.nets.layers import ReLU
 from dmcore.nets.network import INPUT, Network, Node
-from dmcore.perturbation.ball import Ball
 
 DUAL = {"linf": 1.0, "l2": 2.0, "l1": torch.inf}
 """q of the dual norm, 1/p + 1/q = 1."""
 
 
-class LocalMap(LinearRelaxation):
+@dataclass(frozen=True)
+class LocalMap:
     """Dual norms ‖∇z‖_q at the input, z any linear form of a node's values, with all ReLUs as they are at x.
 
-    :meth:`box` and :meth:`substitute` give the range of ``∇z · δ`` over ``‖δ‖_p ≤ 1``, i.e. ±‖∇z‖_q.
-
-    Args:
+    Attributes:
         values: every node's value at x, (B, *shape), from the input to the logits.
         norm: ``linf``, ``l2`` or ``l1``, the norm p.
+
+    Raises:
+        UserError: another norm; a max-pool.
     """
 
-    def __init__(self, net: Network, values: list[Tensor], norm: str) -> None:
-        if norm not in DUAL:
-            raise UserError(f"unknown norm '{norm}': {nearest(norm, DUAL)}")
-        super().__init__(net, Ball(values[INPUT], 0.0))
-        self.values, self.order = values, DUAL[norm]
+    net: Network
+    values: list[Tensor]
+    norm: str
+
+    def __post_init__(self) -> None:
+        if self.norm not in DUAL:
+            raise UserError(f"unknown norm '{self.norm}': {nearest(self.norm, DUAL)}")
 
     def norms(self, index: int) -> Tensor:
         """‖∇z‖_q of each value z of node ``index``, of the node's shape (B or 1, *shape)."""
-        return self.box(index).radius
+        shape, x = tuple(self.values[index].shape[1:]), self.values[INPUT]
+        spatial = len(shape) == 3
+        count = shape[1] if spatial else torch.Size(shape).numel()
+
+        def part(rows: slice) -> Tensor:
+            start = identity(shape, x, rows)
+            found = start.rows(self._norms(index, start))
+            return found.unflatten(1, (shape[0], rows.stop - rows.start, shape[2])) if spatial else found
+
+        parts = map_chunks(count, row_chunk(self.net, x, index, count), part)
+        return torch.cat(parts, dim=2 if spatial else 1).reshape(-1, *shape)
 
     def norms_of(self, rows: Dense) -> Tensor:
         """‖∇z‖_q (B, R) of linear forms ``rows`` of the logits."""
-        return -self.substitute(self.net.output, rows, upper=False)[0]
+        return self._norms(self.net.output, rows)
 
-    def _concretise(self, at: int, form: Form, radius: Radius) -> None:
-        norm = _norms(form.lower, self.order)
-        radius.add(norm, norm)
+    def _norms(self, index: int, start: Coefficients) -> Tensor:
+        shapes = self.net.shapes(self.values[INPUT])
+        ends = backward(self.net, shapes, index, LowerUpper(start, start), self._frozen)
+        return ends[INPUT].lower.norm(DUAL[self.norm])
 
-    def reference(self, index: int) -> Tensor:
-        """0: only how far the values move is asked for, not from where."""
-        return torch.zeros_like(self.values[index])
-
-
-def _norms(c: Coefficients, order: float) -> Tensor:
-    """‖row‖ of each form over the input, (B, R), in the order of :meth:`Coefficients.dot`."""
-    if isinstance(c, Dense):
-        return torch.linalg.vector_norm(c.data.flatten(2), order, -1)
-    return torch.linalg.vector_norm(c.mask().data, order, -1).flatten(1)  # the padding's coefficients do not count
-
-
-@LocalMap.passes(ReLU)
-def _relu(domain: LocalMap, node: Node, form: Form, radius: Radius) -> list[Form]:
-    z = domain.values[node.parents[0]]
-    return [form.map(lambda c: c.times((z > 0).to(z.dtype)))]
-
-
-@LocalMap.passes(MaxPool)
-def _pool(domain: LocalMap, node: Node, form: Form, radius: Radius) -> list[Form]:
-    raise UserError("LocalMap has no rule for the layer MaxPool: the linear regions of a max-pool are not defined here")
+    def _frozen(self, node: Node, form: Form) -> Form:
+        """A ReLU as it is at x: it passes the values that are above 0 there."""
+        if not isinstance(node.layer, ReLU):
+            name = type(node.layer).__name__
+            raise UserError(f"mmr has no rule for the layer {name}: its linear regions are not defined here")
+        z = self.values[node.parents[0]]
+        return form.map(lambda c: c.times((z > 0).to(z.dtype)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dmcore.linear.coefficients import Dense
+from dmcore.linear.dense import Dense
 
 
 def margin_rows(y: Tensor, num_classes: int, like: Tensor) -> Dense:

@@ -7,8 +7,9 @@ from functools import cached_property
 
 from torch import Tensor, nn
 
-from dmcore.linear.coefficients import identity
-from dmcore.linear.concretize import reach, symmetric
+from dmcore.linear.concretize import concretize, symmetric
+from dmcore.linear.dense import Dense
+from dmcore.linear.unit import identity
 from dmcore.nets.layers import Affine, Flatten, Normalize
 from dmcore.nets.network import INPUT, Network
 from dmcore.perturbation.ball import Ball
@@ -34,12 +35,12 @@ class FirstLayer:
     @cached_property
     def rise(self) -> Tensor:
         """How far above z the values get, (B or 1, *out_shape)."""
-        return self._reach(upward=True)
+        return self._range(upward=True)
 
     @cached_property
     def fall(self) -> Tensor:
         """How far below z the values get, (B or 1, *out_shape)."""
-        return self.rise if symmetric(self.ball) else self._reach(upward=False)
+        return self.rise if symmetric(self.ball) else self._range(upward=False)
 
     @property
     def half_range(self) -> Tensor:
@@ -53,13 +54,13 @@ class FirstLayer:
             values.append(layer(values[-1]))
         return values
 
-    def _reach(self, upward: bool) -> Tensor:
+    def _range(self, upward: bool) -> Tensor:
         shapes = [tuple(v.shape[1:]) for v in self._values]
         forms = start = identity(shapes[-1], self.ball.x)
         for layer, in_shape in zip(reversed(self.layers), reversed(shapes[:-1]), strict=True):
             rearranges = isinstance(layer, Flatten)
-            forms = forms.dense().reshape(in_shape) if rearranges else forms.through(layer, in_shape)
-        return start.rows(reach(forms, self.ball, upward)).reshape(-1, *shapes[-1])
+            forms = Dense(forms.dense().unflatten(2, in_shape)) if rearranges else forms.through(layer, in_shape)
+        return start.rows(concretize(forms, self.ball, upward)).reshape(-1, *shapes[-1])
 
 
 def first_layers(net: Network, ball: Ball) -> dict[int, FirstLayer]:

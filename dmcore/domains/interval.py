@@ -8,6 +8,7 @@ from torch import Tensor
 from dmcore.domains.domain import Domain
 from dmcore.domains.first_layer import FirstLayer
 from dmcore.fusion import fusible
+from dmcore.linear.intervals import image
 from dmcore.nets.layers import Affine, Flatten, MaxPool, ReLU, Sum
 from dmcore.nets.network import Network
 from dmcore.perturbation.ball import Ball
@@ -30,9 +31,9 @@ class Interval(Domain):
         return state.lower, state.upper
 
 
-@Interval.passes(Affine)
-def _affine(domain: Interval, layer: Affine, box: Box) -> Box:
-    return Box(layer(box.center), layer.magnitude(box.radius))
+@Interval.passes(Affine, Flatten, Sum)
+def _linear(domain: Interval, layer: Affine | Flatten | Sum, *boxes: Box) -> Box:
+    return image(layer, *boxes)
 
 
 @Interval.passes(ReLU)
@@ -49,16 +50,6 @@ def _relu_rule(center: Tensor, radius: Tensor) -> tuple[Tensor, Tensor]:
 @Interval.passes(MaxPool)
 def _pool(domain: Interval, layer: MaxPool, box: Box) -> Box:
     return Box.between(layer(box.lower), layer(box.upper))
-
-
-@Interval.passes(Flatten)
-def _flatten(domain: Interval, layer: Flatten, box: Box) -> Box:
-    return Box(layer(box.center), layer(box.radius))
-
-
-@Interval.passes(Sum)
-def _sum(domain: Interval, layer: Sum, *boxes: Box) -> Box:
-    return Box(layer(*(b.center for b in boxes)), layer(*(b.radius for b in boxes)))
 
 
 def relu_inputs(net: Network, ball: Ball) -> list[Box]:

@@ -16,12 +16,12 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from dmcore.crown.relaxations import relu_lines
 from dmcore.domains.domain import Domain
-from dmcore.domains.interval import Box
+from dmcore.linear.relaxations import relu_relaxation
 from dmcore.nets.layers import Affine, Flatten, Normalize, ReLU, Sum
 from dmcore.nets.network import Network
 from dmcore.perturbation.ball import Ball
+from dmcore.perturbation.box import Box
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,8 @@ def _normalize(domain: Projection, layer: Normalize, s: Sketch) -> Sketch:
 @Projection.passes(ReLU)
 def _relu(domain: Projection, layer: ReLU, s: Sketch) -> Sketch:
     # The middle of the two parallel lines, and half their distance as one more generator for each unstable neuron.
-    lines = relu_lines(s.box.lower, s.box.upper, "relu")
-    slope, half = lines.upper_slope, lines.upper_intercept / 2
+    relaxation = relu_relaxation(s.box.lower, s.box.upper, "relu")
+    slope, half = relaxation.upper_slope, relaxation.upper_intercept / 2
     projections = torch.addcmul(slope[:, None] * s.projections, half[:, None], domain.cauchy(half))
     return Sketch(slope * s.center + half, projections)
 

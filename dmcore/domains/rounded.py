@@ -1,4 +1,4 @@
-"""Interval bounds that hold for real numbers: with room for rounding errors. Training uses them without."""
+"""Interval bounds that hold for real numbers: rounded outward. Training uses them as they are."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from dmcore.crown.rounding import gamma, outward, summed
 from dmcore.domains.interval import Interval
 from dmcore.domains.magnitude import Magnitude
 from dmcore.domains.underflow import underflow
+from dmcore.linear.rounding import gamma, outward, roundings
 from dmcore.nets.network import Network
 from dmcore.perturbation.ball import Ball
 
@@ -22,12 +22,12 @@ def interval_errors(net: Network, ball: Ball) -> list[Tensor]:
     Each layer's sums err by γ of the sizes of what they add up, and its errors pass on like the sizes themselves.
     """
     sizes = Magnitude().states(net, ball)
-    return [size * (2 * gamma(count, ball.x.dtype)) for size, count in zip(sizes, summed(net), strict=True)]
+    return [size * (2 * gamma(count, ball.x.dtype)) for size, count in zip(sizes, roundings(net), strict=True)]
 
 
 @torch.no_grad()
 def rounded_bounds(exact: Network, ball: Ball, nodes: Collection[int]) -> dict[int, tuple[Tensor, Tensor]]:
-    """(lower, upper) interval bounds of some nodes, in the dtype of ``ball.x`` and with room for all rounding errors.
+    """(lower, upper) interval bounds of some nodes, in the dtype of ``ball.x``, rounded outward by all errors.
 
     Args:
         exact: the network in float64, in which they are computed.

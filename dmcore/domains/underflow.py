@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 import torch
 
-from dmcore.crown.rounding import FEW, terms
+from dmcore.linear.rounding import FEW, terms
 from dmcore.nets.layers import Affine, MaxPool, Sum
 from dmcore.nets.network import INPUT, Network, Node
 from dmcore.perturbation.ball import Ball

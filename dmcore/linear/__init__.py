@@ -1,9 +1,13 @@
 """Linear forms ``A z + b`` of a network's values.
 
-- :mod:`coefficients`: the matrix ``A``: dense, kept at receptive-field size, or not written out at all
+- :mod:`coefficients`: what the matrix ``A`` can do: :mod:`dense`, :mod:`patches` (kept at receptive-field size), and
+  not written out at all (:mod:`scaled_filters`, :mod:`fused`, :mod:`lazy_patches`)
+- :mod:`unit`: a node's values themselves as such forms
 - :mod:`forms`: what a substitution carries
 - :mod:`concretize`: how far such forms move over a ball of any norm
-- :mod:`budget`, :mod:`chunks`: memory, and the points that are taken at once
+- :mod:`relaxations`: the linear bounds of one ReLU or max-pool (Figure 3)
+- :mod:`intervals`, :mod:`rounding`: a box through a linear layer, and how much floating point may err
+- :mod:`chunks`: the memory budget, and work that is split to stay within it
 
 Nothing of it is imported here: who uses one module shall not depend on the others.
 """

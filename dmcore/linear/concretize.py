@@ -23,7 +23,7 @@ Region = Ball | Box
 
 
 def pivot(region: Region) -> Tensor:
-    """The point from which :func:`reach` counts, (B, *shape): x, or the middle of a box."""
+    """The point from which :func:`concretize` counts, (B, *shape): x, or the middle of a box."""
     return region.center if is_box(region) else region.x
 
 
@@ -32,20 +32,22 @@ def symmetric(region: Region) -> bool:
     return is_box(region) or (region.norm != "l0" and not region.clip_input)
 
 
-def reach(forms: Coefficients, region: Region, upward: bool) -> Tensor:
+def concretize(forms: Coefficients, region: Region, upward: bool) -> Tensor:
     """How far linear forms can rise (or fall) from their value at the :func:`pivot`: (B or 1, R), ≥ 0.
 
     Exact: ``|A| r`` over a box, which the ball of ℓ∞ is; ``ε‖A‖₂`` for ℓ2; ``ε max|A|`` for ℓ1; for ℓ0 the sum of the ε
     largest gains of one input. For a ball of ℓ2 or ℓ1 cut to [0, 1] a bound: the smaller of this and the cut box's
-    reach.
+    own.
     """
     if is_box(region):
         return forms.abs_dot(region.radius)
-    fall, rise = region.room if upward else reversed(region.room)
+    fall, rise = region.max_decrease, region.max_increase
+    if not upward:
+        fall, rise = rise, fall
     if region.norm == "l0":
         return _largest_gains(forms, fall, rise, region)
     ones = torch.ones_like(region.x[:1]) if len(region.x) else region.x
-    dual = _root(forms.square_dot(ones)) if region.norm == "l2" else forms.largest()
+    dual = _root(forms.square_dot(ones)) if region.norm == "l2" else forms.norm(torch.inf)
     moved = region.eps_like(dual) * dual
     if not region.clip_input:
         return moved
@@ -65,8 +67,8 @@ def _root(t: Tensor) -> Tensor:
 
 def _largest_gains(forms: Coefficients, fall: Tensor, rise: Tensor, ball: Ball) -> Tensor:
     """The sum of each form's ε largest gains ``max(A_l · rise_l, −A_l · fall_l)``, a few samples at a time: (B, R)."""
-    a, up = forms.beside(rise)
-    _, down = forms.beside(fall)
+    a, up = forms.broadcast(rise)
+    _, down = forms.broadcast(fall)
     sample = torch.broadcast_shapes(a.shape[1:], up.shape[1:]).numel()
     at_once = max(1, AT_ONCE // max(1, sample))
     own = a.split(at_once) if len(a) > 1 else repeat(a)

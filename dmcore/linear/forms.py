@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,8 +12,7 @@ from torch import Tensor
 from dmcore.linear.coefficients import Coefficients
 
 
-@dataclass
-class Form:
+class Form(ABC):
     """``lower · (z − ẑ)`` and ``upper · (z − ẑ)``, of the lower and the upper bounds; upper is None if not wanted."""
 
     lower: Coefficients
@@ -23,41 +23,53 @@ class Form:
         """Whether one set of coefficients serves both bounds."""
         return self.upper is self.lower
 
+    @abstractmethod
     def map(self, change: Callable[[Coefficients], Coefficients]) -> Form:
         """The same linear change of both sets of coefficients, made once where they are shared."""
-        lower = change(self.lower)
-        if self.upper is None:
-            return Form(lower, None)
-        return Form(lower, lower if self.shared else change(self.upper))
 
     def __add__(self, other: Form) -> Form:
         if self.upper is None or other.upper is None:
-            return Form(self.lower + other.lower, None)
+            return LowerUpper(self.lower + other.lower, None)
         if self.shared and other.shared:
             total = self.lower + other.lower
-            return Form(total, total)
-        return Form(self.lower + other.lower, self.upper + other.upper)
+            return LowerUpper(total, total)
+        return LowerUpper(self.lower + other.lower, self.upper + other.upper)
 
 
-class Around(Form):
-    """``middle − half`` and ``middle + half``, kept apart through affine layers and added up when asked for.
+@dataclass(frozen=True, eq=False)
+class LowerUpper(Form):
+    """The two sets of coefficients, which may be one."""
+
+    lower: Coefficients
+    upper: Coefficients | None
+
+    def map(self, change: Callable[[Coefficients], Coefficients]) -> LowerUpper:
+        lower = change(self.lower)
+        if self.upper is None:
+            return LowerUpper(lower, None)
+        return LowerUpper(lower, lower if self.shared else change(self.upper))
+
+
+@dataclass(frozen=True, eq=False)
+class MidRadius(Form):
+    """``middle − radius`` and ``middle + radius``, kept apart through affine layers and added up when asked for.
 
     Behind a fully connected layer and a convolution there are fewer coefficients to add up than between the two.
     """
 
-    def __init__(self, middle: Coefficients, half: Coefficients) -> None:
-        self.middle, self.half = middle, half
+    middle: Coefficients
+    radius: Coefficients
 
     @cached_property
     def lower(self) -> Coefficients:
-        return self.middle - self.half
+        return self.middle - self.radius
 
     @cached_property
     def upper(self) -> Coefficients:
-        return self.middle + self.half
+        return self.middle + self.radius
 
-    def map(self, change: Callable[[Coefficients], Coefficients]) -> Form:
-        return Around(change(self.middle), change(self.half))
+    def map(self, change: Callable[[Coefficients], Coefficients]) -> MidRadius:
+        return MidRadius(change(self.middle), change(self.radius))
 
 
 @dataclass
@@ -68,5 +80,5 @@ class Radius:
     upper: Tensor | float = 0.0
 
     def add(self, lower: Tensor, upper: Tensor) -> None:
-        """What one node adds to both."""
+        """Adds what one node contributes to both."""
         self.lower, self.upper = self.lower + lower, self.upper + upper

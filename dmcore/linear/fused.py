@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dmcore.linear.budget import check_budget
+from dmcore.linear.chunks import check_budget
 from dmcore.linear.patches import Pair, Patches
 from dmcore.nets.layers import Conv
 from dmcore.nets.layers.padding import padded
@@ -18,7 +18,7 @@ from dmcore.nets.network import Shape
 
 
 @dataclass(frozen=True, eq=False)
-class Joint:
+class FusedConvolution:
     """``filters · diag(slopes) · weight``, for all positions of the filters at once.
 
     Entry u = S·g + r of the grown window of the neuron at p is the sum over the taps m of

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dmcore.linear.budget import check_budget
+from dmcore.linear.chunks import check_budget
+from dmcore.linear.coefficients import Coefficients
 from dmcore.linear.dense import Dense, add_product, sized
 from dmcore.nets.layers import Affine, Conv, Diagonal, MaxPool
 from dmcore.nets.layers.padding import padded
 from dmcore.nets.network import Shape
-
-if TYPE_CHECKING:
-    from dmcore.linear.coefficients import Coefficients
 
 Pair = tuple[int, int]
 
@@ -34,7 +31,7 @@ def signed_sum(terms: Iterable[tuple[int, Coefficients]]) -> Coefficients:
 
 
 @dataclass(frozen=True, eq=False)
-class Patches:
+class Patches(Coefficients):
     """Coefficients over each neuron's window: ``data`` of shape (B or 1, P or 1, O, C·kh·kw).
 
     P are the positions, O the channels, of the neurons. The window of the neuron at (i, j) starts at
@@ -66,7 +63,7 @@ class Patches:
         return cls(eye, shape, (rows.stop - rows.start, shape[2]), origin=(-rows.start, 0), masked=True, unit=True)
 
     @classmethod
-    def entries(cls, index: Tensor, shape: Shape, like: Tensor) -> Patches:
+    def one_hot(cls, index: Tensor, shape: Shape, like: Tensor) -> Patches:
         """Some neurons themselves: ``index`` (B, R), counted through the flattened (C, H, W) node."""
         channel, place = index // (shape[1] * shape[2]), index % (shape[1] * shape[2])
         unit = F.one_hot(channel, shape[0]).to(like.dtype)[:, :, None]
@@ -76,6 +73,10 @@ class Patches:
     def positions(self) -> int:
         """P, how many positions have forms."""
         return self.grid[0] * self.grid[1] if self.chosen is None else self.chosen.shape[1]
+
+    @property
+    def explicit(self) -> Patches:
+        return self
 
     @property
     def shared(self) -> bool:
@@ -105,24 +106,20 @@ class Patches:
         return replace(self, data=data, masked=self.masked if masked is None else masked, unit=False)
 
     def abs(self) -> Patches:
-        """|A|."""
         return self._with(self.data.abs())
 
     def positive(self) -> Patches:
-        """max(A, 0)."""
         return self._with(self.data.clamp(min=0))
 
     def negative(self) -> Patches:
-        """min(A, 0)."""
         return self._with(self.data.clamp(max=0))
 
-    def largest(self) -> Tensor:
-        """max|A| of each form: (B or 1, P·O)."""
-        most = self.mask().data.abs().amax(3)
-        return most.expand(-1, self.positions, -1).flatten(1)
+    def norm(self, order: float) -> Tensor:
+        norms = torch.linalg.vector_norm(self.mask().data, order, -1)  # the padding's coefficients do not count
+        return norms.expand(-1, self.positions, -1).flatten(1)
 
-    def beside(self, t: Tensor) -> tuple[Tensor, Tensor]:
-        """The coefficients (B or 1, P or 1, O, F), and next to them what they multiply in t: (B, P, 1, F)."""
+    def broadcast(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """The coefficients (B or 1, P or 1, O, F) and what they multiply in t: (B, P, 1, F)."""
         return self.data, self.windows(t)[:, :, None]
 
     def mask(self) -> Patches:
@@ -139,15 +136,14 @@ class Patches:
 
     def _combined(self, other: Coefficients, sign: int) -> Coefficients:
         """self + sign · other, over windows that hold both."""
-        if not isinstance(other, Dense | Patches):
-            other = other.explicit
+        other = other.explicit
         fits = isinstance(other, Patches) and (self.grid, self.stride) == (other.grid, other.stride)
         if not fits or self.chosen is not other.chosen:
-            return Dense(torch.add(self.dense().data, other.dense().data, alpha=sign))
+            return Dense(torch.add(self.dense(), other.dense(), alpha=sign))
         corner = (max(self.origin[0], other.origin[0]), max(self.origin[1], other.origin[1]))
         one, two = self._reaching(corner, other), other._reaching(corner, self)
         if one.kernel[0] * one.kernel[1] > self.shape[1] * self.shape[2]:
-            return Dense(torch.add(self.dense().data, other.dense().data, alpha=sign))
+            return Dense(torch.add(self.dense(), other.dense(), alpha=sign))
         return one._with(torch.add(one.data, two.data, alpha=sign), one.masked and two.masked)
 
     def _reaching(self, corner: Pair, other: Patches) -> Patches:
@@ -163,19 +159,16 @@ class Patches:
         return replace(self, data=wide, kernel=kernel, origin=corner)
 
     def times(self, t: Tensor | float) -> Patches:
-        """A · diag(t) with t of shape (B, C, H, W), or a plain number."""
         if not isinstance(t, Tensor):
             return self._with(self.data * t)
         check_budget(max(len(t), len(self.data)) * self.positions * self.data[0, 0].numel())
         return self._with(self.data * self.windows(t)[:, :, None], masked=True)
 
-    def tilted(self, slope: Tensor, half: Tensor, sign: int) -> Patches:
-        """``A · diag(slope) ± |A| · diag(half)``, both (B, C, H, W)."""
+    def relaxed(self, slope: Tensor, half: Tensor, sign: int) -> Patches:
         product = self.times(slope)
         return product._with(add_product(product.data, self.data.abs(), self.windows(half)[:, :, None], sign))
 
     def dot(self, t: Tensor) -> Tensor:
-        """A t with t of shape (B or 1, C, H, W): (B, P·O)."""
         if self.unit:
             return t[:, :, -self.origin[0] : self.grid[0] - self.origin[0]].permute(0, 2, 3, 1).flatten(1)
         seen = self.windows(t)
@@ -184,43 +177,38 @@ class Patches:
         return (self.data @ seen[..., None]).flatten(1)
 
     def abs_dot(self, t: Tensor) -> Tensor:
-        """|A| t with t of shape (B or 1, C, H, W): (B, P·O)."""
         if self.unit:
             return self.dot(t)
         if self.shared:
             return self.abs().dot(t)
-        # Channel by channel: a sum of sums errs less than one of all the numbers (:attr:`chain`).
+        # Channel by channel: a sum of sums errs less than one of all the numbers (:attr:`summation_length`).
         products = sized(self.data, self.windows(t)[:, :, None])
         return products.unflatten(3, (self.shape[0], -1)).sum(4).sum(3).flatten(1)
 
     def square_dot(self, t: Tensor) -> Tensor:
-        """A² t, of the square of each coefficient: (B, P·O)."""
         return self._with(self.data.square()).abs_dot(t)
 
     @property
-    def chain(self) -> int:
-        """How many numbers :meth:`abs_dot` adds up one after the other, at most."""
+    def summation_length(self) -> int:
         if self.unit:
             return 1
         size = self.data.shape[3]
         return size if self.shared else self.shape[0] + size // self.shape[0]
 
     def double(self) -> Patches:
-        """The same in float64."""
         return replace(self, data=self.data.double())
 
     def through(self, layer: Affine, in_shape: Shape) -> Coefficients:
-        """A W: the same linear forms over the affine layer's input."""
         if isinstance(layer, Diagonal):
             scale = layer.linear(torch.ones(1, *in_shape, dtype=self.data.dtype, device=self.data.device))
             return self.times(scale)
         if not isinstance(layer, Conv):
-            return self.dense().through(layer, in_shape)
+            return Dense(self.dense()).through(layer, in_shape)
         if not self.masked:
             return self.mask().through(layer, in_shape)
         grown = self.before(layer, in_shape)
         if grown is None:
-            return self.dense().through(layer, in_shape)
+            return Dense(self.dense()).through(layer, in_shape)
         check_budget(self.data[..., 0].numel() * in_shape[0] * grown.kernel[0] * grown.kernel[1])
         return replace(grown, data=self._grow(layer).reshape(*self.data.shape[:3], -1))
 
@@ -258,10 +246,9 @@ class Patches:
         return size <= UNROLLED and count >= 4 * size and grown <= 4 * kh * kw * max(channels, 8)
 
     def through_pool(self, pool: MaxPool, slopes: Tensor, in_shape: Shape) -> Coefficients:
-        """The forms over a max-pool's input, the pool in a line with ``slopes`` (B, C, H, W, k·k) of its windows."""
         grown = self.before(pool, in_shape)
         if grown is None:
-            return self.dense().through_pool(pool, slopes, in_shape)
+            return Dense(self.dense()).through_pool(pool, slopes, in_shape)
         (b, _, o), entries = self.data.shape[:3], slopes.shape[-1]
         check_budget(max(len(slopes), b) * self.positions * o * self.data.shape[3] * entries)
         channels = slopes.permute(0, 1, 4, 2, 3).flatten(1, 2)  # each entry of the pool's window a channel of its own
@@ -272,8 +259,8 @@ class Patches:
         folded = F.fold(spread.flatten(3, 4).flatten(0, 2), grown.kernel, pool.kernel, stride=pool.stride)
         return replace(grown, data=folded.reshape(*spread.shape[:3], -1), masked=True)
 
-    def dense(self) -> Dense:
-        """The same forms with every coefficient, the rows in the order of :meth:`dot`."""
+    def dense(self) -> Tensor:
+        """Every coefficient, the rows in the order of :meth:`dot`: (B or 1, P·O, C, H, W)."""
         node = torch.Size(self.shape).numel()
         b, _, o, _ = self.data.shape
         check_budget(b * self.positions * o * node)
@@ -285,7 +272,7 @@ class Patches:
         full = self.data.new_zeros(b, self.positions, o, node + 1).scatter_add_(
             3, index.expand(size), self.data.expand(size)
         )
-        return Dense(full[..., 1:].reshape(b, self.positions * o, *self.shape))
+        return full[..., 1:].reshape(b, self.positions * o, *self.shape)
 
     def rows(self, values: Tensor) -> Tensor:
         """Values of each form (B, P·O) in the node's own order (B, O·P)."""

@@ -70,7 +70,7 @@ class Network(nn.Module):
         """The layer whose output is node ``index`` ≥ 1."""
         return Node(index, self.layers[index - 1], self.parents[index - 1])
 
-    def bends(self) -> list[int]:
+    def nonlinear_depth(self) -> list[int]:
         """For each node, how many non-linear layers come before it on the longest way from the input, its own too."""
         count = [0]
         for node in self.nodes():

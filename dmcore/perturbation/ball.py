@@ -87,15 +87,18 @@ class Ball:
         return (upper - lower) / 2
 
     @cached_property
-    def room(self) -> tuple[Tensor, Tensor]:
-        """How far each input alone can (fall, rise), each of x's shape; under ℓ0 if it is one of the changed ones."""
-        low, high = self.input_range
-        lower, upper = (self.x.clamp(max=low), self.x.clamp(min=high)) if self.norm == "l0" else self._box
-        return self.x - lower, upper - self.x
+    def max_decrease(self) -> Tensor:
+        """How far each input alone can fall, of x's shape; under ℓ0 if it is one of the changed ones."""
+        return self.x - (self.x.clamp(max=self.input_range[0]) if self.norm == "l0" else self._box[0])
+
+    @cached_property
+    def max_increase(self) -> Tensor:
+        """How far each input alone can rise, of x's shape; under ℓ0 if it is one of the changed ones."""
+        return (self.x.clamp(min=self.input_range[1]) if self.norm == "l0" else self._box[1]) - self.x
 
     @property
     def one_sided(self) -> bool:
-        """Whether an input may have more room on one side than on the other."""
+        """Whether an input may move further to one side than to the other."""
         return self.clip_input or self.norm == "l0"
 
     @cached_property
@@ -104,8 +107,7 @@ class Ball:
         eps = self.eps_like(self.x)
         if self.norm == "l0":
             share = eps.clamp(max=1) if isinstance(eps, Tensor) else min(eps, 1)
-            fall, rise = self.room
-            return self.x - share * fall, self.x + share * rise
+            return self.x - share * self.max_decrease, self.x + share * self.max_increase
         # A centre outside its range would leave an empty box; the cut must keep the centre itself.
         low, high = self.input_range
         lower = torch.minimum((self.x - eps).clamp(min=low), self.x)

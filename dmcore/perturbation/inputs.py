@@ -13,7 +13,6 @@ from torch import Tensor
 
 from dmcore.eps import Eps
 from dmcore.errors import UserError
-from dmcore.nets.network import Shape
 from dmcore.norms import check_norm, check_radius
 from dmcore.perturbation.ball import PIXELS, Ball, Range
 
@@ -65,7 +64,7 @@ def _checked_range(input_range: Range) -> Range:
     return low, high
 
 
-def checked_labels(y: Any, x: Tensor, output: Shape) -> Tensor:
+def checked_labels(y: Any, x: Tensor, output: tuple[int, ...]) -> Tensor:
     """Labels (B,) as int64 on x's device, from a tensor, an array or a list of integers.
 
     Args:

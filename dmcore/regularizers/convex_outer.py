@@ -9,16 +9,19 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from dmcore.crown.backward import LinearRelaxation
+from dmcore.crown.backward import substitute
+from dmcore.crown.bounds import relaxed_network
 from dmcore.crown.margins import margin_rows
+from dmcore.crown.relaxed import RelaxedNetwork
+from dmcore.crown.relaxers import fixed_slope
 from dmcore.domains.projection import Projection
 from dmcore.errors import UserError
-from dmcore.linear.chunks import POINTS_AT_ONCE, over_points
+from dmcore.linear.chunks import TRAINING_POINTS, map_chunks
 from dmcore.perturbation import Ball
 from dmcore.registries import regularizer
 from dmcore.regularizers import Batch, Regularizer
 
-PROJECTED_AT_ONCE = {"cpu": 20, "cuda": 1024}  # points; on a CPU, what stays in the cache is fastest
+PROJECTED_POINTS = {"cpu": 20, "cuda": 1024}  # points; on a CPU, what stays in the cache is fastest
 
 
 @regularizer("convex_outer")
@@ -62,22 +65,22 @@ class ConvexOuter(Regularizer):
         def margins(points: slice) -> Tensor:
             ball = Ball(batch.x[points], batch.eps, self.norm, self.clip_input)
             rows = margin_rows(batch.y[points], classes, batch.x)
-            return self._relaxation(batch, ball).substitute(batch.net.output, rows, upper=False)[0]
+            return substitute(self._relaxed(batch, ball), batch.net.output, rows, upper=False)[0]
 
-        def forgetful(points: slice) -> Tensor:
+        def checkpointed(points: slice) -> Tensor:
             # The coefficients are made again in the backward pass: all at once they would fill the memory.
             return checkpoint(margins, points, use_reentrant=False, preserve_rng_state=False)
 
         if self.projections:
-            lower = over_points(len(batch.x), PROJECTED_AT_ONCE[device], margins)
+            lower = map_chunks(len(batch.x), PROJECTED_POINTS[device], margins)
         else:
-            lower = over_points(len(batch.x), POINTS_AT_ONCE[device], forgetful)
+            lower = map_chunks(len(batch.x), TRAINING_POINTS[device], checkpointed)
         batch.worst_logits = -torch.cat(lower)
         return F.cross_entropy(batch.worst_logits, batch.y) - batch.clean_loss
 
-    def _relaxation(self, batch: Batch, ball: Ball) -> LinearRelaxation:
-        """CNN-Cert-ReLU's lines in every hidden layer."""
+    def _relaxed(self, batch: Batch, ball: Ball) -> RelaxedNetwork:
+        """CNN-Cert-ReLU's linear bounds in every hidden layer."""
         if not self.projections:
-            return LinearRelaxation(batch.net, ball, "relu").bound_hidden()
+            return relaxed_network(batch.net, ball, fixed_slope("relu"))
         boxes = Projection(self.projections, batch.generator).hidden_boxes(batch.net, ball)
-        return LinearRelaxation(batch.net, ball, "relu", boxes)
+        return RelaxedNetwork(batch.net, ball, fixed_slope("relu"), boxes)

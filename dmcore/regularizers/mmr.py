@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 from dmcore.crown.local_map import LocalMap
 from dmcore.crown.margins import margin_rows
 from dmcore.errors import UserError
-from dmcore.linear.chunks import POINTS_AT_ONCE, over_points
+from dmcore.linear.chunks import TRAINING_POINTS, map_chunks
 from dmcore.nets.layers import ReLU
 from dmcore.registries import regularizer
 from dmcore.regularizers import Batch, Regularizer
@@ -63,11 +63,11 @@ class MMR(Regularizer):
             outer = (1 - boundaries / (self.gamma_d_of_eps * batch.eps)).relu().sum(1) / (boundaries.shape[1] - 1)
             return inner + outer
 
-        def forgetful(points: slice) -> Tensor:
+        def checkpointed(points: slice) -> Tensor:
             # The coefficients are made again in the backward pass: all at once they would fill the memory.
             return checkpoint(work, points, use_reentrant=False, preserve_rng_state=False)
 
-        return torch.cat(over_points(len(batch.x), POINTS_AT_ONCE[batch.x.device.type], forgetful)).mean()
+        return torch.cat(map_chunks(len(batch.x), TRAINING_POINTS[batch.x.device.type], checkpointed)).mean()
 
 
 def relu_distances(local: LocalMap) -> Tensor:

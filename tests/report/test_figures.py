@@ -18,7 +18,7 @@ from test_config import CODE, CONFIG, ROOT
 from torch import nn
 
 from dmcore.bounds import double_margins, interval_bounds
-from dmcore.crown.relaxations import relu_lines
+from dmcore.linear.relaxations import relu_relaxation
 from dmcore.registries import certifier
 from doublemargin.experiment.exhibits import exhibit_spec
 from doublemargin.experiment.grid import Grid
@@ -263,7 +263,7 @@ def test_lines_are_the_certifiers_own(name, bounds):
         low, high = interval_bounds(net, middle, eps, input_range=(-9, 9))
         expected = [0, float(low), 0, float(high)]
     else:
-        real = relu_lines(lower, upper, certifier.get(name).slope)
+        real = relu_relaxation(lower, upper, certifier.get(name).slope)
         intercept = 0 if real.lower_intercept is None else float(real.lower_intercept)
         expected = [float(real.lower_slope), intercept, float(real.upper_slope), float(real.upper_intercept)]
     assert [*below, *above] == pytest.approx(expected)

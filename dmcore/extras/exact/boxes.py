@@ -7,10 +7,13 @@ from typing import get_args
 import torch
 from torch import Tensor
 
-from dmcore.crown.backward import LinearRelaxation
-from dmcore.crown.relaxations import Slope
+from dmcore.crown.backward import substitute
+from dmcore.crown.bounds import node_box
+from dmcore.crown.relaxed import RelaxedNetwork
+from dmcore.crown.relaxers import fixed_slope
 from dmcore.domains import Interval
-from dmcore.linear.coefficients import Dense
+from dmcore.linear.dense import Dense
+from dmcore.linear.relaxations import Slope
 from dmcore.nets.layers import Nonlinear
 from dmcore.nets.network import Network
 from dmcore.perturbation import Ball, Box
@@ -25,7 +28,7 @@ class Relaxations:
 
     def __init__(self, net: Network, ball: Ball) -> None:
         self.net, self.boxes = net, dict[int, Box]()
-        self._linear = [LinearRelaxation(net, ball, slope) for slope in get_args(Slope)]
+        self._linear = [RelaxedNetwork(net, ball, fixed_slope(slope), self.boxes) for slope in get_args(Slope)]
         intervals = Interval().states(net, ball)
         for node in net.nodes():
             if isinstance(node.layer, Nonlinear):
@@ -34,13 +37,12 @@ class Relaxations:
                     self._bound(parent, intervals[parent])
 
     def _bound(self, index: int, interval: Box) -> None:
-        found = [interval, *(relaxation.box(index) for relaxation in self._linear)]
+        found = [interval, *(node_box(relaxed, index) for relaxed in self._linear)]
         lower = torch.stack(torch.broadcast_tensors(*(box.lower for box in found))).amax(0)
         upper = torch.stack(torch.broadcast_tensors(*(box.upper for box in found))).amin(0)
         self.boxes[index] = Box.between(lower, upper)
-        for relaxation in self._linear:
-            relaxation.boxes[index] = self.boxes[index]
 
     def lower(self, rows: Dense) -> Tensor:
         """Lower bounds (B, R) of linear forms of the logits: the best of the relaxations."""
-        return torch.stack([r.substitute(self.net.output, rows, upper=False)[0] for r in self._linear]).amax(0)
+        found = [substitute(relaxed, self.net.output, rows, upper=False)[0] for relaxed in self._linear]
+        return torch.stack(found).amax(0)

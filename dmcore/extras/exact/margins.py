@@ -14,7 +14,7 @@ from dmcore.domains.underflow import underflow
 from dmcore.extras.exact.ball import check_ball
 from dmcore.extras.exact.boxes import Relaxations
 from dmcore.extras.exact.model import Model
-from dmcore.linear.coefficients import Dense
+from dmcore.linear.dense import Dense
 from dmcore.nets.network import Network
 from dmcore.nets.reading import as_network
 from dmcore.perturbation import Ball

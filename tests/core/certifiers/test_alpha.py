@@ -10,8 +10,9 @@ from torch import nn
 
 from dmcore.certifiers.alpha import Alpha
 from dmcore.certify import certify_points, margin_bounds
-from dmcore.crown.backward import LinearRelaxation
-from dmcore.linear import budget
+from dmcore.crown.bounds import relaxed_network
+from dmcore.crown.relaxers import fixed_slope
+from dmcore.linear import chunks
 from dmcore.nets import as_network
 from dmcore.perturbation import Ball
 
@@ -66,7 +67,7 @@ def test_hidden_boxes_lie_in_the_variants_and_hold_every_value_that_occurs(any_n
     make, in_shape = any_net
     net, x = as_network(make(0, torch.float64)), points(in_shape, 2)
     ball = Ball(x, 0.15)
-    variants = [LinearRelaxation(net, ball, slope).bound_hidden() for slope in Alpha.VARIANTS]
+    variants = [relaxed_network(net, ball, fixed_slope(slope)) for slope in Alpha.VARIANTS]
     boxes = Alpha().hidden_boxes(net, ball, variants)
     assert boxes.keys() == variants[0].boxes.keys()
     for i in range(len(x)):
@@ -85,7 +86,7 @@ def test_hidden_boxes_lie_in_the_variants_and_hold_every_value_that_occurs(any_n
 def test_hidden_boxes_get_narrower_than_what_the_variants_have_in_common():
     make, in_shape = NETS["residual"]
     net, ball = as_network(make(0, torch.float64)), Ball(points(in_shape, 2), 0.15)
-    variants = [LinearRelaxation(net, ball, slope).bound_hidden() for slope in Alpha.VARIANTS]
+    variants = [relaxed_network(net, ball, fixed_slope(slope)) for slope in Alpha.VARIANTS]
     last = max(variants[0].boxes)
     lower = torch.stack([v.boxes[last].lower for v in variants]).amax(0)
     upper = torch.stack([v.boxes[last].upper for v in variants]).amin(0)
@@ -196,7 +197,7 @@ def test_reaches_the_linear_program_with_its_boxes(seed):
     net = nn.Sequential(nn.Flatten(), nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3)).double()
     x, eps, y = points((1, 2, 2), 1, seed), 0.4, torch.tensor([1])
     graph, ball = as_network(net), Ball(x, eps)
-    variants = [LinearRelaxation(graph, ball, slope).bound_hidden() for slope in Alpha.VARIANTS]
+    variants = [relaxed_network(graph, ball, fixed_slope(slope)) for slope in Alpha.VARIANTS]
     boxes = Alpha().hidden_boxes(graph, ball, variants)
     steps = reference.matrices(net, (1, 2, 2))
     # node n is the value after n layers, the Flatten among them, which is no step of the reference
@@ -253,7 +254,7 @@ def test_splitting_the_work_changes_nothing(any_net, monkeypatch):
     one_by_one = torch.cat([margin_bounds(net, x[i : i + 1], y[i : i + 1], 0.1, certifier="alpha") for i in range(2)])
     torch.testing.assert_close(one_by_one, whole[:2], rtol=0, atol=1e-7)
     most = max(torch.Size(shape).numel() for shape in as_network(net).shapes(x))
-    monkeypatch.setattr(budget, "BUDGET", 40 * most)
+    monkeypatch.setattr(chunks, "BUDGET", 40 * most)
     torch.testing.assert_close(margin_bounds(net, x, y, 0.1, certifier="alpha"), whole, rtol=0, atol=1e-7)
 
 

@@ -8,10 +8,10 @@ from norm_balls import RADII, attacked_points, random_points
 from torch import nn
 
 from dmcore.certify import certify_points, margin_bounds
-from dmcore.crown.backward import LinearRelaxation
-from dmcore.crown.intersected import Intersected, intersection
+from dmcore.crown.bounds import intersection, relaxed_network
+from dmcore.crown.relaxers import fixed_slope
 from dmcore.domains import Interval
-from dmcore.linear import budget
+from dmcore.linear import chunks
 from dmcore.nets import as_network
 from dmcore.perturbation import Ball
 from dmcore.perturbation.box import Box
@@ -63,7 +63,8 @@ def test_never_below_ibp(any_net, norm, clip):
     ibp = bounds(net, x, y, EPS[norm], norm, "ibp", clip)
     for certifier in VARIANTS:
         assert (bounds(net, x, y, EPS[norm], norm, certifier, clip) >= ibp - 1e-9).all()
-        for node, box in Intersected(net, ball, certifier.split("-")[-1]).bound_hidden().boxes.items():
+        relaxer = fixed_slope(certifier.split("-")[-1])
+        for node, box in relaxed_network(net, ball, relaxer, intersect_ibp=True).boxes.items():
             assert (box.lower >= intervals[node].lower - 1e-9).all()
             assert (box.upper <= intervals[node].upper + 1e-9).all()
 
@@ -118,7 +119,7 @@ def test_hidden_boxes_hold_every_value_that_occurs(any_net):
     noise[::2] = noise[::2].sign()
     values = net.walk(lambda layer, *inputs: layer(*inputs), x + 0.15 * noise)
     for slope in ("relu", "ada", "zero"):
-        for node, box in Intersected(net, Ball(x, 0.15), slope).bound_hidden().boxes.items():
+        for node, box in relaxed_network(net, Ball(x, 0.15), fixed_slope(slope), intersect_ibp=True).boxes.items():
             assert (values[node] >= box.lower - 1e-9).all()
             assert (values[node] <= box.upper + 1e-9).all()
 
@@ -137,7 +138,7 @@ def test_by_hand():
         layer.weight.data, layer.bias.data = torch.tensor(weight).double(), torch.tensor(bias).double()
     ball = Ball(torch.zeros(1, 1, 1, 1, dtype=torch.float64), 1.0)
     graph = as_network(net)
-    plain, both = (kind(graph, ball, "ada").bound_hidden().boxes[4] for kind in (LinearRelaxation, Intersected))
+    plain, both = (relaxed_network(graph, ball, fixed_slope("ada"), intersect_ibp=on).boxes[4] for on in (False, True))
     torch.testing.assert_close(plain.lower, torch.tensor([[0.0, -4.0]]).double())
     torch.testing.assert_close(plain.upper, torch.tensor([[1.0, 4.0]]).double())
     torch.testing.assert_close(both.lower, torch.tensor([[0.0, -1.0]]).double())
@@ -156,7 +157,7 @@ def test_at_eps_0_in_float32_no_box_is_turned_inside_out(any_net):
     make, in_shape = any_net
     net, x = as_network(make(0)), points(in_shape, 4).float()
     values = net.walk(lambda layer, *inputs: layer(*inputs), x)
-    for node, box in Intersected(net, Ball(x, 0.0), "relu").bound_hidden().boxes.items():
+    for node, box in relaxed_network(net, Ball(x, 0.0), fixed_slope("relu"), intersect_ibp=True).boxes.items():
         assert (box.radius >= 0).all()
         torch.testing.assert_close(box.center, values[node], rtol=0, atol=1e-5)
     y = torch.tensor([0, 1, 2, 0])
@@ -170,7 +171,7 @@ def test_splitting_the_work_changes_nothing(any_net, monkeypatch):
     y = net(x).argmax(1)
     whole = margin_bounds(net, x, y, 0.1, intersect_ibp=True)
     most = max(torch.Size(shape).numel() for shape in as_network(net).shapes(x))
-    monkeypatch.setattr(budget, "BUDGET", 40 * most)
+    monkeypatch.setattr(chunks, "BUDGET", 40 * most)
     torch.testing.assert_close(margin_bounds(net, x, y, 0.1, intersect_ibp=True), whole)
 
 

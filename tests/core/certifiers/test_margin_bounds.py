@@ -10,7 +10,7 @@ from torch import nn
 
 from dmcore.certify import margin_bounds
 from dmcore.errors import UserError
-from dmcore.linear import budget, patches
+from dmcore.linear import chunks, patches
 from dmcore.nets import as_network
 from dmcore.registries import certifier as registry
 
@@ -182,9 +182,9 @@ def test_splitting_the_work_changes_nothing(any_net, name, monkeypatch):
     one_by_one = torch.cat([margin_bounds(net, x[i : i + 1], y[i : i + 1], 0.1, certifier=name) for i in range(6)])
     torch.testing.assert_close(one_by_one, whole)
     most = max(torch.Size(shape).numel() for shape in as_network(net).shapes(x))
-    monkeypatch.setattr(budget, "BUDGET", 40 * most)  # room for a few neurons of one point at a time
+    monkeypatch.setattr(chunks, "BUDGET", 40 * most)  # room for a few neurons of one point at a time
     torch.testing.assert_close(margin_bounds(net, x, y, 0.1, certifier=name), whole)
-    monkeypatch.setattr(budget, "BUDGET", 1)
+    monkeypatch.setattr(chunks, "BUDGET", 1)
     if name != "ibp":
         with pytest.raises(MemoryError, match="coefficients at once, budget 1"):
             margin_bounds(net, x, y, 0.1, certifier=name)

@@ -163,7 +163,8 @@ def test_the_box_of_l0_holds_the_pixels_range_and_odd_inputs(eps, lower, upper):
         ball = Ball(x, radius, "l0")
         torch.testing.assert_close(ball.center - ball.radius, torch.tensor([lower]).float())
         torch.testing.assert_close(ball.center + ball.radius, torch.tensor([upper]).float())
-        torch.testing.assert_close(torch.cat(ball.room), torch.tensor([[0, 0.3, 1.2], [1.1, 0.7, 0]]))
+        torch.testing.assert_close(ball.max_decrease, torch.tensor([[0, 0.3, 1.2]]))
+        torch.testing.assert_close(ball.max_increase, torch.tensor([[1.1, 0.7, 0]]))
 
 
 def odd_nets():

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from dmcore.linear.coefficients import Dense, Patches
+from dmcore.linear.dense import Dense
+from dmcore.linear.patches import Patches
 from dmcore.nets.layers import Conv, Normalize, Scale
 
 SHAPE = (2, 7, 6)
@@ -51,7 +52,7 @@ def test_patches_equal_dense(name, part):
             a, b = getattr(patches, change)(), getattr(dense, change)()
             torch.testing.assert_close(start.rows(a.dot(values[i])), b.dot(values[i]))
         order = start.rows(torch.arange(dense.data.shape[1])[None])[0]
-        torch.testing.assert_close(patches.dense().data[:, order], dense.data.expand_as(patches.dense().data))
+        torch.testing.assert_close(patches.dense()[:, order], dense.data.expand_as(patches.dense()))
 
 
 def test_two_convolutions_without_relu_between():

@@ -129,7 +129,7 @@ def test_nothing_to_regularise_at_eps_0(projections):
 def test_the_same_whatever_part_of_the_batch_fits(monkeypatch):
     whole = batch_of("conv")
     value = convex_outer().value(whole)
-    monkeypatch.setitem(points.POINTS_AT_ONCE, "cpu", 1)
+    monkeypatch.setitem(points.TRAINING_POINTS, "cpu", 1)
     parts = batch_of("conv")
     torch.testing.assert_close(convex_outer().value(parts), value)
     torch.testing.assert_close(parts.worst_logits, whole.worst_logits)

@@ -143,7 +143,7 @@ def test_neurons_that_nothing_moves_have_no_hyperplane(norm):
 
 def test_the_same_whatever_part_of_the_batch_fits(monkeypatch):
     value = mmr().value(batch_of("conv"))
-    monkeypatch.setitem(points.POINTS_AT_ONCE, "cpu", 1)
+    monkeypatch.setitem(points.TRAINING_POINTS, "cpu", 1)
     torch.testing.assert_close(mmr().value(batch_of("conv")), value)
 
 

@@ -13,8 +13,10 @@ from soundness.descriptions import RADII, Convolve, Residual, Single, cases, exa
 from soundness.networks import build, kinds
 from soundness.trials import EXACT, FEASIBILITY, ROUNDING, Effort, Trial, certifiers, run, slow_certifiers
 
-from dmcore.crown.backward import LinearRelaxation
+from dmcore.crown.bounds import linear_bounds, node_box, relaxed_network
 from dmcore.crown.margins import margin_rows
+from dmcore.crown.relaxed import RelaxedNetwork
+from dmcore.crown.relaxers import fixed_slope
 
 EFFORT = Effort(random=100, extreme=100, attacks=32)
 
@@ -76,9 +78,9 @@ def _assert_exact(case):
     worst = torch.stack([margin for margin, _ in ranges])
     for name in certifiers():
         torch.testing.assert_close(*_over_size(trial, trial.bounds(name), worst), rtol=0, atol=ROUNDING)
-    relaxation = LinearRelaxation(trial.net, trial.ball)
+    relaxed = RelaxedNetwork(trial.net, trial.ball, fixed_slope("relu"))
     for node in range(1, trial.net.output):
-        box, size = relaxation.box(node), trial.sizes[node] + 1e-30
+        box, size = node_box(relaxed, node), trial.sizes[node] + 1e-30
         lower, upper = (torch.stack([nodes[node][side] for _, nodes in ranges]) for side in (0, 1))
         torch.testing.assert_close(box.lower / size, lower / size, rtol=0, atol=ROUNDING)
         torch.testing.assert_close(box.upper / size, upper / size, rtol=0, atol=ROUNDING)
@@ -136,16 +138,16 @@ def test_zero_is_never_below_ibp(norm):
 
 
 @pytest.mark.parametrize("slope", ["relu", "ada", "zero"])
-def test_bounding_signs_alone_changes_no_margin(slope):
+def test_bounding_unstable_values_alone_changes_no_margin(slope):
     """A certifier leaves hidden boxes wide where they tell all signs; full boxes give the same margins."""
 
     @examples(10)
     @given(cases())
     def unchanged(case):
         trial = Trial(replace(case, intersect=False))
-        full = LinearRelaxation(trial.net, trial.ball, slope, exact=trial.net).bound_hidden()
+        full = relaxed_network(trial.net, trial.ball, fixed_slope(slope), exact=trial.net)
         rows = margin_rows(trial.y, trial.margin_size.shape[1], trial.x)
-        margins, _ = full.substitute(trial.net.output, rows, upper=False)
+        margins, _ = linear_bounds(full, trial.net.output, rows, upper=False)
         certified = trial.bounds(f"cnn-cert-{slope}")
         torch.testing.assert_close(*_over_size(trial, certified, margins), rtol=0, atol=ROUNDING)
 

@@ -25,8 +25,8 @@ from torch import Tensor
 
 from dmcore.bounds import interval_bounds
 from dmcore.certify import Verdicts, certify_points, margin_bounds
-from dmcore.crown.backward import LinearRelaxation
-from dmcore.crown.intersected import Intersected
+from dmcore.crown.bounds import relaxed_network
+from dmcore.crown.relaxers import fixed_slope
 from dmcore.domains import Interval, Magnitude
 from dmcore.perturbation import Ball
 from dmcore.registries import certifier
@@ -35,11 +35,11 @@ ROUNDING = 1e-12
 EXACT, FEASIBILITY = "milp", 1e-6  # a solver's own tolerance takes the place of rounding
 SLOW = ("alpha", EXACT)  # those that optimise for each point, tried on fewer and smaller networks
 RELAXATIONS = {
-    "hidden, relu": partial(LinearRelaxation, slope="relu"),
-    "hidden, ada": partial(LinearRelaxation, slope="ada"),
-    "hidden, zero": partial(LinearRelaxation, slope="zero"),
-    "hidden, signs only": partial(LinearRelaxation, slope="ada", signs_only=True),
-    "hidden, intersected": partial(Intersected, slope="relu"),
+    "hidden, relu": partial(relaxed_network, relaxer=fixed_slope("relu")),
+    "hidden, ada": partial(relaxed_network, relaxer=fixed_slope("ada")),
+    "hidden, zero": partial(relaxed_network, relaxer=fixed_slope("zero")),
+    "hidden, unstable only": partial(relaxed_network, relaxer=fixed_slope("ada"), unstable_only=True),
+    "hidden, intersected": partial(relaxed_network, relaxer=fixed_slope("relu"), intersect_ibp=True),
 }
 STEPS = 8
 
@@ -157,7 +157,7 @@ class Trial:
         for node, box in enumerate(Interval().states(self.net, self.ball)):
             found["intervals", node] = (box.lower, box.upper)
         for name, relaxation in RELAXATIONS.items():
-            for node, box in relaxation(self.net, self.ball).bound_hidden().boxes.items():
+            for node, box in relaxation(self.net, self.ball).boxes.items():
                 found[name, node] = (box.lower, box.upper)
         full = len(self.x)
         return {at: tuple(side.expand(full, *side.shape[1:]) for side in sides) for at, sides in found.items()}

@@ -10,7 +10,7 @@ from small_images import digits, model, worst_case
 from dmcore import tensorfile
 from dmcore.checkpoint import save_model
 from dmcore.data.prepared import KIND as IMAGES
-from dmcore.linear.chunks import over_points
+from dmcore.linear.chunks import map_chunks
 from dmcore.stopping import StoppedError, stoppable
 from dmcore.training.step import Step, seeded_net
 from doublemargin.cli import main
@@ -30,7 +30,7 @@ class Killed(BaseException):
 @pytest.fixture(scope="module", autouse=True)
 def eight_points_at_once():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("doublemargin.experiment.jobs.certify.points_at_once", lambda net, x: 8)
+        patch.setattr("doublemargin.experiment.jobs.certify.point_chunk", lambda net, x: 8)
         yield
 
 
@@ -238,9 +238,9 @@ def test_points_are_halved_wherever_memory_is_short():
         seen.append((points.start, points.stop))
         return torch.arange(points.start, points.stop)
 
-    assert torch.cat(over_points(20, 8, work)).tolist() == list(range(20))
+    assert torch.cat(map_chunks(20, 8, work)).tolist() == list(range(20))
     assert seen == [(start, start + 2) for start in range(0, 20, 2)]
     with pytest.raises(torch.OutOfMemoryError):
-        over_points(20, 8, lambda points: short_of_memory())
+        map_chunks(20, 8, lambda points: short_of_memory())
     with pytest.raises(RuntimeError, match="inconsistent"):
-        over_points(20, 8, lambda points: torch.zeros(2) @ torch.zeros(3))
+        map_chunks(20, 8, lambda points: torch.zeros(2) @ torch.zeros(3))

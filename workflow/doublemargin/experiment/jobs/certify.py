@@ -13,7 +13,7 @@ from dmcore.device import out_of_memory
 from dmcore.eps import Eps
 from dmcore.errors import UserError
 from dmcore.files import digest, write_json
-from dmcore.linear.chunks import points_at_once
+from dmcore.linear.chunks import point_chunk
 from dmcore.norms import check_radius
 from dmcore.progress import progress
 from dmcore.stopping import StoppedError, stoppable
@@ -85,7 +85,7 @@ def certify_job(
 
 def _certify(subject: Subject, how: Certification, radii: list[Eps], out: Path, unfinished: Unfinished) -> None:
     """Certifies part by part what is not done yet, and writes each ε's file when all its points are."""
-    size = points_at_once(subject.net, subject.x)  # always the same parts, or rounding would tell of interruptions
+    size = point_chunk(subject.net, subject.x)  # always the same parts, or rounding would tell of interruptions
     parts = [(eps, start) for eps in radii for start in range(0, how.points, size)]
     left = [(eps, start) for eps, start in parts if start >= len(unfinished.of(eps.id))]
     for eps in radii:

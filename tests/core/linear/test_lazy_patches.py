@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from dmcore.linear import patches
-from dmcore.linear.coefficients import Maps, Patches
-from dmcore.linear.fused import Joint
-from dmcore.linear.modulated import Product
+from dmcore.linear.fused import FusedConvolution
+from dmcore.linear.lazy_patches import LazyPatches
+from dmcore.linear.patches import Patches
+from dmcore.linear.scaled_filters import Product
 from dmcore.nets.layers import Conv, Normalize
 
 SHAPE = (2, 12, 11)
@@ -22,7 +23,7 @@ PAIRS = {
 
 @pytest.fixture(params=sorted(PAIRS))
 def pair(request):
-    """Two products of the same filters and different slopes: (as maps, as patches) of each."""
+    """Two products of the same filters and different slopes: (lazy, written out) of each."""
     torch.manual_seed(0)
     below, above = (layer.double() for layer in PAIRS[request.param])
     x = torch.rand(2, *SHAPE, dtype=torch.float64)
@@ -33,7 +34,12 @@ def pair(request):
     for _ in range(2):
         slopes = torch.rand(2, *middle, dtype=torch.float64) - 0.3
         product = Product(filters, slopes.requires_grad_())
-        made.append((Maps.of(Joint(filters, slopes, below, SHAPE), grown), product.explicit.through(below, SHAPE)))
+        made.append(
+            (
+                LazyPatches.of(FusedConvolution(filters, slopes, below, SHAPE), grown),
+                product.explicit.through(below, SHAPE),
+            )
+        )
     return x, made
 
 
@@ -43,36 +49,36 @@ def same(one, two):
 
 @pytest.mark.parametrize("gradients", [False, True])
 def test_sums_over_windows(pair, gradients):
-    x, ((maps, written), _) = pair
+    x, ((lazy, written), _) = pair
     with torch.set_grad_enabled(gradients):
         for t in (x, x[:1]):
-            same(maps.dot(t), written.mask().dot(t))
-            same(maps.abs_dot(t), written.abs_dot(t))
-            same(maps.square_dot(t), written.square_dot(t))
+            same(lazy.dot(t), written.mask().dot(t))
+            same(lazy.abs_dot(t), written.abs_dot(t))
+            same(lazy.square_dot(t), written.square_dot(t))
 
 
 @pytest.mark.parametrize("unrolled", [0, patches.UNROLLED])
 def test_written_out(pair, unrolled, monkeypatch):
     """By blocks, or as one product with the convolution's matrix."""
     monkeypatch.setattr(patches, "UNROLLED", unrolled)
-    _, ((maps, written), (other, others)) = pair
-    assert maps.explicit.same_windows(written)
-    same(maps.mask().data, written.mask().data)
-    same((maps - other).explicit.mask().data, (written - others).mask().data)
-    same((other + written).mask().data, (others + written).mask().data)
+    _, ((lazy, written), (other, others)) = pair
+    assert lazy.explicit.same_windows(written)
+    same(lazy.explicit.mask().data, written.mask().data)
+    same((lazy - other).explicit.mask().data, (written - others).mask().data)
+    same((other + written).explicit.mask().data, (others + written).mask().data)
     assert isinstance(written - other, Patches)  # and not every coefficient of the node's
     same((written - other).mask().data, (written - others).mask().data)
 
 
 @torch.no_grad()
 def test_two_sums_at_once_are_each_alone(pair):
-    x, ((maps, written), (other, others)) = pair
-    lower, upper = maps - other, maps + other
-    assert isinstance(lower, Maps)
+    x, ((lazy, written), (other, others)) = pair
+    lower, upper = lazy - other, lazy + other
+    assert isinstance(lower, LazyPatches)
     for one, two, first, second in (
         (lower, upper, written - others, written + others),
-        (maps, other, written, others),
-        (maps, maps, written, written),
+        (lazy, other, written, others),
+        (lazy, lazy, written, written),
     ):
         low, high = one.abs_dots(two, x)
         same(low, first.abs_dot(x))
@@ -81,10 +87,10 @@ def test_two_sums_at_once_are_each_alone(pair):
 
 @torch.no_grad()
 def test_behind_a_normalisation(pair):
-    x, ((maps, written), (other, others)) = pair
+    x, ((lazy, written), (other, others)) = pair
     layer = Normalize([0.5, 0.1], [0.2, 2.0]).double()
-    scaled, written = maps.through(layer, SHAPE), written.through(layer, SHAPE)
-    assert isinstance(scaled, Maps)
+    scaled, written = lazy.through(layer, SHAPE), written.through(layer, SHAPE)
+    assert isinstance(scaled, LazyPatches)
     same(scaled.abs_dot(x), written.abs_dot(x))
     same(scaled.square_dot(x), written.square_dot(x))
     same(scaled.dot(x), written.dot(x))
@@ -97,9 +103,9 @@ def test_behind_a_normalisation(pair):
 
 
 def test_gradients_reach_the_slopes(pair):
-    x, ((maps, written), _) = pair
-    slopes = maps.terms[0][1].slopes
-    (ours,) = torch.autograd.grad(maps.abs_dot(x).sum(), slopes)
+    x, ((lazy, written), _) = pair
+    slopes = lazy.terms[0][1].slopes
+    (ours,) = torch.autograd.grad(lazy.abs_dot(x).sum(), slopes)
     (theirs,) = torch.autograd.grad(written.abs_dot(x).sum(), slopes)
     same(ours, theirs)
     assert ours.abs().sum() > 0
@@ -107,9 +113,9 @@ def test_gradients_reach_the_slopes(pair):
 
 def test_rounding_knows_how_much_was_added_up(pair):
     """The longest sum is that of the blocks, until the coefficients were written out."""
-    _, ((maps, written), _) = pair
-    joint = maps.terms[0][1]
-    blocks = joint.groups[0] * joint.groups[1] + torch.Size(joint.entries).numel()
-    assert maps.chain == blocks
-    assert maps.positive().chain == written.chain
-    assert maps.chain == max(blocks, written.chain)
+    _, ((lazy, written), _) = pair
+    fused = lazy.terms[0][1]
+    blocks = fused.groups[0] * fused.groups[1] + torch.Size(fused.entries).numel()
+    assert lazy.summation_length == blocks
+    assert lazy.positive().summation_length == written.summation_length
+    assert lazy.summation_length == max(blocks, written.summation_length)

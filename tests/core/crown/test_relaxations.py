@@ -3,16 +3,16 @@
 import pytest
 import torch
 
-from dmcore.crown.relaxations import pool_lines, relu_lines
+from dmcore.linear.relaxations import pool_relaxation, relu_relaxation
 from dmcore.nets.layers import MaxPool
 
 SLOPES = ["relu", "ada", "zero"]
 
 
 @pytest.mark.parametrize("slope", SLOPES)
-def test_relu_lines_by_hand(slope):
+def test_relu_relaxation_by_hand(slope):
     lower, upper = torch.tensor([[-1.0, -3.0, 1.0, -2.0, 0.0, -1.0]]), torch.tensor([[3.0, 1.0, 2.0, -1.0, 0.0, 0.0]])
-    lines = relu_lines(lower, upper, slope)
+    lines = relu_relaxation(lower, upper, slope)
     torch.testing.assert_close(lines.upper_slope, torch.tensor([[0.75, 0.25, 1.0, 0.0, 1.0, 0.0]]))
     torch.testing.assert_close(lines.upper_intercept, torch.tensor([[0.75, 0.75, 0.0, 0.0, 0.0, 0.0]]))
     below = {"relu": [0.75, 0.25], "ada": [1.0, 0.0], "zero": [0.0, 0.0]}[slope]
@@ -21,11 +21,11 @@ def test_relu_lines_by_hand(slope):
 
 
 @pytest.mark.parametrize("slope", SLOPES)
-def test_relu_lines_hold(slope):
+def test_relu_relaxation_hold(slope):
     torch.manual_seed(0)
     a, b = torch.randn(2, 1, 200, dtype=torch.float64)
     lower, upper = torch.minimum(a, b), torch.maximum(a, b)
-    lines = relu_lines(lower, upper, slope)
+    lines = relu_relaxation(lower, upper, slope)
     z = lower + (upper - lower) * torch.linspace(0, 1, 101, dtype=torch.float64)[:, None]
     assert (lines.lower_slope * z <= z.relu() + 1e-12).all()
     assert (lines.upper_slope * z + lines.upper_intercept >= z.relu() - 1e-12).all()
@@ -52,9 +52,9 @@ def boxes(kind):
 @pytest.mark.parametrize(
     "pool", [MaxPool((2, 2), (2, 2)), MaxPool((3, 3), (2, 1), (1, 1)), MaxPool((1, 2), (3, 3)), MaxPool((3, 2), (1, 1))]
 )
-def test_pool_lines_hold(pool, slope, kind):
+def test_pool_relaxation_hold(pool, slope, kind):
     lower, upper = boxes(kind)
-    lines = pool_lines(pool, lower, upper, slope)
+    lines = pool_relaxation(pool, lower, upper, slope)
     low = pool.windows(lower, -torch.inf).amax(-1)
     high = pool.windows(upper, -torch.inf).amax(-1)
     for t in range(400):
@@ -74,6 +74,6 @@ def test_a_constant_beside_a_wide_input_is_no_identity():
     """max(0, z) for z in [−1, 1]: only z can exceed the constant, yet the maximum is not z."""
     lower, upper = torch.tensor([[[[0.0, -1.0]]]]), torch.tensor([[[[0.0, 1.0]]]])
     for slope in SLOPES:
-        lines = pool_lines(MaxPool((1, 2), (1, 1)), lower, upper, slope)
+        lines = pool_relaxation(MaxPool((1, 2), (1, 1)), lower, upper, slope)
         at_minus_one = (lines.upper_slope * torch.tensor([0.0, -1.0])).sum() + lines.upper_intercept
         assert at_minus_one >= 0

@@ -1,4 +1,4 @@
-"""Room for rounding errors: a float32 bound holds for real numbers, and is little below the float64 one."""
+"""Outward rounding: a float32 bound holds for real numbers, and is little below the float64 one."""
 
 import math
 from fractions import Fraction
@@ -12,13 +12,17 @@ from torch import nn
 
 from dmcore.bounds import interval_bounds
 from dmcore.certify import certify_points, margin_bounds
-from dmcore.crown.backward import LinearRelaxation
-from dmcore.crown.rounding import gamma, outward
+from dmcore.crown.backward import substitute
+from dmcore.crown.bounds import relaxed_network
+from dmcore.crown.relaxed import RelaxedNetwork
+from dmcore.crown.relaxers import fixed_slope
 from dmcore.domains import Interval
 from dmcore.domains.rounded import interval_errors
 from dmcore.domains.underflow import underflow
 from dmcore.extras.exact import exact_margins
-from dmcore.linear.coefficients import Dense, Patches
+from dmcore.linear.dense import Dense
+from dmcore.linear.patches import Patches
+from dmcore.linear.rounding import gamma, outward
 from dmcore.nets import as_network
 from dmcore.perturbation import Ball
 
@@ -67,19 +71,18 @@ def test_never_above_the_exact_margin_where_sums_cancel(certifier):
 
 
 def test_plain_float32_is_above_it():
-    """What the room is for: without it the same bound is too large for some of these nets."""
+    """What outward rounding is for: without it the same bound is too large for some of these nets."""
     wrong = 0
     for seed in range(10):
         net, x = cancelling_net(seed, 60), torch.full((1, 1, 60, 1), 0.7)
         with torch.no_grad():
-            plain = LinearRelaxation(as_network(net), Ball(x, 0.0)).substitute(3, margin_row(0, 1), upper=False)[0]
+            relaxed = RelaxedNetwork(as_network(net), Ball(x, 0.0), fixed_slope("relu"))
+            plain = substitute(relaxed, 3, margin_row(0, 1), upper=False)[0]
         wrong += Fraction(plain.item()) > exact_margin(net, x, 0, 1, 0.0)
     assert wrong > 0
 
 
 def margin_row(y, j):
-    from dmcore.linear.coefficients import Dense
-
     row = torch.zeros(1, 1, 2)
     row[0, 0, y], row[0, 0, j] = 1.0, -1.0
     return Dense(row)
@@ -106,8 +109,8 @@ def test_hidden_boxes_in_float32_hold_those_in_float64(any_net, norm):
     x = torch.rand(2, *in_shape, generator=torch.Generator().manual_seed(0))
     net, exact = as_network(make(0)), as_network(make(0, torch.float64))
     with torch.no_grad():
-        single = LinearRelaxation(net, Ball(x, 0.1, norm), exact=exact).bound_hidden().boxes
-        double = LinearRelaxation(exact, Ball(x.double(), 0.1, norm)).bound_hidden().boxes
+        single = relaxed_network(net, Ball(x, 0.1, norm), fixed_slope("relu"), exact=exact).boxes
+        double = relaxed_network(exact, Ball(x.double(), 0.1, norm), fixed_slope("relu")).boxes
     for index, box in single.items():
         assert (box.lower.double() <= double[index].lower + 1e-12).all()
         assert (box.upper.double() >= double[index].upper - 1e-12).all()
@@ -136,7 +139,7 @@ def test_a_bound_that_is_not_a_number_is_no_bound():
         assert not certify_points(net, x, y, 1.0, certifier=certifier).certified.item()
 
 
-def test_a_margin_smaller_than_the_room_is_found_in_float64():
+def test_a_margin_smaller_than_the_errors_is_found_in_float64():
     """z₀ − z₁ = 1e-7 in real numbers: float32 cannot tell it from 0, float64 can."""
     net = nn.Sequential(nn.Flatten(), nn.Linear(1, 2))
     net[1].weight.data = torch.tensor([[1.0], [1.0]])
@@ -161,15 +164,15 @@ def test_gamma_and_outward():
 
 @pytest.mark.parametrize("certifier", CERTIFIERS)
 @pytest.mark.parametrize("name", sorted(NETS))
-def test_no_sum_is_longer_than_there_is_room_for(name, certifier, monkeypatch):
-    """What is added up over images goes channel by channel (``chain``): nothing takes all of them at once."""
+def test_no_sum_is_longer_than_the_errors_count(name, certifier, monkeypatch):
+    """What is added up over images goes channel by channel (``summation_length``): nothing takes all at once."""
     make, shape = NETS[name]
     net, x = make(0, torch.float32), torch.rand(2, *shape, generator=torch.Generator().manual_seed(0))
     at_once = []
 
     def counted(kind, dot):
         def counting(self, t):
-            if self.data[0, 0].numel() > self.chain:
+            if self.data[0, 0].numel() > self.summation_length:
                 at_once.append(self)
             return dot(self, t)
 

@@ -5,27 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from dmcore.linear.coefficients import Coefficients, Deferred
 from dmcore.linear.dense import add_product
-from dmcore.linear.fused import Joint
+from dmcore.linear.fused import FusedConvolution
 from dmcore.linear.patches import Patches, signed_sum
 from dmcore.nets.layers import Affine, Diagonal
 from dmcore.nets.layers.padding import padded
 from dmcore.nets.network import Shape
 
-if TYPE_CHECKING:
-    from dmcore.linear.coefficients import Coefficients
-
 
 @dataclass(frozen=True, eq=False)
-class Maps:
-    """``(± joint ± …) · diag(scale)``: sums of :class:`Joint`, of which only sums over the windows are needed.
-
-    Whoever asks for anything else gets the coefficients written out, as :class:`Patches`.
+class LazyPatches(Deferred):
+    """``(± fused ± …) · diag(scale)``: sums of :class:`FusedConvolution`, as long as only dot products are asked for.
 
     Attributes:
         terms: what is added up, each with its sign.
@@ -33,81 +28,87 @@ class Maps:
         scale: (B or 1, C, H, W); None: 1.
     """
 
-    terms: tuple[tuple[int, Joint], ...]
+    terms: tuple[tuple[int, FusedConvolution], ...]
     patches: Patches
     scale: Tensor | None = None
 
     @classmethod
-    def of(cls, joint: Joint, patches: Patches) -> Maps:
+    def of(cls, fused: FusedConvolution, patches: Patches) -> LazyPatches:
         """A single one."""
-        return cls(((1, joint),), patches)
+        return cls(((1, fused),), patches)
 
     @cached_property
     def explicit(self) -> Patches:
-        """The same coefficients, window by window."""
-        total = signed_sum((sign, joint.explicit) for sign, joint in self.terms)
+        total = signed_sum((sign, fused.explicit) for sign, fused in self.terms)
         return total if self.scale is None else total.times(self.scale)
 
+    @property
+    def reusable(self) -> Patches:
+        """Written out: each dot product would make all blocks again."""
+        return self.explicit
+
     def dot(self, t: Tensor) -> Tensor:
-        """A t with t of shape (B or 1, C, H, W): (B, P·O)."""
         return self._added_up([self], t, lambda part: part)[0]
 
     def abs_dot(self, t: Tensor) -> Tensor:
-        """|A| t: (B, P·O)."""
         return self._added_up([self], t, _abs)[0]
 
     def square_dot(self, t: Tensor) -> Tensor:
-        """A² t, of the square of each coefficient: (B, P·O)."""
         return self._added_up([self], t, _square)[0]
 
-    def abs_dots(self, other: Maps, t: Tensor) -> tuple[Tensor, Tensor]:
-        """|A| t of two of them; what is in both is made once."""
-        if self.scale is not other.scale or not self.patches.same_windows(other.patches):
-            return self.abs_dot(t), other.abs_dot(t)
+    def abs_dots(self, other: Coefficients, t: Tensor) -> tuple[Tensor, Tensor]:
+        """``|A| t`` of both: (B, P·O) each; what is in both is made once."""
+        if not self._aligned(other):
+            return super().abs_dots(other, t)
         one, two = self._added_up([self, other], t, _abs)
         return one, two
 
+    def _aligned(self, other: Coefficients) -> bool:
+        """Whether the blocks of both stand for the same entries, scaled alike."""
+        lazy = isinstance(other, LazyPatches) and self.scale is other.scale
+        return lazy and self.patches.same_windows(other.patches)
+
     @property
-    def chain(self) -> int:
+    def summation_length(self) -> int:
         """How many numbers one after the other go into what has been added up so far, at most."""
         first = self.terms[0][1]
         in_blocks = first.groups[0] * first.groups[1] + torch.Size(first.entries).numel()
-        return max(in_blocks, self.explicit.chain) if "explicit" in self.__dict__ else in_blocks
+        return max(in_blocks, self.explicit.summation_length) if "explicit" in self.__dict__ else in_blocks
 
     def _beneath(self, t: Tensor) -> Tensor:
         """What the blocks' entries multiply in t (B, C, H, W): (B, rows + Gy − 1, columns + Gx − 1, C·Sy·Sx, 1)."""
-        joint = self.terms[0][1]
-        (_, sy, sx), (gy, gx), (rows, columns) = joint.entries, joint.groups, self.patches.grid
+        fused = self.terms[0][1]
+        (_, sy, sx), (gy, gx), (rows, columns) = fused.entries, fused.groups, self.patches.grid
         (top, left), (height, width) = self.patches.origin, ((rows + gy - 1) * sy, (columns + gx - 1) * sx)
         cut = padded(t, left, width - left - t.shape[3], top, height - top - t.shape[2])
         phases = cut.unflatten(3, (-1, sx)).unflatten(2, (-1, sy)).permute(0, 2, 4, 1, 3, 5)
         return phases.flatten(3)[..., None]
 
     @staticmethod
-    def _added_up(forms: Sequence[Maps], t: Tensor, size: Callable[[Tensor], Tensor]) -> list[Tensor]:
+    def _added_up(forms: Sequence[LazyPatches], t: Tensor, size: Callable[[Tensor], Tensor]) -> list[Tensor]:
         """The sum of ``size(coefficient) · t`` of each of the forms, whose windows and scale are the same."""
         scale, (rows, columns) = forms[0].scale, forms[0].patches.grid
         beneath = forms[0]._beneath(t if scale is None else size(scale.clone()) * t)
-        joints = list(dict.fromkeys(joint for form in forms for _, joint in form.terms))
+        convolutions = list(dict.fromkeys(fused for form in forms for _, fused in form.terms))
         totals: list[Tensor | None] = [None] * len(forms)
-        for gx in range(joints[0].groups[1]):
-            for gy, blocks in enumerate(zip(*(joint.column(gx) for joint in joints), strict=True)):
-                made = dict(zip(joints, blocks, strict=True))
+        for gx in range(convolutions[0].groups[1]):
+            for gy, blocks in enumerate(zip(*(fused.column(gx) for fused in convolutions), strict=True)):
+                made = dict(zip(convolutions, blocks, strict=True))
                 weight = beneath[:, gy : gy + rows, gx : gx + columns]
                 for i, form in enumerate(forms):
                     part = size(form._block(made, alone=len(forms) == 1)).unflatten(1, (rows, columns))
                     totals[i] = part * weight if totals[i] is None else add_product(totals[i], part, weight)
         return [total.sum(3).flatten(1) for total in totals]
 
-    def _block(self, made: dict[Joint, Tensor], alone: bool) -> Tensor:
+    def _block(self, made: dict[FusedConvolution, Tensor], alone: bool) -> Tensor:
         """The sum of one block of each term, a tensor that may be changed."""
         (sign, first), *rest = self.terms
         total = made[first]
         if not rest and not alone:
             total = total.clone()
         total = total if sign == 1 else -total
-        for sign, joint in rest:
-            total = torch.add(total, made[joint], alpha=sign)
+        for sign, fused in rest:
+            total = torch.add(total, made[fused], alpha=sign)
         return total
 
     def __add__(self, other: Coefficients) -> Coefficients:
@@ -118,29 +119,20 @@ class Maps:
 
     def _combined(self, other: Coefficients, sign: int) -> Coefficients:
         """self + sign · other."""
-        if not isinstance(other, Maps):
-            return self.explicit + other if sign == 1 else self.explicit - other
-        if self.scale is other.scale and self.patches.same_windows(other.patches):
-            return replace(self, terms=self.terms + tuple((sign * own, joint) for own, joint in other.terms))
+        if self._aligned(other):
+            return replace(self, terms=self.terms + tuple((sign * own, fused) for own, fused in other.terms))
         return self.explicit + other.explicit if sign == 1 else self.explicit - other.explicit
 
-    def times(self, t: Tensor | float) -> Maps | Patches:
-        """A · diag(t) with t of shape (B, C, H, W), or a plain number."""
+    def times(self, t: Tensor | float) -> LazyPatches | Patches:
         if not isinstance(t, Tensor):
             return self.explicit.times(t)
         return replace(self, scale=t if self.scale is None else self.scale * t)
 
     def through(self, layer: Affine, in_shape: Shape) -> Coefficients:
-        """A W: the same linear forms over the affine layer's input."""
         if isinstance(layer, Diagonal):
             like = self.terms[0][1].slopes
             return self.times(layer.linear(torch.ones(1, *in_shape, dtype=like.dtype, device=like.device)))
         return self.explicit.through(layer, in_shape)
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return getattr(self.explicit, name)
 
 
 # In place where no gradient needs both values: the blocks are of the size of a cache, and stay in it.

@@ -17,17 +17,17 @@ Slope = Literal["relu", "ada", "zero"]
 
 
 @dataclass(frozen=True)
-class Lines:
+class Relaxation:
     """``lower_slope · z + lower_intercept ≤ σ(z) ≤ upper_slope · z + upper_intercept`` for all z in the box.
 
-    The slopes are one tensor where the lines are parallel. For a max-pool they have one more axis, the window's.
+    The slopes are one tensor where the two bounds are parallel. For a max-pool they have one more axis, the window's.
     """
 
     lower_slope: Tensor
     upper_slope: Tensor
     lower_intercept: Tensor | None  # None: 0
     upper_intercept: Tensor
-    pool: MaxPool | None = None  # whose windows are z, if the lines are a max-pool's; they are parallel then
+    pool: MaxPool | None = None  # whose windows are z, if this is a max-pool's relaxation; its bounds are parallel
 
     @property
     def parallel(self) -> bool:
@@ -41,23 +41,23 @@ class Lines:
 
     @cached_property
     def half_slope(self) -> Tensor:
-        """Half of what the upper line's slope is above the lower one's; may be negative."""
+        """Half of the upper slope less the lower one; may be negative."""
         return (self.upper_slope - self.lower_slope) / 2
 
     def middle(self, z: Tensor) -> Tensor:
-        """Half-way between the lines at z, a value of the layer's input."""
+        """Half-way between the two bounds at z, a value of the layer's input."""
         rise = self.slope * z if self.pool is None else (self.slope * self.pool.windows(z, 0.0)).sum(-1)
         low = 0.0 if self.lower_intercept is None else self.lower_intercept
         return rise + (self.upper_intercept + low) / 2
 
     def gap(self, z: Tensor) -> Tensor:
-        """Half the distance of the lines at z; may be negative where z is outside the box."""
+        """Half the distance of the two bounds at z; may be negative where z is outside the box."""
         low = 0.0 if self.lower_intercept is None else self.lower_intercept
         constant = (self.upper_intercept - low) / 2
         return constant if self.parallel else constant + self.half_slope * z
 
     def range(self, box: Box) -> Box:
-        """What lies between the lines over the box they were made for (slopes are ≥ 0)."""
+        """What lies between the two bounds over the box they were made for (slopes are ≥ 0)."""
         low = 0.0 if self.lower_intercept is None else self.lower_intercept
         if self.pool is None:
             return Box.between(self.lower_slope * box.lower + low, self.upper_slope * box.upper + self.upper_intercept)
@@ -67,27 +67,29 @@ class Lines:
 
 
 @singledispatch
-def lines_of_layer(layer: nn.Module, lower: Tensor, upper: Tensor, slope: Slope, slack: Tensor | float = 0.0) -> Lines:
-    """The lines of a non-linear layer whose input is in [lower, upper]; a layer of a new kind registers its own.
+def relaxation_of(
+    layer: nn.Module, lower: Tensor, upper: Tensor, slope: Slope, slack: Tensor | float = 0.0
+) -> Relaxation:
+    """The relaxation of a non-linear layer whose input is in [lower, upper]; a layer of a new kind registers its own.
 
     Args:
         slack: how far each bound may be off for rounding's sake, (B, *shape). A choice that hangs on which of two
             bounds is larger is made as if they were equal where they may be. Any choice is sound.
     """
-    raise UserError(f"linear relaxations have no lines for the layer {type(layer).__name__}")
+    raise UserError(f"linear relaxations have no rule for the layer {type(layer).__name__}")
 
 
-@lines_of_layer.register
-def _(layer: ReLU, lower: Tensor, upper: Tensor, slope: Slope, slack: Tensor | float = 0.0) -> Lines:
-    return relu_lines(lower, upper, slope, slack)
+@relaxation_of.register
+def _(layer: ReLU, lower: Tensor, upper: Tensor, slope: Slope, slack: Tensor | float = 0.0) -> Relaxation:
+    return relu_relaxation(lower, upper, slope, slack)
 
 
-@lines_of_layer.register
-def _(layer: MaxPool, lower: Tensor, upper: Tensor, slope: Slope, slack: Tensor | float = 0.0) -> Lines:
-    return pool_lines(layer, lower, upper, slope, slack)
+@relaxation_of.register
+def _(layer: MaxPool, lower: Tensor, upper: Tensor, slope: Slope, slack: Tensor | float = 0.0) -> Relaxation:
+    return pool_relaxation(layer, lower, upper, slope, slack)
 
 
-def relu_lines(lower: Tensor, upper: Tensor, slope: Slope, slack: Tensor | float = 0.0) -> Lines:
+def relu_relaxation(lower: Tensor, upper: Tensor, slope: Slope, slack: Tensor | float = 0.0) -> Relaxation:
     """Bounds of ReLU on [lower, upper] (each (B, *shape)).
 
     Exact where the sign is known. Else the upper line is the chord u/(u−l)·(z−l), and the lower line goes through 0
@@ -98,14 +100,16 @@ def relu_lines(lower: Tensor, upper: Tensor, slope: Slope, slack: Tensor | float
     chord = torch.where(unstable, upper / width, (lower >= 0).to(upper.dtype))
     intercept = torch.where(unstable, -chord * lower, 0.0)
     if slope == "relu":
-        return Lines(chord, chord, None, intercept)
+        return Relaxation(chord, chord, None, intercept)
     if slope == "ada":
         wide_above = (upper + lower >= -2 * slack).to(chord.dtype)
-        return Lines(torch.where(unstable, wide_above, chord), chord, None, intercept)
-    return Lines(torch.where(unstable, (lower >= -slack).to(chord.dtype), chord), chord, None, intercept)
+        return Relaxation(torch.where(unstable, wide_above, chord), chord, None, intercept)
+    return Relaxation(torch.where(unstable, (lower >= -slack).to(chord.dtype), chord), chord, None, intercept)
 
 
-def pool_lines(pool: MaxPool, lower: Tensor, upper: Tensor, slope: Slope, slack: Tensor | float = 0.0) -> Lines:
+def pool_relaxation(
+    pool: MaxPool, lower: Tensor, upper: Tensor, slope: Slope, slack: Tensor | float = 0.0
+) -> Relaxation:
     """Bounds of the maximum of each window, its inputs in [lower, upper] (each (B, C, H, W)).
 
     An input with u ≤ l* = max l never exceeds the one that gives l*, and is left out. With γ ∈ [l*, min u] over the
@@ -125,7 +129,7 @@ def pool_lines(pool: MaxPool, lower: Tensor, upper: Tensor, slope: Slope, slack:
     left_out = high.where(~matters, -torch.inf).amax(-1)
     excess = (left_out - above).clamp(min=0)  # over what the upper line is at least
     if slope == "zero":
-        return Lines(exact, exact, floor[..., 0].where(~decided, 0.0), top[..., 0].where(~decided, excess), pool)
+        return Relaxation(exact, exact, floor[..., 0].where(~decided, 0.0), top[..., 0].where(~decided, excess), pool)
 
     low, high = low.where(matters, floor), high.where(matters, floor + 1)  # harmless; their slope will be 0
     inverse = matters / (high - low)
@@ -137,4 +141,4 @@ def pool_lines(pool: MaxPool, lower: Tensor, upper: Tensor, slope: Slope, slack:
     eta = low.amin(-1).where(total < 1, top[..., 0])
     upper_intercept = gamma[..., 0] - (slopes * low).sum(-1) + excess
     lower_intercept = (eta * (1 - total)).where(~decided, 0.0)
-    return Lines(slopes, slopes, lower_intercept, upper_intercept.where(~decided, excess), pool)
+    return Relaxation(slopes, slopes, lower_intercept, upper_intercept.where(~decided, excess), pool)

@@ -1,0 +1,190 @@
+"""Bounds of hidden layers and of linear forms of the logits, by backward substitution."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+import torch
+from torch import Tensor
+
+from dmcore.crown.backward import substitute
+from dmcore.crown.relaxed import RelaxedNetwork
+from dmcore.crown.relaxers import Relaxer
+from dmcore.crown.rounding import outward_box, outward_interval
+from dmcore.linear.chunks import map_chunks, row_chunk
+from dmcore.linear.coefficients import Coefficients
+from dmcore.linear.intervals import image
+from dmcore.linear.unit import identity, one_hot
+from dmcore.nets.layers import Nonlinear, ReLU
+from dmcore.nets.network import INPUT, Network
+from dmcore.perturbation.ball import Ball
+from dmcore.perturbation.box import Box
+
+MAX_PICKED = 0.5  # up to this share of a node's values are worth picking out, rather than bounding all of them
+
+
+def relaxed_network(
+    net: Network,
+    ball: Ball,
+    relaxer: Relaxer,
+    unstable_only: bool = False,
+    intersect_ibp: bool = False,
+    exact: Network | None = None,
+    fitting: dict[Hashable, int] | None = None,
+) -> RelaxedNetwork:
+    """The relaxed network with bounds of every non-linear layer's input, found in order by full backward substitution.
+
+    Args:
+        unstable_only: bound only those inputs of ReLUs whose sign an interval pre-bound leaves open, which is faster.
+            The bounds of the outputs are the same.
+        intersect_ibp: let no bound leave the interval bounds. An interval pass runs along with the substitution, and
+            each makes the other's next bounds tighter.
+        exact: the network in float64, for bounds that are rounded outward; see :class:`RelaxedNetwork`.
+        fitting: how many rows of a node fit into memory at once, as :func:`map_chunks` keeps it.
+    """
+    step = None
+    if intersect_ibp:
+        step = RelaxedNetwork(net, ball, relaxer, stop=nonlinear_nodes(net), exact=exact)
+    relaxed = RelaxedNetwork(net, ball, relaxer, exact=exact, interval_step=step)
+    intervals: dict[int, Box] = {}
+    for node in net.nodes():
+        if not isinstance(node.layer, Nonlinear):
+            continue
+        (parent,) = node.parents
+        if parent not in relaxed.boxes:
+            prebound = None
+            if unstable_only and only_signs_matter(net, parent):
+                prebound = interval_prebound(relaxed, parent, intervals) if step is None else node_box(step, parent)
+            relaxed.boxes[parent] = node_box(relaxed, parent, prebound, fitting)
+        if step is not None:
+            box = relaxed.boxes[parent]
+            step.boxes[node.index] = Box.between(node.layer(box.lower), node.layer(box.upper))
+    return relaxed
+
+
+def nonlinear_nodes(net: Network) -> frozenset[int]:
+    """The nodes that hold the output of a non-linear layer."""
+    return frozenset(node.index for node in net.nodes() if isinstance(node.layer, Nonlinear))
+
+
+def linear_bounds(
+    relaxed: RelaxedNetwork, index: int, start: Coefficients, upper: bool = True
+) -> tuple[Tensor, Tensor]:
+    """(lower, upper) bounds, (B, R) each, of the linear forms ``start`` over node ``index``.
+
+    Without ``upper`` only the lower ones are made, and the second value means nothing.
+    """
+    bounds = substitute(relaxed, index, start, upper)
+    if relaxed.interval_step is None:
+        return bounds
+    others = substitute(relaxed.interval_step, index, start, upper)
+    lower = torch.maximum(bounds[0], others[0])
+    return uncrossed(lower, torch.minimum(bounds[1], others[1])) if upper else (lower, lower)
+
+
+def node_box(
+    relaxed: RelaxedNetwork,
+    index: int,
+    prebound: Box | None = None,
+    fitting: dict[Hashable, int] | None = None,
+) -> Box:
+    """Bounds of every value of node ``index``; with a ``prebound``, only of those whose sign that leaves open."""
+    shape = relaxed.shapes[index]
+    if prebound is not None:
+        unstable = ((prebound.lower < 0) & (prebound.upper > 0)).flatten(1)
+        most = int(unstable.sum(1).max()) if len(unstable) else 0
+        # A second convolution in full is one convolution of slopes: what is picked out must be few to be cheaper.
+        second = len(shape) == 3 and relaxed.net.nonlinear_depth()[index] == 1
+        if most < (MAX_PICKED / 5 if second else MAX_PICKED) * unstable.shape[1]:
+            return _refined(relaxed, index, prebound, unstable, most, fitting)
+    spatial = len(shape) == 3
+    count = shape[1] if spatial else torch.Size(shape).numel()
+
+    def bound(rows: slice) -> tuple[Tensor, Tensor]:
+        start = identity(shape, relaxed.ball.x, rows)
+        lower, upper = (start.rows(side) for side in linear_bounds(relaxed, index, start))
+        if not spatial:
+            return lower, upper
+        grid = (shape[0], rows.stop - rows.start, shape[2])
+        return lower.unflatten(1, grid), upper.unflatten(1, grid)
+
+    size = row_chunk(relaxed.net, relaxed.ball.x, index, count)
+    parts = map_chunks(count, size, bound, fitting, (index, "rows"))
+    lower, upper = (torch.cat(side, dim=2 if spatial else 1).reshape(-1, *shape) for side in zip(*parts, strict=True))
+    return _box(relaxed, lower, upper)
+
+
+def _refined(
+    relaxed: RelaxedNetwork,
+    index: int,
+    prebound: Box,
+    unstable: Tensor,
+    most: int,
+    fitting: dict[Hashable, int] | None,
+) -> Box:
+    """The pre-bound with the bounds of its unstable values put in; a sample has at most ``most`` of them."""
+    if most == 0:
+        return prebound
+    shape, x = relaxed.shapes[index], relaxed.ball.x
+    # As many for each sample: those with fewer get some of the others, too, whose bounds hold as well.
+    chosen = unstable.int().argsort(dim=1, descending=True, stable=True)[:, :most]
+
+    def bound(columns: slice) -> tuple[Tensor, Tensor]:
+        return linear_bounds(relaxed, index, one_hot(chosen[:, columns], shape, x))
+
+    parts = map_chunks(most, row_chunk(relaxed.net, x, index, most), bound, fitting, (index, "values"))
+    sides = (torch.cat(side, dim=1) for side in zip(*parts, strict=True))
+    wide = (prebound.lower.flatten(1), prebound.upper.flatten(1))
+    lower, upper = (w.scatter(1, chosen, own).reshape(-1, *shape) for w, own in zip(wide, sides, strict=True))
+    return _box(relaxed, lower, upper)
+
+
+def _box(relaxed: RelaxedNetwork, lower: Tensor, upper: Tensor) -> Box:
+    return Box.between(lower, upper) if relaxed.errors is None else outward_box(lower, upper)
+
+
+def only_signs_matter(net: Network, index: int) -> bool:
+    """Whether ReLUs alone bend this node, and others come before it: first layers are bounded as fast in full."""
+    readers = [node.layer for node in net.nodes() if index in node.parents and isinstance(node.layer, Nonlinear)]
+    return all(isinstance(layer, ReLU) for layer in readers) and net.nonlinear_depth()[index] > 0
+
+
+def interval_prebound(relaxed: RelaxedNetwork, index: int, known: dict[int, Box]) -> Box:
+    """A node's range by intervals, from those behind the last non-linear layers, or from the ball.
+
+    It is never inside the box of full substitution, whatever the slopes: with linear bounds of σ on boxes that the same
+    substitution gave, the bound of a sum of forms is at least the sum of their bounds. (A ReLU turns the coefficients
+    a + b into a⁺ + b⁺ − δ times the lower slope and a⁻ + b⁻ + δ times the upper one, δ ≥ 0, so what is gained is δ
+    times the distance of the two, whose own bound is that at an end of the box, ≥ 0.) So a sign that this range tells
+    is the one that the full substitution would find.
+
+    Args:
+        known: ranges by node, to which those found are added.
+    """
+    if index in known:
+        return known[index]
+    layer, inputs = None, []
+    if index == INPUT:
+        box = Box(relaxed.ball.center, relaxed.ball.radius)
+    else:
+        node = relaxed.net.node(index)
+        layer = node.layer
+        if isinstance(layer, Nonlinear):
+            inputs = [relaxed.boxes[parent] for parent in node.parents]
+            box = relaxed.relaxation(node).range(*inputs)
+        else:
+            inputs = [interval_prebound(relaxed, parent, known) for parent in node.parents]
+            box = image(layer, *inputs)
+    known[index] = box if relaxed.errors is None else outward_interval(layer, box, inputs)
+    return known[index]
+
+
+def intersection(boxes: list[Box]) -> Box:
+    """What all the boxes of one node, each of them valid, have in common."""
+    lower = torch.stack([box.lower for box in boxes]).amax(0)
+    return Box.between(*uncrossed(lower, torch.stack([box.upper for box in boxes]).amin(0)))
+
+
+def uncrossed(lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
+    """Two valid bounds can only cross by rounding, where a value is all but known; the wrong order would lose it."""
+    return torch.minimum(lower, upper), torch.maximum(lower, upper)

@@ -1,0 +1,64 @@
+"""How much floating point may err, bounded in advance: the constants that bounds of all kinds share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dmcore.nets.layers import Affine, Conv, Diagonal, Linear
+from dmcore.nets.network import Network
+
+FEW = 8
+"""More roundings than any value meets besides those of the sums counted: casts, slopes, halves, a bias."""
+
+
+def gamma(count: int, dtype: torch.dtype) -> float:
+    """γ_n = n u / (1 − n u): the relative error of a sum of n numbers, in any order, is at most γ of their sizes."""
+    product = count * torch.finfo(dtype).eps / 2
+    return product / (1 - product) if product < 1 else torch.inf
+
+
+def terms(layer: Affine) -> tuple[int, int]:
+    """How many products at most are added up to one output (``W x``), and to one coefficient (``Wᵀ g``)."""
+    if isinstance(layer, Conv):
+        filters, channels, height, width = layer.weight.shape
+        return channels * height * width, filters // layer.groups * height * width
+    if isinstance(layer, Linear):
+        return layer.weight.shape[1], layer.weight.shape[0]
+    if isinstance(layer, Diagonal):
+        return 1, 1
+    inputs = 2**16  # of a layer that nobody has counted
+    return inputs, inputs
+
+
+class _NextAfter(torch.autograd.Function):
+    """torch.nextafter, which had no gradient in older versions: one step is a constant."""
+
+    @staticmethod
+    def forward(ctx: Any, t: Tensor, towards: Tensor) -> Tensor:
+        return torch.nextafter(t, towards)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        return grad, None
+
+
+def outward(t: Tensor, dtype: torch.dtype, sign: int) -> Tensor:
+    """t in ``dtype``, rounded down (sign −1) or up (+1)."""
+    if t.dtype == dtype:
+        return t
+    rounded = t.to(dtype)
+    beyond = _NextAfter.apply(rounded, torch.tensor(sign * torch.inf, dtype=dtype, device=t.device))
+    return torch.where(rounded > t if sign < 0 else rounded < t, beyond, rounded)
+
+
+def roundings(net: Network) -> list[int]:
+    """For each node, how many roundings at most its values have met, those of all layers before it included."""
+    counts = [FEW]
+    for node in net.nodes():
+        before = max(counts[parent] for parent in node.parents)
+        own = max(terms(node.layer)) if isinstance(node.layer, Affine) else len(node.parents)
+        counts.append(before + own + FEW)
+    return counts
