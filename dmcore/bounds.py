@@ -26,8 +26,8 @@ def interval_bounds(
 ) -> tuple[Tensor, Tensor]:
     """Interval bounds (IBP, equation (2)) of the logits over the ε-ball around x.
 
-    They hold for the network computed in real numbers, whatever the caller has set: they are computed in float64, with
-    room for rounding errors. Their gradients are those of the bounds in x's dtype, without that room.
+    They hold for the network computed in real numbers, whatever the caller has set: they are computed in float64 and
+    rounded outward. Their gradients are those of the bounds in x's dtype, as they are.
 
     Args:
         net: a network of ours, or any module that :func:`dmcore.nets.as_network` reads; in evaluation mode.

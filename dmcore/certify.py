@@ -43,8 +43,8 @@ def margin_bounds(
     """Lower bounds of the margins z_y − z_j over the ε-ball around x.
 
     A point is robust at ε if all its margins are > 0. The bounds hold for the network computed in real numbers,
-    whatever the caller has set: room for the rounding errors of x's dtype is taken off (docs/soundness.md). Memory is
-    bounded: points are taken a few at a time, fewer where a network needs more room.
+    whatever the caller has set: they are rounded outward in x's dtype (docs/soundness.md). Memory is bounded:
+    points are taken a few at a time, fewer where a network needs more memory.
 
     Args:
         net: a network of ours, or any module that :func:`dmcore.nets.as_network` reads; in evaluation mode.

@@ -1,4 +1,4 @@
-"""CNN-Cert with optimised lower lines, beyond the paper (α-CROWN: Xu et al. 2021)."""
+"""CNN-Cert with optimised lower bounds of ReLUs, beyond the paper (α-CROWN: Xu et al. 2021)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from dmcore.registries import certifier
 
 @certifier("alpha")
 class Alpha(Certifier):
-    """Each unstable ReLU's lower line optimised for the point; never below CNN-Cert's three variants.
+    """Each unstable ReLU's lower slope optimised for the point; never below CNN-Cert's three variants.
 
     Any slope in [0, 1] is sound, so the bounds of every step are valid and each value keeps its best. First the hidden
     layers' boxes, in order, begun with what those of the three variants have in common: one slope a ReLU for all

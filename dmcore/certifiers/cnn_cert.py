@@ -14,7 +14,7 @@ from dmcore.registries import certifier
 
 
 class CnnCert(Certifier):
-    """Linear bounds substituted back to the input; the variants differ in an unstable ReLU's lower line (Figure 3)."""
+    """Linear bounds substituted back to the input; the variants differ in an unstable ReLU's lower one (Figure 3)."""
 
     slope: Slope
 
@@ -24,7 +24,7 @@ class CnnCert(Certifier):
 
 @certifier("cnn-cert-relu")
 class CnnCertRelu(CnnCert):
-    """Parallel lines, as Fast-Lin and the convex outer bounds."""
+    """Parallel bounds, as Fast-Lin and the convex outer bounds."""
 
     LABEL = "CNN-Cert-ReLU"
     slope = "relu"

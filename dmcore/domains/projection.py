@@ -1,6 +1,6 @@
 """Random projections of the convex outer bounds (Wong et al. 2018, "Scaling provable adversarial defenses", §3.2).
 
-With parallel lines, as in CNN-Cert-ReLU, the relaxation of a layer is a zonotope: its centre plus all ``G e`` with
+With parallel bounds, as in CNN-Cert-ReLU, the relaxation of a layer is a zonotope: its centre plus all ``G e`` with
 ``‖e‖∞ ≤ 1``. A neuron varies by ±‖row of G‖₁. Instead of G, :class:`Projection` carries ``G C`` for a few columns C of
 Cauchy numbers. As sums of Cauchy numbers are Cauchy again, each entry of a row of ``G C`` is ‖row of G‖₁ times a Cauchy
 number, and the median of their absolute values estimates ‖row of G‖₁.
@@ -90,7 +90,7 @@ def _normalize(domain: Projection, layer: Normalize, s: Sketch) -> Sketch:
 
 @Projection.passes(ReLU)
 def _relu(domain: Projection, layer: ReLU, s: Sketch) -> Sketch:
-    # The middle of the two parallel lines, and half their distance as one more generator for each unstable neuron.
+    # The middle of the two parallel bounds, and half their distance as one more generator for each unstable neuron.
     relaxation = relu_relaxation(s.box.lower, s.box.upper, "relu")
     slope, half = relaxation.upper_slope, relaxation.upper_intercept / 2
     projections = torch.addcmul(slope[:, None] * s.projections, half[:, None], domain.cauchy(half))

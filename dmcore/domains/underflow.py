@@ -45,7 +45,7 @@ def underflow(net: Network, ball: Ball, at: Collection[int], rows: float, dtype:
 
 
 def _norm(node: Node, ball: Ball, in_shape: tuple[int, ...]) -> float:
-    """How far a layer's output, or a line over it, moves at most where no input moves by more than 1."""
+    """How far a layer's output, or a linear bound of it, moves at most where no input moves by more than 1."""
     if isinstance(node.layer, Affine):
         return float(node.layer.magnitude(torch.ones(1, *in_shape, dtype=ball.x.dtype, device=ball.x.device)).max())
     if isinstance(node.layer, MaxPool):

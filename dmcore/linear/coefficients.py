@@ -14,8 +14,9 @@ class Coefficients(ABC):
     """R linear forms of one node's values for each of B samples.
 
     :class:`Dense` holds every coefficient; :class:`Patches`, for the neurons of a convolution, only those inside each
-    neuron's receptive field: for the paper's small CNN a tenth of the arithmetic and a thirtieth of the memory. The
-    others are :class:`Deferred`. Where all samples share their coefficients, the batch axis has length 1.
+    neuron's receptive field: for the paper's small CNN a tenth of the arithmetic and a thirtieth of the memory. These
+    two define all that is below. The other kinds are not written out yet: what they do not define is done by their
+    :attr:`explicit` form. Where all samples share their coefficients, the batch axis has length 1.
     """
 
     @property
@@ -29,96 +30,13 @@ class Coefficients(ABC):
         return self
 
     @property
-    @abstractmethod
     def shared(self) -> bool:
         """Whether all samples (and positions, for patches) have the same coefficients."""
-
-    @property
-    @abstractmethod
-    def summation_length(self) -> int:
-        """How many numbers :meth:`abs_dot` adds up one after the other, at most."""
-
-    @abstractmethod
-    def __add__(self, other: Coefficients) -> Coefficients: ...
-
-    @abstractmethod
-    def __sub__(self, other: Coefficients) -> Coefficients: ...
-
-    @abstractmethod
-    def abs(self) -> Coefficients:
-        """|A|."""
-
-    @abstractmethod
-    def positive(self) -> Coefficients:
-        """max(A, 0)."""
-
-    @abstractmethod
-    def negative(self) -> Coefficients:
-        """min(A, 0)."""
-
-    @abstractmethod
-    def double(self) -> Coefficients:
-        """The same in float64."""
-
-    @abstractmethod
-    def times(self, t: Tensor | float) -> Coefficients:
-        """A · diag(t), t of shape (B, *shape) or a plain number."""
-
-    def relaxed(self, slope: Tensor, half: Tensor, sign: int) -> Coefficients:
-        """``A · diag(slope) + sign · |A| · diag(half)``, slope and half (B, *shape), sign ±1."""
-        middle, radius = self.times(slope), self.abs().times(half)
-        return middle + radius if sign > 0 else middle - radius
-
-    @abstractmethod
-    def through(self, layer: Affine, in_shape: Shape) -> Coefficients:
-        """A W: the same forms over the affine layer's input, of shape (B, *in_shape)."""
-
-    @abstractmethod
-    def through_pool(self, pool: MaxPool, slopes: Tensor, in_shape: Shape) -> Coefficients:
-        """The forms over a max-pool's input, the pool relaxed with ``slopes`` (B, C, H, W, k·k) of its windows."""
-
-    @abstractmethod
-    def dot(self, t: Tensor) -> Tensor:
-        """A t, t of shape (B or 1, *shape): (B, R)."""
-
-    @abstractmethod
-    def abs_dot(self, t: Tensor) -> Tensor:
-        """|A| t, t of shape (B or 1, *shape): (B, R)."""
-
-    @abstractmethod
-    def square_dot(self, t: Tensor) -> Tensor:
-        """A² t, with the square of each coefficient: (B, R)."""
-
-    def abs_dots(self, other: Coefficients, t: Tensor) -> tuple[Tensor, Tensor]:
-        """``|A| t`` of these coefficients and of others over the same node: (B, R) each."""
-        return self.abs_dot(t), other.abs_dot(t)
-
-    @abstractmethod
-    def norm(self, order: float) -> Tensor:
-        """``‖A‖`` of each form, in the vector norm of ``order`` (1, 2 or inf): (B or 1, R)."""
-
-    @abstractmethod
-    def broadcast(self, t: Tensor) -> tuple[Tensor, Tensor]:
-        """Two tensors that broadcast: the coefficients, and what they multiply in t (B, *shape); last axes alike."""
-
-    @abstractmethod
-    def dense(self) -> Tensor:
-        """Every coefficient: (B or 1, R, *shape)."""
-
-    @abstractmethod
-    def rows(self, values: Tensor) -> Tensor:
-        """Values of each form (B, R), put into the node's own order where the forms are one for each of its values."""
-
-
-class Deferred(Coefficients):
-    """Coefficients that are not written out yet: what a subclass cannot do without, :attr:`explicit` does."""
-
-    @property
-    def shared(self) -> bool:
         return self.explicit.shared
 
     @property
     def summation_length(self) -> int:
+        """How many numbers :meth:`abs_dot` adds up one after the other, at most."""
         return self.explicit.summation_length
 
     def __add__(self, other: Coefficients) -> Coefficients:
@@ -128,43 +46,66 @@ class Deferred(Coefficients):
         return self.explicit - other
 
     def abs(self) -> Coefficients:
+        """|A|."""
         return self.explicit.abs()
 
     def positive(self) -> Coefficients:
+        """max(A, 0)."""
         return self.explicit.positive()
 
     def negative(self) -> Coefficients:
+        """min(A, 0)."""
         return self.explicit.negative()
 
     def double(self) -> Coefficients:
+        """The same in float64."""
         return self.explicit.double()
 
     def times(self, t: Tensor | float) -> Coefficients:
+        """A · diag(t), t of shape (B, *shape) or a plain number."""
         return self.explicit.times(t)
 
+    def relaxed(self, slope: Tensor, half: Tensor, sign: int) -> Coefficients:
+        """``A · diag(slope) + sign · |A| · diag(half)``, slope and half (B, *shape), sign ±1."""
+        middle, radius = self.times(slope), self.abs().times(half)
+        return middle + radius if sign > 0 else middle - radius
+
     def through(self, layer: Affine, in_shape: Shape) -> Coefficients:
+        """A W: the same forms over the affine layer's input, of shape (B, *in_shape)."""
         return self.explicit.through(layer, in_shape)
 
     def through_pool(self, pool: MaxPool, slopes: Tensor, in_shape: Shape) -> Coefficients:
+        """The forms over a max-pool's input, the pool relaxed with ``slopes`` (B, C, H, W, k·k) of its windows."""
         return self.explicit.through_pool(pool, slopes, in_shape)
 
     def dot(self, t: Tensor) -> Tensor:
+        """A t, t of shape (B or 1, *shape): (B, R)."""
         return self.explicit.dot(t)
 
     def abs_dot(self, t: Tensor) -> Tensor:
+        """|A| t, t of shape (B or 1, *shape): (B, R)."""
         return self.explicit.abs_dot(t)
 
+    def abs_dots(self, other: Coefficients, t: Tensor) -> tuple[Tensor, Tensor]:
+        """``|A| t`` of these coefficients and of others over the same node: (B, R) each."""
+        return self.abs_dot(t), other.abs_dot(t)
+
     def square_dot(self, t: Tensor) -> Tensor:
+        """A² t, with the square of each coefficient: (B, R)."""
         return self.explicit.square_dot(t)
 
     def norm(self, order: float) -> Tensor:
+        """``‖A‖`` of each form, in the vector norm of ``order`` (1, 2 or inf): (B or 1, R)."""
         return self.explicit.norm(order)
 
     def broadcast(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Two tensors that broadcast: the coefficients, and what they multiply in t (B, *shape); last axes alike."""
         return self.explicit.broadcast(t)
 
     def dense(self) -> Tensor:
+        """Every coefficient: (B or 1, R, *shape)."""
         return self.explicit.dense()
 
     def rows(self, values: Tensor) -> Tensor:
+        """Values of each form (B, R), put into the node's own order where the forms are one for each of its values."""
         return self.explicit.rows(values)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dmcore.linear.chunks import check_budget
-from dmcore.linear.coefficients import Coefficients, Deferred
+from dmcore.linear.coefficients import Coefficients
 from dmcore.nets.layers import Affine, Linear, MaxPool
 from dmcore.nets.network import Shape
 
@@ -118,7 +118,7 @@ class Dense(Coefficients):
 
 
 @dataclass(frozen=True, eq=False)
-class OneHot(Deferred):
+class OneHot(Coefficients):
     """Forms with a single coefficient, 1: some entries of a node themselves.
 
     Attributes:

@@ -9,7 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from dmcore.linear.coefficients import Coefficients, Deferred
+from dmcore.linear.coefficients import Coefficients
 from dmcore.linear.dense import add_product
 from dmcore.linear.fused import FusedConvolution
 from dmcore.linear.patches import Patches, signed_sum
@@ -19,7 +19,7 @@ from dmcore.nets.network import Shape
 
 
 @dataclass(frozen=True, eq=False)
-class LazyPatches(Deferred):
+class LazyPatches(Coefficients):
     """``(± fused ± …) · diag(scale)``: sums of :class:`FusedConvolution`, as long as only dot products are asked for.
 
     Attributes:

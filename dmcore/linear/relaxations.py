@@ -92,7 +92,7 @@ def _(layer: MaxPool, lower: Tensor, upper: Tensor, slope: Slope, slack: Tensor 
 def relu_relaxation(lower: Tensor, upper: Tensor, slope: Slope, slack: Tensor | float = 0.0) -> Relaxation:
     """Bounds of ReLU on [lower, upper] (each (B, *shape)).
 
-    Exact where the sign is known. Else the upper line is the chord u/(u−l)·(z−l), and the lower line goes through 0
+    Exact where the sign is known. Else the upper bound is the chord u/(u−l)·(z−l), and the lower bound goes through 0
     with slope u/(u−l) (``relu``), 1 if u ≥ −l else 0 (``ada``), or 0 (``zero``; but 1 where l may be 0).
     """
     unstable = (lower < 0) & (upper > 0)
@@ -116,7 +116,7 @@ def pool_relaxation(
     others and a = (u−γ)/(u−l) ∈ [0, 1], the maximum lies between ``η + Σ a (z−η)`` and ``γ + Σ a (z−l)``, where η is
     below every z if Σ a < 1 and above if Σ a > 1. For ``zero`` the bounds are the constants l* and max u, IBP's own.
     Where one input is at least l* and all others are at most l*, the maximum is that input, exactly. Where u ≤ l* holds
-    only up to ``slack``, the upper line makes up for it.
+    only up to ``slack``, the upper bound makes up for it.
     """
     low, high = pool.windows(lower, -torch.inf), pool.windows(upper, -torch.inf)
     floor, top = low.amax(-1, keepdim=True), high.amax(-1, keepdim=True)  # l* and max u
@@ -127,7 +127,7 @@ def pool_relaxation(
     exact = decides.to(upper.dtype)
     above = torch.where(decided, low.where(decides, 0.0).sum(-1), floor[..., 0])
     left_out = high.where(~matters, -torch.inf).amax(-1)
-    excess = (left_out - above).clamp(min=0)  # over what the upper line is at least
+    excess = (left_out - above).clamp(min=0)  # over what the upper bound is at least
     if slope == "zero":
         return Relaxation(exact, exact, floor[..., 0].where(~decided, 0.0), top[..., 0].where(~decided, excess), pool)
 

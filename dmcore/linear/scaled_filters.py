@@ -14,7 +14,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from dmcore.linear.coefficients import Coefficients, Deferred
+from dmcore.linear.coefficients import Coefficients
 from dmcore.linear.fused import FusedConvolution
 from dmcore.linear.lazy_patches import LazyPatches
 from dmcore.linear.patches import Patches, signed_sum
@@ -73,7 +73,7 @@ class Product:
 
 
 @dataclass(frozen=True, eq=False)
-class ScaledFilters(Deferred):
+class ScaledFilters(Coefficients):
     """A sum of products, each with its sign, written out only when something other than a convolution needs it."""
 
     terms: tuple[tuple[int, Product], ...]
