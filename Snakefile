@@ -13,10 +13,6 @@ min_version("9.17")
 report: "workflow/report/workflow.rst"
 
 
-# In a module of another workflow the config and the targets are that one's business.
-MAIN = workflow.snakefile == workflow.main_snakefile
-
-
 include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
@@ -47,6 +43,3 @@ rule trial:
     """What `all` makes, for the schedule `trial`: two epochs of every method on its data sets."""
     input:
         lambda w: exhibit_files("trial"),
-
-
-include: "workflow/rules/targets.smk"  # when all rules are there

@@ -58,8 +58,8 @@ def measure(
         done = simulation.run(*cores, *options)
         again = simulation.run("-n", *cores, *options)
         assert not again.jobs, again.jobs
-        (cell, *_) = Grid(config, schedule).cell_paths()
-        start = simulation.run("-n", *cores, "--forcerun", "--", f"results/{cell}.json")
+        (job, *_) = Grid(config, schedule).certifications
+        start = simulation.run("-n", *cores, "--forcerun", "--", f"results/{job.path}.json")
         own_files, own_megabytes = files_in(simulation.folder / ".snakemake")
         return line | {
             "run": f"{done.seconds:.0f} s",

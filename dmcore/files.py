@@ -24,7 +24,7 @@ SEAL = "seal"
 UNSEALED = "0" * 64
 _TARGET = re.compile(
     r"data/[^/]+\.safetensors|results/(?:[^/]+/){5}seed\d+/(?:model\.safetensors|training\.json"
-    r"|(?:certify|attack)/[^/]+/[^/]+/n\d+/[^/]+\.json|radius/[^/]+/[^/]+/n\d+\.json)"
+    r"|(?:certify|attack|radius)/[^/]+/[^/]+/n\d+\.json)"
 )
 """What :func:`remake` has commands for: the files that the rules read again."""
 _PLACE = re.compile(rb'"seal": ?"([0-9a-f]{64})"')

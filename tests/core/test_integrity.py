@@ -159,8 +159,8 @@ def test_json_nested_too_deeply_is_one_line(tmp_path):
     ("path", "told"),
     [
         (
-            f"{MODEL}/certify/ibp/linf/n4/0.1.json",
-            f"restore a copy of it, or make it again: snakemake --cores 1 --force {MODEL}/certify/ibp/linf/n4/0.1.json",
+            f"{MODEL}/certify/ibp/linf/n4.json",
+            f"restore a copy of it, or make it again: snakemake --cores 1 --force {MODEL}/certify/ibp/linf/n4.json",
         ),
         (
             f"{MODEL}/model.safetensors",

@@ -1,34 +1,36 @@
 """Certified beside attacked: what the table counts, and that a contradiction is never passed over."""
 
-import json
-
 import pytest
 
 from dmcore.errors import UserError
-from dmcore.files import write_json
 from doublemargin.cli import main
 from doublemargin.experiment.bracket import bracket, check_sides, read_sides
+from doublemargin.records.cells import write_cells
 
 BASE = {"model": "demo/m", "model_sha256": "a", "norm": "linf", "indices": [7, 3, 9, 4], "labels": [0, 1, 2, 3]}
+OF_A_CELL = ("certified", "certified_accuracy", "broken", "robust_accuracy_upper_bound")
 
 
 def proof(eps, certified, certifier="ibp", **more):
     share = sum(certified) / 4
     said = {"certifier": certifier, "certified": [bool(c) for c in certified], "certified_accuracy": share}
-    return BASE | {"eps": eps, "clip_input": False, "file": f"{certifier}/{eps}"} | said | more
+    return BASE | {"eps": eps, "clip_input": False, "file": f"{certifier}/n4"} | said | more
 
 
 def attack(eps, broken, name="pgd", **more):
     share = 1 - sum(broken) / 4
     said = {"attack": name, "broken": [bool(b) for b in broken], "robust_accuracy_upper_bound": share}
-    return BASE | {"eps": eps, "clip_input": True, "file": f"{name}/{eps}"} | said | more
+    return BASE | {"eps": eps, "clip_input": True, "file": f"{name}/n4"} | said | more
 
 
 def write(folder, *records):
+    """Writes the files of some cells; returns their folders."""
+    cells = {record["file"]: {} for record in records}
     for record in records:
-        path = folder / f"{record['file']}.json"
-        write_json(path, {key: value for key, value in record.items() if key != "file"})
-    return sorted({str((folder / record["file"]).parent) for record in records})
+        shared = {key: value for key, value in record.items() if key not in ("file", "eps", *OF_A_CELL)}
+        cells[record["file"]][record["eps"]] = {key: record[key] for key in OF_A_CELL if key in record}
+        write_cells(folder / f"{record['file']}.json", shared, cells[record["file"]])
+    return sorted({str((folder / file).parent) for file in cells})
 
 
 def test_the_table_by_hand():
@@ -81,7 +83,7 @@ def test_files_and_folders_are_read(tmp_path, capsys):
     shown = capsys.readouterr().out
     assert "| 0.1 | 25.0% | 25.0% | 75.0% | 75.0% | 50.0% |" in shown
     assert (tmp_path / "b.md").read_text() == shown
-    main(["bracket", str(tmp_path / "ibp/0.1.json"), str(tmp_path / "pgd")])
+    main(["bracket", str(tmp_path / "ibp/n4.json"), str(tmp_path / "pgd")])
     assert capsys.readouterr().out == shown
 
 
@@ -91,17 +93,12 @@ def test_files_and_folders_are_read(tmp_path, capsys):
         ({"model_sha256": "b"}, "is of another model than"),
         ({"norm": "l2"}, "is of another norm than"),
         ({"indices": [7, 3, 4, 9]}, "is of another points than"),
-        ({"broken": None}, ""),
+        ({"attack": None}, "is neither of `dmcore certify` nor of `dmcore attack`"),
     ],
 )
 def test_files_that_do_not_belong_together_are_refused(change, told, tmp_path):
-    folders = write(tmp_path, proof("0.1", [1, 0, 0, 0]), attack("0.1", [0, 0, 0, 1]) | change)
-    if change == {"broken": None}:
-        file = tmp_path / "pgd/0.1.json"
-        record = json.loads(file.read_text())
-        del record["broken"]
-        write_json(file, record)
-        told = "is neither of `dmcore certify` nor of `dmcore attack`"
+    broken = attack("0.1", [0, 0, 0, 1]) | change
+    folders = write(tmp_path, proof("0.1", [1, 0, 0, 0]), {k: v for k, v in broken.items() if v is not None})
     with pytest.raises(UserError, match=told):
         read_sides(map(type(tmp_path), folders))
 

@@ -12,7 +12,7 @@ from dmcore.errors import UserError
 from dmcore.norms import NORMS
 from dmcore.registries import regularizer
 from doublemargin.experiment.config import check_config, load_config
-from doublemargin.experiment.config_file import read_config, retyped
+from doublemargin.experiment.config_file import read_config
 from doublemargin.experiment.config_types import Norm
 from doublemargin.experiment.exhibits import exhibit_spec
 from doublemargin.experiment.grid import Grid
@@ -190,18 +190,6 @@ def test_what_is_taken_over_may_be_said_anew(tmp_path):
     (tmp_path / "c.yaml").write_text(text, encoding="utf-8")
     x, y = {"b": 1, "c": 2}, {"b": 3, "c": 2}
     assert read_config(tmp_path / "c.yaml") == {"a": x, "d": y, "e": {"b": 3, "c": 4}, "f": [x, y]}
-
-
-def test_lists_on_snakemakes_command_line_hold_numbers():
-    given = {
-        "seeds": ["0", "1"],
-        "data_places": ["/a", "{"],
-        "schedules": {"x": {"factor": "0.5", "report": "demo"}},
-        "n": 3,
-    }
-    read = {"seeds": [0, 1], "data_places": ["/a", "{"], "schedules": {"x": {"factor": 0.5, "report": "demo"}}, "n": 3}
-    assert retyped(given) == read
-    assert retyped(["8/255", "", "1.0e-3", "true"]) == ["8/255", "", 0.001, True]
 
 
 def test_short_is_the_papers_schedule_scaled_to_a_tenth():

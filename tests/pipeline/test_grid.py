@@ -4,11 +4,12 @@ import json
 import pytest
 from test_config import CONFIG
 
+from dmcore.eps import Eps
 from dmcore.errors import UserError
 from dmcore.spec import AttackSpec, ModelSpec, Pruning
 from doublemargin.experiment.config import check_config
 from doublemargin.experiment.exhibits import exhibit_spec
-from doublemargin.experiment.grid import Grid, find_model, suites
+from doublemargin.experiment.grid import Grid, find_model
 from doublemargin.experiment.resolve import model_spec
 
 
@@ -23,8 +24,25 @@ def test_demo_is_four_models_and_64_cells():
     cells = grid.cell_paths()
     assert len(cells) == 4 * 2 * 8
     assert "demo/mnist/small/dm/0.3/seed0/certify/cnn-cert-relu/linf/n200/0.05" in cells
-    (suite,) = suites([grid])
-    assert suite.eps == ("0", "0.01", "0.03", "0.05", "0.07", "0.1", "0.2", "0.3")
+
+
+def test_a_file_has_the_eps_that_the_report_asks_of_it():
+    grid = Grid(CONFIG, "paper")
+    cells = {f"{job.path}/{eps}" for job in grid.certifications for eps in grid.eps_of(job.path)}
+    assert cells == set(grid.cell_paths())
+    model = "paper/mnist/small/dm_for_l2/1/seed0"
+    assert grid.eps_of(f"{model}/certify/cnn-cert-relu/l1/n200") == ("0", "1", "2", "3", "4")
+
+
+def test_a_file_that_the_report_does_not_show_has_all_eps_of_its_data_set_and_norm():
+    grid = Grid(CONFIG, "paper")
+    shown = {path.split("/")[-1] for path in grid.cell_paths() if "/gtsrb/" in path and "/linf/" in path}
+    for path in ("trades/8_255/seed0/certify/ibp/linf/n7", "dm/8_255/seed0/attack/pgd/linf/n200"):
+        eps = grid.eps_of(f"paper/gtsrb/pureconv/{path}")
+        assert set(eps) == shown
+        assert list(eps) == sorted(eps, key=Eps.parse)
+    with pytest.raises(UserError, match="the report of schedule 'paper' certifies no 'gtsrb' under l2"):
+        grid.eps_of("paper/gtsrb/pureconv/dm/8_255/seed0/attack/pgd/l2/n200")
 
 
 def test_each_model_once_however_many_tables_use_it():

@@ -1,6 +1,7 @@
 """A results folder with known verdicts, written by hand."""
 
 from dmcore.files import write_json
+from doublemargin.records.cells import write_cells
 
 PROVENANCE = {"device": "CPU (test)", "threads": 1, "torch": "2.0", "commit": "abc123"}
 DATA = {"variant": "official", "sha256": "d" * 64}
@@ -27,18 +28,23 @@ def write_model(folder, place, method, eps_train, seed, seconds, counts, points,
     model = f"demo/{place}/{method}/{eps_train}/seed{seed}"
     common = {
         "model": model, "spec_hash": spec_hash(method, eps_train, seed, place), "model_sha256": "m" * 64,
-        "data": data, "provenance": PROVENANCE, "spec": {"training": {"steps": steps}},
+        "data": data,
     }  # fmt: skip
-    trained = {"seconds": seconds, "cpu_seconds": 0.99 * seconds, "test_accuracy": 0.9, "parameters": 7}
+    trained = {
+        "seconds": seconds, "cpu_seconds": 0.99 * seconds, "test_accuracy": 0.9, "parameters": 7,
+        "spec": {"training": {"steps": steps}}, "provenance": PROVENANCE,
+    }  # fmt: skip
     write_json(folder / model / "training.json", common | trained)
     for certifier, by_eps in counts.items():
-        for eps, count in by_eps.items():
-            record = {
-                "certifier": certifier, "norm": "linf", "eps": eps, "points": points, "points_seed": 0,
-                "clip_input": False, "intersect_ibp": False, "seconds": 1.5,
-                "certified": [i < count for i in range(points)], "indices": list(range(points)),
-            }  # fmt: skip
-            write_json(folder / model / f"certify/{certifier}/linf/n{points}/{eps}.json", common | record)
+        record = common | {
+            "certifier": certifier, "norm": "linf", "clip_input": False, "intersect_ibp": False, "points": points,
+            "points_seed": 0, "indices": list(range(points)),
+        }  # fmt: skip
+        cells = {
+            eps: {"seconds": 1.5, "provenance": PROVENANCE, "certified": [i < count for i in range(points)]}
+            for eps, count in by_eps.items()
+        }
+        write_cells(folder / model / f"certify/{certifier}/linf/n{points}.json", record, cells)
 
 
 COUNTS = {

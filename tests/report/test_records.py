@@ -14,7 +14,7 @@ from doublemargin.records.columns import FILES, MODEL
 from doublemargin.records.sums import write_sums
 from doublemargin.records.tidy import Records, collect, merge, read_records, write_records
 
-CELL = "demo/mnist/small/dm/0.3/seed0/certify/cnn-cert-relu/linf/n200/0.3.json"
+CELLS = "demo/mnist/small/dm/0.3/seed0/certify/cnn-cert-relu/linf/n200.json"
 
 
 @pytest.fixture
@@ -98,7 +98,9 @@ def test_other_runs_records_stay_beside_new_ones(results, tmp_path_factory):
 
 def test_new_results_replace_those_of_the_same_cell(results):
     before = collect(results, "demo")
-    change(results / CELL, certified=[True] * 150 + [False] * 50)
+    cells = json.loads((results / CELLS).read_text())["cells"]
+    cells["0.3"]["certified"] = [True] * 150 + [False] * 50
+    change(results / CELLS, cells=cells)
     after = merge(before, collect(results, "demo"))
     assert len(after.certified_accuracy) == 18
     assert (
@@ -130,21 +132,27 @@ def test_only_the_models_asked_for_are_read(results):
 
 
 def test_a_record_of_another_model_is_refused(results):
-    change(results / CELL, model="demo/mnist/small/ibp/0.3/seed0")
-    with pytest.raises(UserError, match=r"0\.3\.json is not a record of demo/mnist/small/dm/0\.3/seed0"):
+    change(results / CELLS, model="demo/mnist/small/ibp/0.3/seed0")
+    with pytest.raises(UserError, match=r"n200\.json is not a record of demo/mnist/small/dm/0\.3/seed0"):
         collect(results, "demo")
 
 
 def test_cells_of_other_points_are_refused(results):
-    change(results / CELL, indices=list(range(1, 201)))
-    with pytest.raises(UserError, match=r"0\.json is of other points|0\.3\.json is of other points"):
+    change(results / CELLS, indices=list(range(1, 201)))
+    with pytest.raises(UserError, match=r"n200\.json is of other points than the cells before it"):
         collect(results, "demo")
 
 
-def test_a_cell_of_weights_that_are_gone_is_left_out(results, capsys):
-    change(results / CELL, model_sha256="older")
-    assert len(collect(results, "demo").certified_accuracy) == 17
-    assert "0.3.json: left out" in capsys.readouterr().err
+def test_cells_of_weights_that_are_gone_are_left_out(results, capsys):
+    change(results / CELLS, model_sha256="older")
+    assert len(collect(results, "demo").certified_accuracy) == 15
+    assert "n200.json: left out" in capsys.readouterr().err
+
+
+def test_files_with_one_cell_are_of_an_older_version(results, capsys):
+    write_json(results / CELLS.replace(".json", "/0.3.json"), {"eps": "0.3"})
+    assert len(collect(results, "demo").certified_accuracy) == 18
+    assert "linf/n200/ and the like: an older version's files, one per ε, are not read" in capsys.readouterr().err
 
 
 def test_a_truncated_record_is_named(results):
@@ -197,9 +205,9 @@ def test_what_was_made_before_an_option_was_there_counts_as_made_without_it(resu
 
 def test_cells_with_and_without_intersection_are_two(results):
     plain = collect(results, "demo")
-    change(results / CELL, intersect_ibp=True)
+    change(results / CELLS, intersect_ibp=True)
     both = merge(plain, collect(results, "demo"))
-    assert len(both.certified_accuracy) == len(plain.certified_accuracy) + 1
+    assert len(both.certified_accuracy) == len(plain.certified_accuracy) + 3
 
 
 def test_a_table_says_that_bounds_were_intersected(results):

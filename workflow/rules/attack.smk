@@ -2,34 +2,33 @@
 
 
 rule attack:
-    """The points of a model that an attack breaks at one ε: robust accuracy, bounded from above."""
+    """The points of a model that an attack breaks, at each ε that is certified: robust accuracy, bounded from above."""
     input:
-        model=f"{MODEL}/model.safetensors",
+        model=model_for(ATTACKED),
         data=DATA,
     output:
-        ATTACKED,
+        update(f"results/{ATTACKED}.json"),
     log:
-        f"logs/attack/{RUN}/{{attack}}_{{norm}}_n{{points}}_{{eps}}.log",
+        f"logs/attack/{RUN}/{{attack}}_{{norm}}_n{{points}}.log",
     benchmark:
-        f"logs/benchmarks/attack/{RUN}/{{attack}}_{{norm}}_n{{points}}_{{eps}}.tsv"
+        f"logs/benchmarks/attack/{RUN}/{{attack}}_{{norm}}_n{{points}}.tsv"
     conda:
         "../../envs/attack.yaml"
     threads: 1
     resources:
-        **COMPUTE,
         gpu=1,
         mem_mb=4000,
         runtime=240,
     params:
+        eps=eps_of(ATTACKED),
         seed=config["certification"]["points_seed"],
-        folder=lambda w, output: Path(output[0]).parent,
+        where=where,
         dmcore=our_dmcore,
         code=lambda w: code_hash("doublemargin.experiment.jobs.attack", uses=[w.attack, w.arch]),
     shell:
         "{params.dmcore} attack --model {input.model:q} --data {input.data:q} --attack {wildcards.attack}"
-        " --norm {wildcards.norm} --points {wildcards.points} --points-seed {params.seed} --eps {wildcards.eps}"
-        " --out {params.folder:q}"
-        " --threads {threads} --device {resources.device:q} --gpu-slots {resources.gpu_slots:q} > {log:q} 2>&1"
+        " --norm {wildcards.norm} --points {wildcards.points} --points-seed {params.seed} --eps {params.eps}"
+        " --out {output:q} {params.where} > {log:q} 2>&1"
 
 
 rule radius:
@@ -38,7 +37,7 @@ rule radius:
         model=f"{MODEL}/model.safetensors",
         data=DATA,
     output:
-        RADII,
+        f"results/{RADII}.json",
     log:
         f"logs/radius/{RUN}/{{certifier}}_{{norm}}_n{{points}}.log",
     benchmark:
@@ -47,17 +46,16 @@ rule radius:
         "../../envs/certify.yaml"
     threads: 1
     resources:
-        **COMPUTE,
         gpu=1,
         mem_mb=4000,
         runtime=480,
     params:
         seed=config["certification"]["points_seed"],
         clip="--clip-input" if config["certification"]["clip_input"] else "",
+        where=where,
         dmcore=our_dmcore,
         code=lambda w: code_hash("doublemargin.experiment.jobs.radius", uses=[w.certifier, w.arch]),
     shell:
         "{params.dmcore} radius --model {input.model:q} --data {input.data:q} --certifier {wildcards.certifier}"
         " --norm {wildcards.norm} --points {wildcards.points} --points-seed {params.seed} {params.clip}"
-        " --out {output:q}"
-        " --threads {threads} --device {resources.device:q} --gpu-slots {resources.gpu_slots:q} > {log:q} 2>&1"
+        " --out {output:q} {params.where} > {log:q} 2>&1"

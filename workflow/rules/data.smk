@@ -13,11 +13,12 @@ rule prepare_data:
         "../../envs/data.yaml"
     resources:
         mem_mb=4000,
-        places=shlex.join(DATA_PLACES),  # not a parameter: a change of those would prepare the data again
     params:
         spec=lambda w: json.dumps(data_spec(config, w.dataset)),
+        # As it takes the output, a change of the places prepares nothing again.
+        places=lambda w, output: shlex.join(config.get("data_places", [])),
         dmcore=our_dmcore,
         code=lambda w: code_hash("doublemargin.experiment.sources", uses=data_spec(config, w.dataset)),
     shell:
-        "{params.dmcore} data {wildcards.dataset} --spec {params.spec:q} --places {resources.places}"
+        "{params.dmcore} data {wildcards.dataset} --spec {params.spec:q} --places {params.places}"
         " --out {output:q} > {log:q} 2>&1"

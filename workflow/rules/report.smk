@@ -1,11 +1,21 @@
+"""From results to what is read: records, tables, figures, comparisons, overview, verdict."""
+
 RECORDS = [f"results/{{schedule}}/{file}" for file in (*FILES.values(), SUMS)]
+EXHIBIT = (
+    "( {params.dmcore} spec {params.exhibit} --config {params.config:q}"
+    " | {params.dmcore} {params.command} --spec - --results {params.results:q} --out {params.out:q} ) > {log:q} 2>&1"
+)
+PAGE = (
+    "( {params.dmcore} spec {wildcards.schedule} --config {params.config:q}"
+    " | {params.dmcore} {params.command} --spec - --records {params.out:q} --out {params.out:q} ) > {log:q} 2>&1"
+)
 
 
 # What is on record already, say from a clone or another machine, stays there unless it was made anew here.
 rule collect:
     """All results of a schedule as tidy records: a line a model, a line a cell, every point's verdict."""
     input:
-        lambda w: result_files(GRIDS[w.schedule]),
+        lambda w: result_files(grid(w.schedule)),
     output:
         update(RECORDS),
     log:
@@ -42,70 +52,17 @@ rule table:
     conda:
         "../../envs/tables.yaml"
     params:
-        spec=lambda w: exhibit_of("tables", w.schedule, w.table),
-        text=text_of,
-        config=whole_config,
+        exhibit="{schedule}/tables/{table}",
+        command="tables",
+        config=config_file,
+        spec=lambda w: digest(exhibit_spec(GRIDS[w.schedule], "tables", w.table)),
+        text=lambda w: contents([path for path in [exhibit("tables", w.schedule, w.table).get("source")] if path]),
         results=folder(2),
         out=folder(),
         dmcore=our_dmcore,
         code=code_hash("doublemargin.report.tables", "doublemargin.report.cost", "doublemargin.report.render.formats"),
     shell:
-        "( {params.dmcore} spec {wildcards.schedule}/tables/{wildcards.table} --config {params.config:q}"
-        " | {params.dmcore} tables --spec - --results {params.results:q} --out {params.out:q} ) > {log:q} 2>&1"
-
-
-# It names the tables' files, so it need not be made anew when these are.
-rule document:
-    """A LaTeX document with all tables of a schedule's report."""
-    input:
-        ancient(
-            lambda w: [f"results/{w.schedule}/tables/{table}.tex" for table in GRIDS[w.schedule].exhibits("tables")]
-        ),
-    output:
-        "results/{schedule}/tables/all-tables.tex",
-    log:
-        "logs/tables/{schedule}/all-tables.log",
-    localrule: True
-    conda:
-        "../../envs/tables.yaml"
-    params:
-        tables=lambda w: list(GRIDS[w.schedule].exhibits("tables")),
-        out=folder(),
-        dmcore=our_dmcore,
-        code=code_hash("doublemargin.report.render.latex"),
-    shell:
-        "{params.dmcore} document {params.tables:q} --schedule {wildcards.schedule} --out {params.out:q} > {log:q} 2>&1"
-
-
-rule figure:
-    """One figure of a schedule's report, in three formats."""
-    input:
-        lambda w: exhibit_input("figures", w.schedule, w.figure),
-    output:
-        report(
-            "results/{schedule}/figures/{figure}.png",
-            caption="../report/figure.rst",
-            category="3 Figures",
-            subcategory="{schedule}",
-            labels={"figure": "{figure}"},
-        ),
-        multiext("results/{schedule}/figures/{figure}", ".svg", ".pdf"),
-    log:
-        "logs/figures/{schedule}/{figure}.log",
-    localrule: True
-    conda:
-        "../../envs/tables.yaml"
-    params:
-        spec=lambda w: exhibit_of("figures", w.schedule, w.figure),
-        reported=lambda w: reported_in(w.schedule),
-        config=whole_config,
-        results=folder(2),
-        out=folder(),
-        dmcore=our_dmcore,
-        code=figure_code,
-    shell:
-        "( {params.dmcore} spec {wildcards.schedule}/figures/{wildcards.figure} --config {params.config:q}"
-        " | {params.dmcore} figures --spec - --results {params.results:q} --out {params.out:q} ) > {log:q} 2>&1"
+        EXHIBIT
 
 
 rule comparison:
@@ -127,16 +84,71 @@ rule comparison:
     conda:
         "../../envs/tables.yaml"
     params:
-        spec=lambda w: exhibit_of("tables", w.schedule, w.table),
+        exhibit="{schedule}/tables/{table}",
+        command="comparisons",
+        config=config_file,
+        spec=lambda w: digest(exhibit_spec(GRIDS[w.schedule], "tables", w.table)),
         reported=lambda w: reported_in(w.schedule),
-        config=whole_config,
         results=folder(2),
         out=folder(),
         dmcore=our_dmcore,
         code=code_hash("doublemargin.report.comparison", "doublemargin.report.render_comparison"),
     shell:
-        "( {params.dmcore} spec {wildcards.schedule}/tables/{wildcards.table} --config {params.config:q}"
-        " | {params.dmcore} comparisons --spec - --results {params.results:q} --out {params.out:q} ) > {log:q} 2>&1"
+        EXHIBIT
+
+
+rule figure:
+    """One figure of a schedule's report, in three formats."""
+    input:
+        lambda w: exhibit_input("figures", w.schedule, w.figure),
+    output:
+        report(
+            "results/{schedule}/figures/{figure}.png",
+            caption="../report/figure.rst",
+            category="3 Figures",
+            subcategory="{schedule}",
+            labels={"figure": "{figure}"},
+        ),
+        multiext("results/{schedule}/figures/{figure}", ".svg", ".pdf"),
+    log:
+        "logs/figures/{schedule}/{figure}.log",
+    localrule: True
+    conda:
+        "../../envs/tables.yaml"
+    params:
+        exhibit="{schedule}/figures/{figure}",
+        command="figures",
+        config=config_file,
+        spec=lambda w: digest(exhibit_spec(GRIDS[w.schedule], "figures", w.figure)),
+        reported=lambda w: reported_in(w.schedule),
+        results=folder(2),
+        out=folder(),
+        dmcore=our_dmcore,
+        # The module that draws a figure has the name of its kind.
+        code=lambda w: code_hash(
+            f"doublemargin.report.figures.{exhibit('figures', w.schedule, w.figure)['kind']}"
+        ),
+    shell:
+        EXHIBIT
+
+
+# It names the tables' files, and needs none of them.
+rule document:
+    """A LaTeX document with all tables of a schedule's report."""
+    output:
+        "results/{schedule}/tables/all-tables.tex",
+    log:
+        "logs/tables/{schedule}/all-tables.log",
+    localrule: True
+    conda:
+        "../../envs/tables.yaml"
+    params:
+        tables=lambda w: list(grid(w.schedule).exhibits("tables")),
+        out=folder(),
+        dmcore=our_dmcore,
+        code=code_hash("doublemargin.report.render.latex"),
+    shell:
+        "{params.dmcore} document {params.tables:q} --schedule {wildcards.schedule} --out {params.out:q} > {log:q} 2>&1"
 
 
 rule overview:
@@ -157,14 +169,14 @@ rule overview:
     conda:
         "../../envs/tables.yaml"
     params:
-        spec=lambda w: report_of(w.schedule),
-        config=whole_config,
+        command="overview",
+        config=config_file,
+        spec=lambda w: digest(report_spec(grid(w.schedule))),
         out=folder(),
         dmcore=our_dmcore,
         code=code_hash("doublemargin.report.overview", "doublemargin.report.render_overview"),
     shell:
-        "( {params.dmcore} spec {wildcards.schedule} --config {params.config:q}"
-        " | {params.dmcore} overview --spec - --records {params.out:q} --out {params.out:q} ) > {log:q} 2>&1"
+        PAGE
 
 
 rule verdict:
@@ -185,15 +197,15 @@ rule verdict:
     conda:
         "../../envs/tables.yaml"
     params:
-        spec=lambda w: report_of(w.schedule),
+        command="verdict",
+        config=config_file,
+        spec=lambda w: digest(report_spec(grid(w.schedule))),
         reported=lambda w: reported_in(w.schedule, REMARKS),
-        config=whole_config,
         out=folder(),
         dmcore=our_dmcore,
         code=code_hash("doublemargin.report.verdict.page"),
     shell:
-        "( {params.dmcore} spec {wildcards.schedule} --config {params.config:q}"
-        " | {params.dmcore} verdict --spec - --records {params.out:q} --out {params.out:q} ) > {log:q} 2>&1"
+        PAGE
 
 
 rule history:
@@ -231,8 +243,8 @@ rule tables:
     conda:
         "../../envs/tables.yaml"
     params:
+        config=config_file,
         dmcore=our_dmcore,
-        config=lambda w: json.dumps(config),  # by a function: in a plain text Snakemake fills in {names}
     shell:
         "{params.dmcore} report --config {params.config:q}"
         ' --results "$(dirname "$(dirname {log:q})")/results" > {log:q} 2>&1'

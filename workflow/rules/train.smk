@@ -2,7 +2,8 @@
 rule train:
     """A trained model: its weights, and the record of the training."""
     input:
-        DATA,
+        # A function: a model that the config does not describe is refused before anything starts.
+        lambda w: DATA.format(dataset=spec_of(w).dataset_name),
     output:
         model=f"{MODEL}/model.safetensors",
         record=f"{MODEL}/training.json",
@@ -10,20 +11,19 @@ rule train:
         f"logs/train/{RUN}.log",
     benchmark:
         f"logs/benchmarks/train/{RUN}.tsv"
-    priority: in_order(RUN, otherwise=10)
+    priority: priority_of(RUN, otherwise=10)
     conda:
         "../../envs/train.yaml"
     threads: 1
     resources:
-        **COMPUTE,
         gpu=1,
         mem_mb=4000,
         runtime=240,
     params:
         spec=lambda w: json.dumps(spec_of(w).to_dict()),
+        where=where,
         dmcore=our_dmcore,
         code=lambda w: code_hash("doublemargin.experiment.jobs.train", uses=spec_of(w).uses),
     shell:
         "{params.dmcore} train --spec {params.spec:q} --data {input:q} --model {output.model:q}"
-        " --record {output.record:q}"
-        " --threads {threads} --device {resources.device:q} --gpu-slots {resources.gpu_slots:q} > {log:q} 2>&1"
+        " --record {output.record:q} {params.where} > {log:q} 2>&1"

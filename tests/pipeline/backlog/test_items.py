@@ -65,13 +65,12 @@ def test_what_is_on_record_is_not_run_again():
     items = missing(GRID, done, set(MODELS), set(), Fixed())
     assert shown(items) == [f"{model}: cnn-cert-relu linf n200" for model in MODELS]
     assert {(item.cells, item.worth) for item in items} == {(6, 12)}
-    assert items[0].targets == [f"results/{DM}/certify/cnn-cert-relu/linf/n200/0.json"]  # a job writes all its ε
+    assert items[0].targets == [f"results/{DM}/certify/cnn-cert-relu/linf/n200.json"]  # with all its ε
     assert missing(GRID, set(GRID.cell_paths()), set(), set(), Fixed()) == []
 
 
 def test_what_was_begun_comes_first():
-    folder = f"{L1}/certify/cnn-cert-relu/linf/n200"
-    items = missing(GRID, set(), {L1}, {NORMAL, folder}, Fixed())
+    items = missing(GRID, set(), {L1}, {NORMAL, f"{L1}/certify/cnn-cert-relu/linf/n200"}, Fixed())
     assert shown(items[:2]) == [
         f"{L1}: cnn-cert-relu linf n200",
         f"{NORMAL}: train, ibp linf n200, cnn-cert-relu linf n200",

@@ -7,7 +7,7 @@ from test_config import CONFIG
 
 from doublemargin.cli import main
 from doublemargin.experiment.backlog.items import Item
-from doublemargin.experiment.backlog.slot import Wanted, Watch, batch, listing
+from doublemargin.experiment.backlog.slot import Wanted, Watch, _begun, batch, listing
 from doublemargin.experiment.grid import Certification, Grid
 
 GRID = Grid(CONFIG, "short")
@@ -72,6 +72,16 @@ def test_what_comes_to_be_is_told_once(tmp_path, monkeypatch):
     assert told == [
         "short/mnist/small/dm/0.3/seed0: trained", "short/mnist/small/dm/0.3/seed0: ibp linf, 200 points at 2 ε",
     ]  # fmt: skip
+
+
+def test_what_left_a_state_was_begun(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = "short/mnist/small/dm/0.3/seed0"
+    for state in ("unfinished-0123", "certify/ibp/linf/unfinished-n200"):
+        path = Path(f"results/{model}/{state}.safetensors")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert _begun(GRID) == {model, f"{model}/certify/ibp/linf/n200"}
 
 
 @pytest.mark.parametrize(

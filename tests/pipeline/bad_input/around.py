@@ -5,7 +5,7 @@ from on_the_command_line import command, wrong
 
 MISTAKES = [
     wrong("without-onnx", "onnx", "ONNX files need the package onnx: pip install 'doublemargin[onnx]'", without="onnx"),
-    wrong("unwritable", "certify", "cannot write /proc/new/0.05.json: <reason>; nothing was started", out="/proc/new"),
+    wrong("unwritable", "certify", "cannot write /proc/new.json: <reason>; nothing was started", out="/proc/new.json"),
 ]
 
 REAL = [

@@ -11,11 +11,11 @@ GOOD = {
     },
     "certify": {
         "--model": "model.safetensors", "--data": "digits.safetensors", "--certifier": "ibp", "--eps": "0.05",
-        "--points": "3", "--out": "new", "--device": "cpu",
+        "--points": "3", "--out": "new.json", "--device": "cpu",
     },
     "attack": {
         "--model": "model.safetensors", "--data": "digits.safetensors", "--eps": "0.05", "--points": "3",
-        "--out": "new", "--device": "cpu",
+        "--out": "new.json", "--device": "cpu",
     },
     "radius": {
         "--model": "model.safetensors", "--data": "digits.safetensors", "--certifier": "ibp", "--points": "3",
@@ -112,8 +112,8 @@ MISTAKES = [
     wrong(
         "out-is-a-file",
         "certify",
-        "cannot write model.safetensors/0.05.json: model.safetensors is a file, not a folder; nothing was started",
-        out="model.safetensors",
+        "cannot write model.safetensors/new.json: model.safetensors is a file, not a folder; nothing was started",
+        out="model.safetensors/new.json",
     ),
     wrong(
         "out-is-a-folder",
@@ -133,19 +133,20 @@ MISTAKES = [
     taken(
         "certify-over-a-state",
         "certify",
-        "own/unfinished.safetensors",
+        "unfinished-new.safetensors",
         "a text file",
-        out="own",
-        make=write("own/unfinished.safetensors", "mine\n"),
+        make=write("unfinished-new.safetensors", "mine\n"),
     ),
-    taken("attack-over-certificates", "attack", "certified/0.05.json", "a JSON file", out="certified"),
+    taken("attack-over-certificates", "attack", "certified.json", "a JSON file", out="certified.json"),
     taken("radius-over-the-model", "radius", "model.safetensors", "a safetensors file", out="model.safetensors"),
     taken("onnx-over-a-network", "onnx", "net.onnx", "an ONNX file", out="net.onnx"),
     taken(
         "vnnlib-over-a-network", "vnnlib", "new/onnx/net.onnx", "a text file", make=write("new/onnx/net.onnx", "mine\n")
     ),
     taken("regularizers-over-the-config", "regularizers", "config.yaml", "a text file", out="config.yaml"),
-    taken("bracket-over-notes", "bracket", "notes.txt", "a text file", "certified", "attacked", out="notes.txt"),
+    taken(
+        "bracket-over-notes", "bracket", "notes.txt", "a text file", "certified.json", "attacked.json", out="notes.txt"
+    ),
     taken("history-over-a-network", "history", "net.pt", "a PyTorch file", out="net.pt"),
     wrong("minutes-none", "next", "give --minutes, to run what is missing, or --list, to see it", minutes=None),
     Mistake(
@@ -156,7 +157,7 @@ MISTAKES = [
     wrong("next-elsewhere", "next", "there is no Snakefile here: run `dmcore next` in the project's folder"),
     Mistake(
         "bracket-one-side",
-        "dmcore bracket certified",
+        "dmcore bracket certified.json",
         "dmcore: error: no attacks among the 1 files given: see `dmcore certify` and `dmcore attack`",
     ),
 ]

@@ -58,5 +58,10 @@ def set_up(folder):
     write_json(folder / "training.json", record | {"history": [{"epoch": 1, "loss": 2.0}, {"epoch": 2, "loss": 1.0}]})
     where = ["--model", folder / "model.safetensors", "--data", folder / "digits.safetensors", "--device", "cpu"]
     what = ["--points", "3", "--eps", "0.05"]
-    main([str(a) for a in ("certify", *where, *what, "--certifier", "ibp", "--out", folder / "certified")])
-    main([str(a) for a in ("attack", *where, *what, "--steps", "2", "--restarts", "1", "--out", folder / "attacked")])
+    main([str(a) for a in ("certify", *where, *what, "--certifier", "ibp", "--out", folder / "certified.json")])
+    main(
+        [
+            str(a)
+            for a in ("attack", *where, *what, "--steps", "2", "--restarts", "1", "--out", folder / "attacked.json")
+        ]
+    )

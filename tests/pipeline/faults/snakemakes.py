@@ -10,7 +10,7 @@ from pathlib import Path
 from workflow.tiny import Pipeline
 
 MODEL = "results/demo/mnist/small/normal/none/seed0"
-CELL = f"{MODEL}/certify/ibp/linf/n4/0.05.json"
+CELL = f"{MODEL}/certify/ibp/linf/n4.json"
 
 
 def with_data_of(pipeline, folder):

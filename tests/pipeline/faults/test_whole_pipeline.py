@@ -10,22 +10,18 @@ import pytest
 from amount import KILLS, long
 from pandas import read_csv
 from snakemakes import CELL, kill, start, with_data_of
+from tiny_training import untimed
 
-from dmcore.files import read_json
 from doublemargin.records.columns import FILES
 from doublemargin.records.sums import write_sums
 
 UNEQUAL = ("seconds", "cpu_seconds", "timing", "provenance", "commit")  # a commit may be made between two runs
 
 
-def untimed(path):
-    return {key: value for key, value in read_json(path).items() if key not in UNEQUAL}
-
-
 def same_results(folder, reference):
     """Whether all result files in one folder are those in the other, but for the seconds."""
     paths = sorted(path.relative_to(folder) for path in (folder / "results").rglob("*.json"))
-    return paths and all(untimed(folder / path) == untimed(reference / path) for path in paths)
+    return paths and all(untimed(folder / path, UNEQUAL) == untimed(reference / path, UNEQUAL) for path in paths)
 
 
 def wait_for(pattern, folder, process):

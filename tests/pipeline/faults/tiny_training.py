@@ -18,8 +18,13 @@ SPEC = dataclasses.replace(
 TIMES = ("seconds", "cpu_seconds")
 
 
-def untimed(path):
-    return {key: value for key, value in read_json(path).items() if key not in TIMES}
+def untimed(path, unequal=TIMES):
+    """A record without what differs from run to run."""
+
+    def kept(value):
+        return {k: kept(v) for k, v in value.items() if k not in unequal} if isinstance(value, dict) else value
+
+    return kept(read_json(path))
 
 
 def weights(path):

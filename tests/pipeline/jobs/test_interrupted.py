@@ -10,6 +10,7 @@ from small_images import digits, model, worst_case
 from dmcore import tensorfile
 from dmcore.checkpoint import save_model
 from dmcore.data.prepared import KIND as IMAGES
+from dmcore.files import read_json
 from dmcore.linear.chunks import map_chunks
 from dmcore.stopping import StoppedError, stoppable
 from dmcore.training.step import Step, seeded_net
@@ -21,6 +22,7 @@ SPEC = model(worst_case("double_margin"), eps="0.1", steps=30, warmup=5, ramp=10
 HOW = Certification("cnn-cert-relu", "linf", False, False, 20, 0)
 EPS = ["0", "0.01", "0.02"]
 PARTS = 9  # three an ε: 8 + 8 + 4 points
+STATE = "out/unfinished-n20.safetensors"
 
 
 class Killed(BaseException):
@@ -48,12 +50,15 @@ def files(tmp_path):
 
 
 def certify(files, out, how=HOW, **options):
-    certify_job(files / "m", files / "data", how, EPS, files / out, CPU, **options)
+    certify_job(files / "m", files / "data", how, options.pop("eps", EPS), files / f"{out}/n20.json", CPU, **options)
 
 
-def records(folder):
-    found = {path.name: json.loads(path.read_text()) for path in folder.glob("*.json")}
-    return {name: {k: v for k, v in r.items() if k not in ("seconds", "seal")} for name, r in found.items()}
+def record(folder):
+    """What does not differ from run to run."""
+    found = read_json(folder / "n20.json")
+    for cell in found["cells"].values():
+        assert cell.pop("seconds") > 0
+    return found
 
 
 def interrupt(monkeypatch, part, how):
@@ -91,8 +96,8 @@ def terminate():
 def undisturbed(tmp_path_factory):
     folder = made_in(tmp_path_factory.mktemp("undisturbed"))
     certify(folder, "whole")
-    assert sorted(p.name for p in (folder / "whole").iterdir()) == ["0.01.json", "0.02.json", "0.json"]
-    return records(folder / "whole")
+    assert [path.name for path in (folder / "whole").iterdir()] == ["n20.json"]
+    return record(folder / "whole")
 
 
 @pytest.mark.parametrize("part", [0, 1, 3, 5, 8])
@@ -102,18 +107,31 @@ def test_a_killed_certification_goes_on_with_the_next_part(part, files, undistur
     certify(files, "out")
     assert (len(before), len(before) + len(after)) == (part, PARTS)
     assert not set(before) & set(after)
-    assert records(files / "out") == undisturbed
-    assert not (files / "out/unfinished.safetensors").exists()
+    assert record(files / "out") == undisturbed
+    assert not (files / STATE).exists()
 
 
-def test_files_that_snakemake_removed_are_written_again_without_certifying_again(files, undisturbed, monkeypatch):
-    killed(files, monkeypatch, 8)
-    for path in (files / "out").glob("*.json"):
-        path.unlink()
+def test_an_eps_that_is_asked_for_later_is_added(files, undisturbed, monkeypatch):
+    certify(files, "out", eps=["0.02", "0"])
     calls = interrupt(monkeypatch, None, kill)
     certify(files, "out")
-    assert len(calls) == 1
-    assert records(files / "out") == undisturbed
+    assert {eps for eps, _ in calls} == {0.01}
+    assert record(files / "out") == undisturbed
+    assert list(undisturbed["cells"]) == EPS
+    certify(files, "out", eps=["0"])
+    assert len(calls) == PARTS // 3
+    assert record(files / "out") == undisturbed
+
+
+@pytest.mark.parametrize("change", ["settings", "model", "damage"])
+def test_cells_of_something_else_are_made_anew(change, files, undisturbed, monkeypatch, capsys):
+    certify(files, "out")
+    how = changed(files, change, files / "out/n20.json")
+    calls = interrupt(monkeypatch, None, kill)
+    certify(files, "out", how, eps=["0"])
+    assert len(calls) == PARTS // 3
+    assert "starting anew: " in capsys.readouterr().err
+    assert list(record(files / "out")["cells"]) == ["0"]
 
 
 def test_sigterm_saves_a_certifications_verdicts(files, undisturbed, monkeypatch):
@@ -124,37 +142,38 @@ def test_sigterm_saves_a_certifications_verdicts(files, undisturbed, monkeypatch
     calls = interrupt(monkeypatch, None, kill)
     certify(files, "out")
     assert len(calls) == PARTS - 4
-    assert records(files / "out") == undisturbed
+    assert record(files / "out") == undisturbed
 
 
 def test_the_seconds_of_all_parts_count(files, monkeypatch):
     killed(files, monkeypatch, 5)
-    tensors, meta = tensorfile.load(files / "out/unfinished.safetensors", "dmcore.certification_state")
+    tensors, meta = tensorfile.load(files / STATE, "dmcore.certification_state")
     spent = json.loads(meta["seconds"])
     assert {eps: len(tensors[f"{eps} margin"]) for eps in spent} == {"0": 20, "0.01": 16}
     spent = {eps: s + 1000 for eps, s in spent.items()}
-    tensorfile.save(
-        files / "out/unfinished.safetensors",
-        "dmcore.certification_state",
-        tensors,
-        {"key": meta["key"], "seconds": json.dumps(spent)},
-    )
+    state = {"key": meta["key"], "seconds": json.dumps(spent)}
+    tensorfile.save(files / STATE, "dmcore.certification_state", tensors, state)
     certify(files, "out")
-    seconds = {path.stem: json.loads(path.read_text())["seconds"] for path in (files / "out").glob("*.json")}
-    assert [seconds[eps] > 1000 for eps in EPS] == [True, True, False]
+    cells = read_json(files / "out/n20.json")["cells"]
+    assert [cells[eps]["seconds"] > 1000 for eps in EPS] == [True, True, False]
 
 
-@pytest.mark.parametrize("change", ["settings", "model", "truncated"])
-def test_verdicts_of_something_else_are_not_used(change, files, monkeypatch, capsys):
-    killed(files, monkeypatch, 5)
-    how, state = HOW, files / "out/unfinished.safetensors"
+def changed(files, change, file):
+    """Certifies otherwise, another model, or damages a file; returns how to certify."""
     if change == "settings":
-        how = Certification("cnn-cert-relu", "linf", True, False, 20, 0)
-    elif change == "model":
+        return Certification("cnn-cert-relu", "linf", True, False, 20, 0)
+    if change == "model":
         other = model(worst_case("double_margin"), eps="0.1", steps=30, warmup=5, ramp=10, seed=1)
         save_model(files / "m", seeded_net(other), other)
     else:
-        state.write_bytes(state.read_bytes()[:500])
+        file.write_bytes(file.read_bytes()[:500])
+    return HOW
+
+
+@pytest.mark.parametrize("change", ["settings", "model", "damage"])
+def test_verdicts_of_something_else_are_not_used(change, files, monkeypatch, capsys):
+    killed(files, monkeypatch, 5)
+    how = changed(files, change, files / STATE)
     calls = interrupt(monkeypatch, None, kill)
     certify(files, "out", how)
     assert len(calls) == PARTS
@@ -223,7 +242,7 @@ def test_a_training_short_of_memory_names_what_to_lower(files, monkeypatch, caps
 
 def test_a_certification_short_of_memory_for_one_point_says_so(files, monkeypatch, capsys):
     interrupt(monkeypatch, 0, short_of_memory)
-    where = ["--model", files / "m", "--data", files / "data", "--out", files / "out", "--device", "cpu"]
+    where = ["--model", files / "m", "--data", files / "data", "--out", files / "out.json", "--device", "cpu"]
     code, line = fails(capsys, "certify", *where, "--certifier", "ibp", "--eps", "0.1", "--points", 20)
     assert code == 2
     assert "test/mnist/small/method/0.1/seed0: ibp needs more memory for a single point than cpu has (CUDA out" in line

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(
 
 CERTIFY = "certify_demo_mnist_linf_n4_2"
 DM, NORMAL = "results/demo/mnist/small/dm/0.1/seed0", "results/demo/mnist/small/normal/none/seed0"
-CELL = "certify/ibp/linf/n4/0.05.json"
+CELL = "certify/ibp/linf/n4.json"
 
 
 @pytest.fixture(scope="module")

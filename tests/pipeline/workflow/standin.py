@@ -23,16 +23,13 @@ SUFFIXES = {
 
 
 def outputs(command: str, rest: list[str]) -> list[Path]:
-    """The files that a call of dmcore writes; of one of several ε or tables, all of them."""
+    """The files that a call of dmcore writes; of one of several tables, all of them."""
     parser = argparse.ArgumentParser()
     for path in ("--out", "--model", "--record"):
         parser.add_argument(path, type=Path)
-    parser.add_argument("--eps", nargs="+")
     args, _ = parser.parse_known_args(rest)
     if command == "train":
         return [args.model, args.record]
-    if command == "certify":
-        return [args.out / f"{eps}.json" for eps in args.eps]
     if command == "collect":
         return [args.out / name for name in RECORDS]
     if command == "document":
@@ -42,7 +39,7 @@ def outputs(command: str, rest: list[str]) -> list[Path]:
     if command in SUFFIXES:
         exhibits = json.load(sys.stdin)  # as the stand-in of `spec` writes them
         return [args.out / f"{name}{suffix}" for name in exhibits for suffix in SUFFIXES[command]]
-    return [args.out]  # data, history
+    return [args.out]  # data, certify, history
 
 
 def lease(rest: list[str]) -> str:

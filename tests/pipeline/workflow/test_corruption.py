@@ -14,7 +14,7 @@ from test_config import ROOT
 
 MODELS = "results/demo/mnist/small"
 TRAINED = f"{MODELS}/dm/0.1/seed0/model.safetensors"
-CELLS = [f"{MODELS}/{model}/seed0/certify/ibp/linf/n4/0.05.json" for model in ("dm/0.1", "normal/none")]
+CELLS = [f"{MODELS}/{model}/seed0/certify/ibp/linf/n4.json" for model in ("dm/0.1", "normal/none")]
 
 
 def rot(path):
@@ -34,7 +34,7 @@ def typed(project, command):
 
 
 def damaged(pipeline, folder, *files):
-    """A copy of all that was made, with two cells to be made again and some files damaged."""
+    """A copy of all that was made, with two files of cells to be made again and some files damaged."""
     project = pipeline.with_its_own_code(folder)
     shutil.copytree(ROOT / "workflow/profiles", project.folder / "profiles")
     before = {cell: json.loads((project.folder / cell).read_text()) for cell in CELLS}
@@ -56,8 +56,10 @@ def lines(output):
 def made_as_before(project, before, cells):
     for cell in cells:
         now = json.loads((project.folder / cell).read_text())
-        for key in ("model_sha256", "margins", "certified"):
-            assert now[key] == before[cell][key]
+        assert now["model_sha256"] == before[cell]["model_sha256"]
+        for eps in ("0", "0.05"):
+            for key in ("margins", "certified"):
+                assert now["cells"][eps][key] == before[cell]["cells"][eps][key]
 
 
 def test_a_damaged_checkpoint_is_named_and_the_named_command_mends_it(pipeline, tmp_path):
@@ -78,6 +80,6 @@ def test_damaged_data_and_records_are_mended_and_nothing_is_trained_again(pipeli
     typed(project.folder, told[data].split("trained again: ")[1])
     typed(project.folder, told[records].split("again: ")[1].split("; ")[0])
     assert "train" not in project.planned("demo")
-    assert project.planned(*CELLS) == {"certify_demo_mnist_linf_n4_2": 2}  # of the cells that are gone
+    assert project.planned(*CELLS) == {"certify": 2}  # of the cells that are gone
     project.run(*CELLS)
     made_as_before(project, before, CELLS)

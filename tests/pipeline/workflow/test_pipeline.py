@@ -31,10 +31,11 @@ def test_everything_is_made(pipeline):
     assert (pipeline.folder / "results/demo/mnist/small/dm/0.1/seed0/history.png").stat().st_size > 1000
     record = pipeline.result("dm/0.1/seed0/training.json")
     assert record["spec"]["training"]["steps"] == 12
-    cell = pipeline.result("dm/0.1/seed0/certify/cnn-cert-relu/linf/n4/0.05.json")
-    assert cell["model_sha256"] == record["model_sha256"]
-    assert len(cell["certified"]) == len(cell["margins"]) == len(cell["indices"]) == 4
-    assert cell["indices"] == pipeline.result("normal/none/seed0/certify/ibp/linf/n4/0.json")["indices"]
+    certified = pipeline.result("dm/0.1/seed0/certify/cnn-cert-relu/linf/n4.json")
+    assert certified["model_sha256"] == record["model_sha256"]
+    assert certified["cells"].keys() == {"0", "0.05"}
+    assert len(certified["cells"]["0.05"]["certified"]) == len(certified["indices"]) == 4
+    assert certified["indices"] == pipeline.result("normal/none/seed0/certify/ibp/linf/n4.json")["indices"]
 
 
 def test_a_second_run_does_nothing(pipeline):
@@ -45,14 +46,15 @@ def test_a_second_run_does_nothing(pipeline):
 
 def test_attacks_and_radii_are_made_where_they_are_asked_for(pipeline):
     model = "results/demo/mnist/small/dm/0.1/seed0"
-    targets = [f"{model}/attack/pgd/l2/n4/0.3.json", f"{model}/radius/ibp/l2/n4.json"]
+    targets = [f"{model}/attack/pgd/linf/n4.json", f"{model}/radius/ibp/l2/n4.json"]
     assert pipeline.planned(*targets) == {"attack": 1, "radius": 1}
     pipeline.run(*targets)
     attack, radii = (pipeline.result(target.removeprefix("results/demo/mnist/small/")) for target in targets)
-    cell = pipeline.result("dm/0.1/seed0/certify/ibp/linf/n4/0.json")
-    assert cell["indices"] == attack["indices"] == radii["indices"]
-    assert cell["model_sha256"] == attack["model_sha256"] == radii["model_sha256"]
-    assert (attack["norm"], attack["eps"], radii["norm"], len(radii["radii"])) == ("l2", "0.3", "l2", 4)
+    certified = pipeline.result("dm/0.1/seed0/certify/ibp/linf/n4.json")
+    assert certified["indices"] == attack["indices"] == radii["indices"]
+    assert certified["model_sha256"] == attack["model_sha256"] == radii["model_sha256"]
+    assert certified["cells"].keys() == attack["cells"].keys() == {"0", "0.05"}
+    assert (radii["norm"], len(radii["radii"])) == ("l2", 4)
     assert pipeline.planned("demo") == {}
 
 
@@ -61,12 +63,8 @@ def test_one_methods_setting_reruns_its_cells_only(pipeline):
     config["methods"]["dm"]["regularizers"][0]["weight"] = 0.4
     pipeline.write(config)
     try:
-        jobs = pipeline.planned("demo")
-        certify = jobs.pop("certify_demo_mnist_linf_n4_2")
-        assert (jobs, certify) == (
-            {"train": 1, "history": 1, "collect": 1, **dict.fromkeys(PAGES, 1)},
-            2,
-        )
+        expected = {"train": 1, "certify": 2, **dict.fromkeys(("history", "collect", *PAGES), 1)}
+        assert pipeline.planned("demo") == expected
         assert "method=normal" not in pipeline.run("-n", "demo")
     finally:
         pipeline.write(tiny_config())
@@ -82,13 +80,31 @@ def test_a_label_remakes_tables_but_trains_nothing(pipeline):
         pipeline.write(tiny_config())
 
 
+def test_an_eps_is_added_to_the_files_that_are_there(pipeline, tmp_path):
+    project = pipeline.with_its_own_code(tmp_path / "project")
+    before = project.result("dm/0.1/seed0/certify/ibp/linf/n4.json")["cells"]
+    config = tiny_config()
+    for panel in config["reports"]["demo"]["tables"]["table2"]["panels"]:
+        panel["eps_cert"] = [0, 0.02, 0.05]
+    project.write(config)
+    expected = dict.fromkeys(("collect", "table", "comparison", "overview", "verdict"), 1)
+    assert project.planned("demo") == expected | {"certify": 4, "figure": 1}
+    project.run("demo")
+    after = project.result("dm/0.1/seed0/certify/ibp/linf/n4.json")["cells"]
+    assert list(after) == ["0", "0.02", "0.05"]
+    assert {eps: after[eps] for eps in before} == before  # their seconds, too
+    assert "0.02" in (project.folder / "results/demo/tables/table2.md").read_text()
+
+
 def test_the_same_run_again_gives_the_same_model_and_verdicts(pipeline, tmp_path):
     again = Pipeline(tmp_path / "again")
-    target = "results/demo/mnist/small/dm/0.1/seed0/certify/ibp/linf/n4/0.05.json"
+    target = "results/demo/mnist/small/dm/0.1/seed0/certify/ibp/linf/n4.json"
     again.run(target)
     first, second = (json.loads((p.folder / target).read_text()) for p in (pipeline, again))
-    for key in ("model_sha256", "margins", "certified"):
-        assert first[key] == second[key]
+    assert first["model_sha256"] == second["model_sha256"]
+    for eps in ("0", "0.05"):
+        for key in ("margins", "certified"):
+            assert first["cells"][eps][key] == second["cells"][eps][key]
 
 
 def test_tables_come_from_the_records_alone(pipeline, tmp_path):
@@ -114,8 +130,7 @@ def test_records_of_other_runs_stay(pipeline, tmp_path):
     records.mkdir(parents=True)
     for file in (*FILES.values(), SUMS):
         shutil.copy(pipeline.folder / "results/demo" / file, records)
-    cells = [f"results/demo/mnist/small/dm/0.1/seed0/certify/ibp/linf/n4/{eps}.json" for eps in ("0", "0.05")]
-    clone.run(*cells)
+    clone.run("results/demo/mnist/small/dm/0.1/seed0/certify/ibp/linf/n4.json")
     clone.run("tables")
     for file in FILES.values():
         made, kept = (read_csv(p.folder / "results/demo" / file) for p in (pipeline, clone))
@@ -203,6 +218,6 @@ def test_all_is_the_papers_grid(pipeline):
 )
 def test_the_profile_says_where_jobs_compute(pipeline, profile, device):
     given = ("--default-resources", *profile) if profile else ()
-    target = "results/demo/mnist/small/dm/0.1/seed0/certify/ibp/linf/n4/0.05.json"
+    target = "results/demo/mnist/small/dm/0.1/seed0/certify/ibp/linf/n4.json"
     shown = pipeline.run("-n", "-p", "-F", *given, "--", target)
     assert re.findall(r"--threads 1 (--device \w+ --gpu-slots \d)", shown) == [device] * 2

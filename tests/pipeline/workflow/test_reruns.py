@@ -6,10 +6,9 @@ from contextlib import contextmanager
 
 import pytest
 
-CERTIFY = "certify_demo_mnist_linf_n4_2"
-CERTIFICATION = {CERTIFY: 4, **dict.fromkeys(("collect", "table", "figure", "comparison", "overview", "verdict"), 1)}
+CERTIFICATION = {"certify": 4, **dict.fromkeys(("collect", "table", "figure", "comparison", "overview", "verdict"), 1)}
 TRAINING = CERTIFICATION | {"train": 2, "history": 2}
-ONE_TRAINING = CERTIFICATION | {CERTIFY: 2, "train": 1, "history": 1}
+ONE_TRAINING = CERTIFICATION | {"certify": 2, "train": 1, "history": 1}
 EVERYTHING = TRAINING | {"prepare_data": 1}
 
 
@@ -52,7 +51,10 @@ def new_words(text):
         ("workflow/doublemargin/report/figures/style.py", {"figure": 1, "history": 2}),
         ("workflow/doublemargin/report/render/html.py", {"table": 1}),
         ("workflow/doublemargin/report/verdict/claims.py", {"verdict": 1}),
-        ("dmcore/certifiers/ibp.py", {rule: n for rule, n in CERTIFICATION.items() if rule != "figure"} | {CERTIFY: 2}),
+        (
+            "dmcore/certifiers/ibp.py",
+            {rule: n for rule, n in CERTIFICATION.items() if rule != "figure"} | {"certify": 2},
+        ),
         ("dmcore/extras/exact/certifier.py", {}),
         ("dmcore/regularizers/worst_case.py", ONE_TRAINING),
         ("dmcore/regularizers/trades.py", {}),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from dmcore.eps import Eps
 from dmcore.files import check_writable
 from dmcore.recognise import BRACKET, record, tensors
 from doublemargin.arguments import certifier_name, count, positive, seed
@@ -16,6 +15,7 @@ from doublemargin.commands.shared import (
     radii_arguments,
     saving_arguments,
 )
+from doublemargin.records.cells import unfinished_beside
 
 
 def add_to(command: Command) -> None:
@@ -37,7 +37,7 @@ def add_to(command: Command) -> None:
         sub.add_argument("--clip-input", action="store_true", help="cut the ball to [0, 1]")
     for sub in (certify, attack):
         radii_arguments(sub)
-        sub.add_argument("--out", type=Path, required=True, help="folder for one JSON file an ε")
+        sub.add_argument("--out", type=Path, required=True, help="record to write (JSON), or to add ε to")
     saving_arguments(certify)
     certify.add_argument("--intersect-ibp", action="store_true", help="let no linear bound leave the interval bounds")
     radius.add_argument("--upper", type=positive, help="largest ε to try (default: [0, 1]'s diameter)")
@@ -57,8 +57,8 @@ def add_to(command: Command) -> None:
 
 
 def _certify(args: argparse.Namespace) -> None:
-    _check_cells(args, "certified_accuracy")
-    check_writable(args.out / "unfinished.safetensors", tensors("dmcore.certification_state"))
+    check_writable(args.out, record("intersect_ibp"))
+    check_writable(unfinished_beside(args.out), tensors("dmcore.certification_state"))
     from doublemargin.experiment.device import job_device
     from doublemargin.experiment.jobs.certify import Certification, certify_job
 
@@ -89,19 +89,13 @@ def _radius(args: argparse.Namespace) -> None:
 
 
 def _attack(args: argparse.Namespace) -> None:
-    _check_cells(args, "attack")
+    check_writable(args.out, record("attack"))
     from doublemargin.experiment.device import job_device
     from doublemargin.experiment.jobs.attack import attack_job
 
     names = ("model", "data", "attack", "norm", "points", "points_seed", "seed", "restarts", "steps", "out")
     given = {name: getattr(args, name) for name in names}
     attack_job(**given, eps_ids=args.eps, device=job_device(args.device, args.threads, args.gpu_slots))
-
-
-def _check_cells(args: argparse.Namespace, key: str) -> None:
-    """Refuses a folder in which a file of one of the ε cannot be written, a record with this key."""
-    for eps in args.eps:
-        check_writable(args.out / f"{Eps.parse(eps).id}.json", record(key))
 
 
 def _bracket(args: argparse.Namespace) -> None:

@@ -20,8 +20,7 @@ def spec_arguments(parser: argparse.ArgumentParser, what: str) -> None:
 
 def config_argument(parser: argparse.ArgumentParser) -> None:
     """``--config``, for :func:`doublemargin.experiment.config.given_config`."""
-    what = "config file, or a config as JSON (default: %(default)s)"
-    parser.add_argument("--config", default="config.yaml", help=what)
+    parser.add_argument("--config", type=Path, default=Path("config.yaml"), help="config file (default: %(default)s)")
 
 
 def points_arguments(parser: argparse.ArgumentParser) -> None:

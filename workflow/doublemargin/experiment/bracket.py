@@ -14,13 +14,14 @@ from dmcore.eps import Eps
 from dmcore.errors import UserError
 from dmcore.files import read_json
 from doublemargin.markdown import table
+from doublemargin.records.cells import each_cell
 
 SHARED = {"model_sha256": "model", "norm": "norm", "indices": "points", "labels": "points' labels"}
 """What all files of a bracket must agree on."""
 
 
 def read_sides(paths: Iterable[Path]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The records of certifications and of attacks among files, or the JSON files of folders; each with its ``file``.
+    """The cells of certifications and of attacks in files, or in the JSON files of folders; each with its ``file``.
 
     Raises:
         UserError: a file that is neither, or of another model, norm or points than the others.
@@ -29,15 +30,14 @@ def read_sides(paths: Iterable[Path]) -> tuple[list[dict[str, Any]], list[dict[s
     sides: tuple[list[dict[str, Any]], list[dict[str, Any]]] = [], []
     first: dict[str, Any] = {}
     for file in files:
-        record = read_json(file)
-        if ("certified" in record) == ("broken" in record) or not SHARED.keys() <= record.keys():
+        record = read_json(file) | {"file": str(file)}
+        if ("certifier" in record) == ("attack" in record) or not {"cells", *SHARED} <= record.keys():
             raise UserError(f"{file} is neither of `dmcore certify` nor of `dmcore attack`")
-        record["file"] = str(file)
         first = first or record
         for key, what in SHARED.items():
             if record[key] != first[key]:
                 raise UserError(f"{file} is of another {what} than {first['file']}: give files of one only")
-        sides["broken" in record].append(record)
+        sides["attack" in record].extend(each_cell(record))
     for records, what in zip(sides, ("certifications", "attacks"), strict=True):
         if not records:
             raise UserError(f"no {what} among the {len(files)} files given: see `dmcore certify` and `dmcore attack`")

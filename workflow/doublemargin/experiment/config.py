@@ -42,14 +42,14 @@ def load_config(path: Path) -> dict[str, Any]:
     return check_config(read_config(path))
 
 
-def given_config(given: str) -> dict[str, Any]:
-    """The config of a file, or of the same as JSON, checked, with its defaults written out."""
-    if not given.lstrip().startswith("{"):
-        return load_config(Path(given))
+def given_config(path: Path) -> dict[str, Any]:
+    """A checked config with its defaults: of YAML, or of JSON as the rules write it, where ``1e-05`` is a number."""
+    if path.suffix != ".json":
+        return load_config(path)
     try:
-        config = json.loads(given)
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"the config is neither a file nor JSON ({error})") from error
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"cannot read {path}: {error}") from error
     return check_config(config)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -33,9 +33,14 @@ class Certification:
     points: int
     eps: tuple[str, ...]
 
+    @property
+    def path(self) -> str:
+        """``<model>/certify/<certifier>/<norm>/n<points>``: that of its result file, without the suffix."""
+        return f"{self.model}/certify/{self.certifier}/{self.norm}/n{self.points}"
+
     def cell_paths(self) -> list[str]:
-        """``<model>/certify/<certifier>/<norm>/n<points>/<ε>``."""
-        return [f"{self.model}/certify/{self.certifier}/{self.norm}/n{self.points}/{eps}" for eps in self.eps]
+        """``<path>/<ε>``, by which cells are told apart."""
+        return [f"{self.path}/{eps}" for eps in self.eps]
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,27 @@ class Grid:
         place = {id_: i for i, id_ in enumerate(in_order)}  # comparing whole numbers is cheap, comparing fractions not
         return [Certification(*key, tuple(sorted(found, key=place.__getitem__))) for key, found in sorted(eps.items())]
 
+    def eps_of(self, path: str) -> tuple[str, ...]:
+        """The ε of a result file ``<model>/<certify or attack>/<certifier or attack>/<norm>/n<points>``.
+
+        Those that the report asks of it; of a file that no exhibit shows, all that the report asks of its data set
+        under its norm.
+
+        Raises:
+            UserError: it asks for none there.
+        """
+        if path in self._eps_of:
+            return self._eps_of[path]
+        _, dataset, *_, norm_, _ = path.split("/")
+        jobs = [job for job in self.certifications if (job.model.split("/")[1], job.norm) == (dataset, norm_)]
+        if not jobs:
+            raise UserError(f"the report of schedule '{self.schedule}' certifies no '{dataset}' under {norm_}")
+        return tuple(sorted({eps for job in jobs for eps in job.eps}, key=Eps.parse))
+
+    @cached_property
+    def _eps_of(self) -> dict[str, tuple[str, ...]]:
+        return {job.path: job.eps for job in self.certifications}
+
     def spec_hash(self, model: str) -> str:
         """The hash of a model's specification, worked out once: a report shows a model in many places."""
         if model not in self._hashes:
@@ -110,48 +136,6 @@ class Grid:
     @cached_property
     def _hashes(self) -> dict[str, str]:
         return {}
-
-
-@dataclass(frozen=True)
-class Suite:
-    """Certification jobs that differ in their model and certifier alone: they share a rule."""
-
-    schedules: tuple[str, ...]
-    dataset: str
-    methods: tuple[str, ...]
-    norm: str
-    points: int
-    eps: tuple[str, ...]
-
-    @property
-    def name(self) -> str:
-        """A name for its rule."""
-        name = f"certify_{self.schedules[0]}_{self.dataset}_{self.norm}_n{self.points}_{len(self.eps)}"
-        return re.sub(r"\W", "_", name)
-
-
-def suites(grids: Iterable[Grid]) -> list[Suite]:
-    """The kinds of certification jobs of some grids.
-
-    The ε of a job follow from the data set, norm, number of points and method. Methods that no exhibit asks for go
-    with those that are certified at the most ε, so that any model can be certified by naming its file.
-    """
-    shared: dict[tuple[Any, ...], list[str]] = {}
-    for grid in grids:
-        eps: dict[tuple[str, str, int], dict[str, set[str]]] = {}
-        for job in grid.certifications:
-            _, dataset, _, method, _, _ = job.model.split("/")
-            of_method = eps.setdefault((dataset, job.norm, job.points), {}).setdefault(method, set())
-            of_method.update(job.eps)
-        for (dataset, norm_, points), of_method in eps.items():
-            groups: dict[tuple[str, ...], list[str]] = {}
-            for method, found in of_method.items():
-                groups.setdefault(tuple(sorted(found, key=Eps.parse)), []).append(method)
-            groups[max(groups, key=len)] += [m for m in grid.config["methods"] if m not in of_method]
-            for radii, methods in groups.items():
-                key = (dataset, tuple(sorted(methods)), norm_, points, radii)
-                shared.setdefault(key, []).append(grid.schedule)
-    return [Suite(tuple(schedules), *key) for key, schedules in sorted(shared.items())]
 
 
 def train_eps(group: Mapping[str, Any]) -> list[str]:

@@ -20,9 +20,8 @@ WILDCARDS = {
     "eps_train": ("the ε it is trained at, 8/255 as `8_255`; `none` for a method that has no ε", "0.3"),
     "seed": ("the random seed", "0"),
     "certifier": ("the certifier", "cnn-cert-relu"),
-    "norm": ("the norm; of `certify`, as a panel of the report names it", "linf"),
-    "points": ("how many test points; of `certify`, as in that panel", "200"),
-    "eps": ("the ε, written as in `{eps_train}`; of `certify`, one of that panel", "0.1"),
+    "norm": ("the norm; of `certify` and `attack`, one that the report certifies the data set under", "linf"),
+    "points": ("how many test points", "200"),
     "attack": ("`pgd`, or `auto` for those of the adversarial-robustness-toolbox", "pgd"),
     "table": ("a table's name in the report that the schedule fills", "table2"),
     "figure": ("a figure's name in that report", "figure1"),
@@ -48,9 +47,9 @@ class Rule(NamedTuple):
 
 def page() -> str:
     """The page in Markdown."""
-    rules, patterns = _workflow()
-    named = [[code(rule.name), rule.what] for rule in rules if not any("{" in output for output in rule.outputs)]
-    files = {shapes(rule.outputs, patterns): rule.what for rule in rules if rule.outputs}
+    rules = _workflow()
+    named = [[code(rule.name), rule.what] for rule in rules if not rule.outputs]
+    files = {shapes(rule.outputs): rule.what for rule in rules if rule.outputs}
     found = [name for names in files for name in names]
     used = dict.fromkeys(part for name in found for part in re.findall(r"\{(\w+)\}", name))
     unknown = [part for part in used if part not in WILDCARDS]
@@ -70,17 +69,12 @@ def page() -> str:
     )
 
 
-def shapes(outputs: Iterable[str], patterns: Iterable[str]) -> tuple[str, ...]:
-    """A rule's outputs as file names with wildcards; files that differ in their suffix alone as one, ``x.{md,txt}``.
-
-    A rule that is written for one value of a part of the name stands for all: the output is shown as the pattern, of
-    those that the workflow names, whose instance it is.
-    """
+def shapes(outputs: Iterable[str]) -> tuple[str, ...]:
+    """A rule's outputs as file names with wildcards; files that differ in their suffix alone as one, ``x.{md,txt}``."""
     suffixes: dict[str, list[str]] = {}
     for output in outputs:
-        shape = next((pattern for pattern in patterns if _instance(output, pattern)), output)
-        stem, dot, suffix = shape.rpartition(".")
-        stem, suffix = (stem, dot + suffix) if dot else (shape, "")
+        stem, dot, suffix = output.rpartition(".")
+        stem, suffix = (stem, dot + suffix) if dot else (output, "")
         if suffix not in suffixes.setdefault(stem, []):
             suffixes[stem].append(suffix)
     several = {stem: ",".join(s.removeprefix(".") for s in found) for stem, found in suffixes.items()}
@@ -93,27 +87,20 @@ def example(shape: str) -> str:
     return re.sub(r"\{(\w+)\}", lambda part: WILDCARDS[part[1]][1], shape)
 
 
-def _instance(name: str, pattern: str) -> bool:
-    parts = re.split(r"\{\w+\}", pattern)
-    return re.fullmatch("[^/]+".join(map(re.escape, parts)), name) is not None
-
-
 def _told(part: str) -> list[str]:
     what, value = WILDCARDS[part]
     return [what, code(value)]
 
 
-def _workflow() -> tuple[list[Rule], list[str]]:
-    """The rules as Snakemake reads them, and the patterns of file names that the workflow has names for."""
+def _workflow() -> list[Rule]:
+    """The rules as Snakemake reads them."""
     from snakemake.api import SnakemakeApi
     from snakemake.io import strip_wildcard_constraints
     from snakemake.settings.types import OutputSettings, Quietness, ResourceSettings
 
     with SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api:
         workflow = api.workflow(ResourceSettings(), snakefile=SNAKEFILE, workdir=SNAKEFILE.parent)._workflow
-        rules = [
+        return [
             Rule(r.name, prose(r.docstring or ""), tuple(strip_wildcard_constraints(str(o)) for o in r.output))
             for r in sorted(workflow.rules, key=lambda rule: rule.name != workflow.default_target)
         ]
-        patterns = [text for text in workflow.globals.values() if isinstance(text, str) and "{" in text]
-    return rules, patterns

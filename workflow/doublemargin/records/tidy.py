@@ -20,6 +20,7 @@ import pandas as pd
 from dmcore.eps import Eps
 from dmcore.errors import UserError
 from dmcore.files import read_json, remake, write_bytes
+from doublemargin.records.cells import each_cell
 from doublemargin.records.columns import (
     ADDED,
     CELL,
@@ -79,20 +80,23 @@ def collect(results: Path, schedule: str, models: Collection[str] | None = None)
         measured = {key: record[key] for key in ("seconds", "test_accuracy", "parameters")}
         measured |= {"steps": record["spec"]["training"]["steps"], "timing": _timing(record)}
         rows["training"].append(_model(model) | measured | _origin(record))
-        for path_of_cell in sorted(path.parent.glob("certify/*/*/n*/*.json")):
-            cell = _read(path_of_cell, model)
-            if cell["model_sha256"] != record["model_sha256"]:
-                print(f"{path_of_cell}: left out, it is of other weights than the model's", file=sys.stderr)
+        for certified in sorted(path.parent.glob("certify/*/*/n*.json")):
+            cells = _read(certified, model)
+            if cells["model_sha256"] != record["model_sha256"]:
+                print(f"{certified}: left out, it is of other weights than the model's", file=sys.stderr)
                 continue
-            key, origin = _model(model) | _cell(cell), _origin(cell)
-            verdicts = "".join("01"[bool(certified)] for certified in cell["certified"])
-            rows["certified_accuracy"].append(key | _accuracy(cell) | origin)
-            rows["verdicts"].append(key | origin | {"verdicts": verdicts})
-            indices = " ".join(map(str, cell["indices"]))
-            selection = {name: (key | origin)[name] for name in SELECTION}
-            if selections.setdefault(tuple(selection.values()), indices) != indices:
-                raise UserError(f"{path_of_cell} is of other points than the cells before it; {remake(path_of_cell)}")
-            rows["points"].append(selection | {"indices": indices})
+            for cell in (_Record(cell, certified) for cell in each_cell(cells)):
+                key, origin = _model(model) | _cell(cell), _origin(cell)
+                verdicts = "".join("01"[bool(verdict)] for verdict in cell["certified"])
+                rows["certified_accuracy"].append(key | _accuracy(cell) | origin)
+                rows["verdicts"].append(key | origin | {"verdicts": verdicts})
+                indices = " ".join(map(str, cell["indices"]))
+                selection = {name: (key | origin)[name] for name in SELECTION}
+                if selections.setdefault(tuple(selection.values()), indices) != indices:
+                    raise UserError(f"{certified} is of other points than the cells before it; {remake(certified)}")
+                rows["points"].append(selection | {"indices": indices})
+    if older := list((results / schedule).glob("*/*/*/*/seed*/certify/*/*/n*/*.json")):
+        print(f"{older[0].parent}/ and the like: an older version's files, one per ε, are not read", file=sys.stderr)
     return Records(**{name: _frame(name, found) for name, found in rows.items()})
 
 

@@ -51,14 +51,13 @@ class Item:
 
     @property
     def targets(self) -> list[str]:
-        """The files to ask Snakemake for: one of each certification, as its job writes them all."""
-        return [f"results/{job.cell_paths()[0]}.json" for job in self.certifications]
+        """The files to ask Snakemake for, one per certification."""
+        return [f"results/{job.path}.json" for job in self.certifications]
 
     @property
-    def folders(self) -> list[str]:
-        """The folders of its jobs under results/, by which the rules know them."""
-        certified = [job.cell_paths()[0].rpartition("/")[0] for job in self.certifications]
-        return [self.model] * self.trains + certified
+    def jobs(self) -> list[str]:
+        """The paths of its models and certifications, by which the rules know their jobs."""
+        return [self.model] * self.trains + [job.path for job in self.certifications]
 
     def __str__(self) -> str:
         parts = ["train"] * self.trains + [f"{job.certifier} {job.norm} n{job.points}" for job in self.certifications]
@@ -121,7 +120,7 @@ def missing(
     Args:
         done: cells on record.
         here: models whose weights are there.
-        begun: trainings, as their models, and certifications, as their folders, that left a state when they stopped.
+        begun: the paths of models and certifications that left a state when they stopped.
     """
     shown = places(grid)
     by_model: dict[str, list[Item]] = {}
@@ -129,8 +128,7 @@ def missing(
         cells = [cell for cell in job.cell_paths() if cell not in done]
         if cells:
             worth = sum(shown[cell] for cell in cells)
-            folder = cells[0].rpartition("/")[0]
-            item = Item(job.model, False, (job,), len(cells), worth, costs.certification(job), folder in begun)
+            item = Item(job.model, False, (job,), len(cells), worth, costs.certification(job), job.path in begun)
             by_model.setdefault(job.model, []).append(item)
     items: list[Item] = []
     for model, parts in by_model.items():

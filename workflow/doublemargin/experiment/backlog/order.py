@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 VARIABLE = "DMCORE_ORDER"
-"""The environment's variable with the path of a JSON file: the priority of each job, by its folder under results/."""
+"""The environment's variable with the path of a JSON file: the priority of each job, by its path under results/."""
 
 
 def given_order() -> dict[str, int]:

@@ -65,7 +65,7 @@ def run_until(
 
     Args:
         deadline: on the clock of :func:`time.monotonic`.
-        priorities: of jobs by their folders under results/; those of a higher one begin first.
+        priorities: of jobs by their paths under results/; those of a higher one begin first.
         options: of Snakemake.
         log: what Snakemake says is added to it.
         look: called now and then.

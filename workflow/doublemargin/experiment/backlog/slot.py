@@ -118,7 +118,7 @@ def fill(
             break
         tell(f"next: {_summary(items)}; expected to take {_minutes(items) / slots:.0f} minutes")
         watch = Watch(items, tell)
-        priorities = {folder: len(items) - place for place, item in enumerate(items) for folder in item.folders}
+        priorities = {job: len(items) - place for place, item in enumerate(items) for job in item.jobs}
         code = run_until(deadline, watch.targets, priorities, options, LOG, watch.look, stopped)
         watch.look()
         done.limited = code is None
@@ -126,7 +126,8 @@ def fill(
         done.cells += sum(item.cells for item in before) - sum(item.cells for item in done.left)
         if not done.limited:
             tried |= {str(item) for item in items}
-            done.failed += [item for item in items if not all(Path(target).exists() for target in item.targets)]
+            left = {target for item in done.left for target in item.targets}
+            done.failed += [item for item in items if not left.isdisjoint(item.targets)]
     return done
 
 
@@ -155,8 +156,11 @@ class Watch:
 
 def _begun(grid: Grid) -> set[str]:
     """Trainings and certifications with a state in the results folder, as :func:`missing` wants them."""
-    states = (RESULTS / grid.schedule).glob("*/*/*/*/seed*/**/unfinished*.safetensors")
-    return {path.parent.relative_to(RESULTS).as_posix() for path in states}
+    folder = RESULTS / grid.schedule
+    begun = {path.parent for path in folder.glob("*/*/*/*/seed*/unfinished-*.safetensors")}
+    certified = folder.glob("*/*/*/*/seed*/certify/*/*/unfinished-*.safetensors")
+    begun |= {path.with_name(path.stem.removeprefix("unfinished-")) for path in certified}
+    return {path.relative_to(RESULTS).as_posix() for path in begun}
 
 
 def batch(items: Sequence[Item], seconds: float, slots: int) -> list[Item]:

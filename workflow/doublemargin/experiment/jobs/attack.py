@@ -10,10 +10,12 @@ import torch
 
 from dmcore.attacks.evaluate import attack_points, check_attack
 from dmcore.eps import Eps
-from dmcore.files import write_json
+from dmcore.files import digest
 from dmcore.norms import check_radius
 from dmcore.progress import progress
 from doublemargin.experiment.jobs.subject import load_subject, numbers
+from doublemargin.experiment.source import code_hash
+from doublemargin.records.cells import read_cells, write_cells
 
 
 def attack_job(
@@ -30,40 +32,43 @@ def attack_job(
     out: Path,
     device: torch.device,
 ) -> None:
-    """Attacks the shared test points at each ε; writes ``out/<ε>.json``, with the fields of a certification's file.
+    """Attacks the shared test points at each ε; writes a record like a certification's, and keeps its cells likewise.
 
-    Each ε is searched by itself: no file depends on what else was asked for.
+    Each ε is searched by itself: no cell depends on what else was asked for.
     """
     radii = [Eps.parse(e) for e in eps_ids]  # a bad one is refused before any work
     for eps in radii:
         check_radius(norm, float(eps))
     check_attack(attack, norm)
     subject = load_subject(model, data, points, points_seed, device)
-    for eps in progress(radii, len(radii), f"{subject.path} {attack}"):
+    options = {"seed": seed, "restarts": restarts, "steps": steps}
+    shared = {
+        **subject.model,
+        "attack": attack,
+        "library": f"adversarial-robustness-toolbox {_art()}" if attack == "auto" else None,
+        **options,
+        "norm": norm,
+        "clip_input": True,
+        "points": points,
+        "points_seed": points_seed,
+    }
+    code = code_hash("doublemargin.experiment.jobs.attack", uses=[attack, subject.arch])
+    shared["made_from"] = digest([shared, subject.points["data"]["sha256"], code])
+    cells = read_cells(out, shared["made_from"])
+    left = [eps for eps in radii if eps.id not in cells]
+    for eps in progress(left, len(left), f"{subject.path} {attack}"):
         started = time.perf_counter()
-        options = {"seed": seed, "restarts": restarts, "steps": steps}
         found = attack_points(subject.net, subject.x, subject.y, float(eps), norm, attack, **options)
         broken = found.broken.tolist()
-        write_json(
-            out / f"{eps.id}.json",
-            {
-                **subject.model,
-                "attack": attack,
-                "library": f"adversarial-robustness-toolbox {_art()}" if attack == "auto" else None,
-                **options,
-                "norm": norm,
-                "eps": eps.id,
-                "clip_input": True,
-                "points": points,
-                "points_seed": points_seed,
-                "robust_accuracy_upper_bound": 1 - sum(broken) / points,
-                "seconds": round(time.perf_counter() - started, 3),
-                **subject.points,
-                "predicted": found.predicted.tolist(),
-                "margins": numbers(found.margin),
-                "broken": broken,
-            },
-        )
+        cells[eps.id] = {
+            "robust_accuracy_upper_bound": 1 - sum(broken) / points,
+            "seconds": round(time.perf_counter() - started, 3),
+            "provenance": subject.provenance,
+            "predicted": found.predicted.tolist(),
+            "margins": numbers(found.margin),
+            "broken": broken,
+        }
+    write_cells(out, shared | subject.points, cells)
 
 
 def _art() -> str:

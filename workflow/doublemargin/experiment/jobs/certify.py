@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -12,7 +13,7 @@ from dmcore.certify import Verdicts, certify_points
 from dmcore.device import out_of_memory
 from dmcore.eps import Eps
 from dmcore.errors import UserError
-from dmcore.files import digest, write_json
+from dmcore.files import digest
 from dmcore.linear.chunks import point_chunk
 from dmcore.norms import check_radius
 from dmcore.progress import progress
@@ -20,6 +21,7 @@ from dmcore.stopping import StoppedError, stoppable
 from doublemargin.experiment.jobs.subject import Subject, load_subject, numbers
 from doublemargin.experiment.jobs.unfinished import Done, Unfinished
 from doublemargin.experiment.source import code_hash
+from doublemargin.records.cells import read_cells, unfinished_beside, write_cells
 
 SAVE_EVERY = 60.0  # seconds of work that a kill may cost
 
@@ -51,10 +53,11 @@ def certify_job(
     device: torch.device,
     save_every: float = SAVE_EVERY,
 ) -> None:
-    """Certifies the shared test points at each ε; writes ``out/<ε>.json`` with every point's verdict and margin.
+    """Certifies the shared test points at each ε; writes a record with every point's verdict and margin.
 
-    Verdicts are saved every ``save_every`` seconds, and on SIGTERM, beside these files and taken up by the next call
-    after a kill; that file is removed once all ε are there.
+    Cells that ``out`` has of the same model, points, settings and code stay and are not computed again. Verdicts are
+    saved every ``save_every`` seconds, and on SIGTERM, beside it and taken up by the next call after a kill; that file
+    is removed once all ε are there.
 
     Raises:
         UserError: a bad ε, norm, model or data file; a single point needs more memory than there is.
@@ -64,11 +67,13 @@ def certify_job(
     for eps in radii:
         check_radius(how.norm, float(eps))
     subject = load_subject(model, data, how.points, how.points_seed, device)
-    unfinished = Unfinished(out / "unfinished.safetensors", _key(subject, how), save_every)
+    made_from = _made_from(subject, how)
+    cells = read_cells(out, made_from)
+    unfinished = Unfinished(unfinished_beside(out), _state_key(subject, made_from), save_every)
     with stoppable() as stopper:
         stopper.at_once = True
         try:
-            _certify(subject, how, radii, out, unfinished)
+            _certify(subject, how, [eps for eps in radii if eps.id not in cells], unfinished)
         except StoppedError as error:
             stopper.at_once = False
             unfinished.save()
@@ -80,52 +85,41 @@ def certify_job(
                 f"{subject.path}: {how.certifier} needs more memory for a single point than {device} has "
                 f"({' '.join(str(error).split())[:120]}); use --device cpu on a larger machine, or fewer --gpu-slots"
             ) from error
+    cells |= {eps: _cell(done, subject) for eps, done in unfinished.done.items() if len(done) == how.points}
+    write_cells(out, {**subject.model, **asdict(how), "made_from": made_from, **subject.points}, cells)
     unfinished.remove()
 
 
-def _certify(subject: Subject, how: Certification, radii: list[Eps], out: Path, unfinished: Unfinished) -> None:
-    """Certifies part by part what is not done yet, and writes each ε's file when all its points are."""
+def _certify(subject: Subject, how: Certification, radii: list[Eps], unfinished: Unfinished) -> None:
+    """Certifies part by part what is not done yet."""
     size = point_chunk(subject.net, subject.x)  # always the same parts, or rounding would tell of interruptions
     parts = [(eps, start) for eps in radii for start in range(0, how.points, size)]
     left = [(eps, start) for eps, start in parts if start >= len(unfinished.of(eps.id))]
-    for eps in radii:
-        if len(unfinished.of(eps.id)) == how.points:
-            _write(subject, how, eps, unfinished.of(eps.id), out)
     for eps, start in progress(left, len(left), f"{subject.path} {how.certifier}, parts of {size} points"):
         started = time.perf_counter()
         found = how.verdicts(subject, slice(start, start + size), float(eps))
-        done = unfinished.add(eps.id, found, time.perf_counter() - started)
-        if len(done) == how.points:
-            _write(subject, how, eps, done, out)
+        unfinished.add(eps.id, found, time.perf_counter() - started)
 
 
-def _write(subject: Subject, how: Certification, eps: Eps, done: Done, out: Path) -> None:
+def _cell(done: Done, subject: Subject) -> dict[str, Any]:
     certified = done.verdicts.certified.tolist()
-    write_json(
-        out / f"{eps.id}.json",
-        {
-            **subject.model,
-            **asdict(how),
-            "eps": eps.id,
-            "certified_accuracy": sum(certified) / how.points,
-            "seconds": round(done.seconds, 3),
-            **subject.points,
-            "predicted": done.verdicts.predicted.tolist(),
-            "margins": numbers(done.verdicts.margin),
-            "certified": certified,
-            "rechecked": int(done.verdicts.rechecked.sum()),
-        },
-    )
+    return {
+        "certified_accuracy": sum(certified) / len(certified),
+        "seconds": round(done.seconds, 3),
+        "rechecked": int(done.verdicts.rechecked.sum()),
+        "provenance": subject.provenance,
+        "predicted": done.verdicts.predicted.tolist(),
+        "margins": numbers(done.verdicts.margin),
+        "certified": certified,
+    }
 
 
-def _key(subject: Subject, how: Certification) -> str:
-    made = subject.points["provenance"]
-    return digest(
-        {
-            "how": asdict(how),
-            "model": subject.model,
-            "data": subject.points["data"]["sha256"],
-            "code": code_hash("dmcore.certify", uses=how.certifier),
-            "on": {key: made[key] for key in ("torch", "device", "threads")},
-        }
-    )
+def _made_from(subject: Subject, how: Certification) -> str:
+    """What every verdict depends on; the code as the rule counts it."""
+    code = code_hash("doublemargin.experiment.jobs.certify", uses=[how.certifier, subject.arch])
+    return digest([asdict(how), subject.model, subject.points["data"]["sha256"], code])
+
+
+def _state_key(subject: Subject, made_from: str) -> str:
+    """What the verdicts of one ε have in common: they come from one device, too."""
+    return digest([made_from, *(subject.provenance[key] for key in ("torch", "device", "threads"))])

@@ -50,6 +50,7 @@ def radius_job(
         "median_radius": kept.quantile(0.5).item() if len(kept) else None,
         "left_out": points - len(kept),
         "seconds": round(time.perf_counter() - started, 3),
+        "provenance": subject.provenance,
         **subject.points,
         "radii": numbers(radii.radius),
         "refused": numbers(radii.refused),

@@ -24,7 +24,8 @@ class Subject:
         x, y: the shared test points there: pixels in [0, 1], (B, C, H, W) float32, and labels (B,).
         path: the model's, as in ``results/``.
         model: what a record says of the model, in its own order.
-        points: what a record says of the points and of how it was made.
+        points: what a record says of the points.
+        provenance: what a record says of how it was made.
     """
 
     net: Network
@@ -33,6 +34,12 @@ class Subject:
     path: str
     model: dict[str, Any]
     points: dict[str, Any]
+    provenance: dict[str, Any]
+
+    @property
+    def arch(self) -> str:
+        """The name of its architecture."""
+        return self.path.split("/")[2]
 
 
 def load_subject(model: Path, data: Path, points: int, points_seed: int, device: torch.device) -> Subject:
@@ -47,7 +54,8 @@ def load_subject(model: Path, data: Path, points: int, points_seed: int, device:
         y,
         spec.path,
         {"model": spec.path, "spec_hash": spec.hash, "model_sha256": weights},
-        {"data": images.info, "provenance": provenance(device), "indices": indices, "labels": y.tolist()},
+        {"data": images.info, "indices": indices, "labels": y.tolist()},
+        provenance(device),
     )
 
 

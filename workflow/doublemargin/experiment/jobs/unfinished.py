@@ -48,14 +48,13 @@ class Unfinished:
         """What is done of an ε."""
         return self.done.setdefault(eps, Done())
 
-    def add(self, eps: str, verdicts: Verdicts, seconds: float) -> Done:
-        """The next points of an ε are done; returns all of them."""
+    def add(self, eps: str, verdicts: Verdicts, seconds: float) -> None:
+        """The next points of an ε are done."""
         done = self.of(eps)
         done.verdicts = verdicts if done.verdicts is None else _joined(done.verdicts, verdicts)
         done.seconds += seconds
         if time.perf_counter() - self.saved > self.every:
             self.save()
-        return done
 
     def save(self) -> None:
         """Writes everything; nothing is written before the first part is done."""
