@@ -64,7 +64,8 @@ MISTAKES = [
     ),
     Mistake(
         "json",
-        "dmcore report --config '{\"schedule\": demo}'",
-        "dmcore: error: the config is neither a file nor JSON (<reason>)",
+        "dmcore report --config new.json",
+        "dmcore: error: cannot read new.json: <reason>",
+        make=write("new.json", "schedule: demo\n"),
     ),
 ]

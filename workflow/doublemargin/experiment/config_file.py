@@ -39,3 +39,30 @@ def read_config(path: Path) -> Any:
     if isinstance(content, dict) and YTE in content:
         raise UserError(f"{path}: '{YTE}' would run the file as a program: write out what it is to say")
     return content
+
+
+def _told(error: yaml.YAMLError) -> str:
+    """The line, and what YAML expected there."""
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return " ".join(str(error).split())
+    mark, problem = error.problem_mark or error.context_mark, error.problem or error.context
+    hint = "; indent with spaces, YAML takes no tabs" if r"'\t'" in str(problem) else ""
+    return f"line {mark.line + 1}: {problem}{hint}"
+
+
+class _Strict(yaml.SafeLoader):
+    """Safe YAML whose mappings have text as keys, each once; a key taken over by ``<<`` may be said anew."""
+
+    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        lines: dict[str, int] = {}
+        for key, _ in node.value:
+            mark = key.start_mark
+            if key.tag not in ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"):
+                shown = f"'{key.value}'" if isinstance(key, yaml.ScalarNode) else "there"
+                raise yaml.MarkedYAMLError(problem=f"the key {shown} is not text: quote it", problem_mark=mark)
+            if key.value in lines:
+                problem = f"the key '{key.value}' is there twice, first in line {lines[key.value]}: remove one of them"
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
+            lines[key.value] = mark.line + 1
+        return node
