@@ -19,7 +19,7 @@ from doublemargin.experiment.provenance import provenance
 # A job: leases one of the GPUs, says which CUDA shows it, and keeps it until its standard input ends.
 JOB = """
 import os, sys, time
-from dmcore import lease
+from doublemargin.experiment import lease
 lease.WAIT = 0.01
 from pathlib import Path
 lease.lease_gpu(sys.argv[2].split(","), int(sys.argv[3]), Path(sys.argv[1]))
