@@ -17,7 +17,7 @@ _HOMES = {
     "dmcore.attacks.evaluate": ["attack_points"],
     "dmcore.bounds": ["double_margins", "interval_bounds"],
     "dmcore.certifiers": ["Certifier"],
-    "dmcore.certify": ["Verdicts", "certify_points", "margin_bounds"],
+    "dmcore.certify": ["CertificationResult", "certify_points", "margin_bounds"],
     "dmcore.checkpoint": ["load_model", "save_model"],
     "dmcore.data": ["ImageSet", "Split", "load_images"],
     "dmcore.domains": ["Domain"],

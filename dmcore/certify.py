@@ -86,7 +86,7 @@ def _margins(net: Network, ball: Ball, y: Tensor, num_classes: int, certifier: C
 
 
 @dataclass(frozen=True)
-class Verdicts:
+class CertificationResult:
     """What a certifier says of each point at one ε; all of shape (B,).
 
     Attributes:
@@ -114,7 +114,7 @@ def certify_points(
     clip_input: bool = False,
     intersect_ibp: bool = False,
     input_range: Range = PIXELS,
-) -> Verdicts:
+) -> CertificationResult:
     """The verdict on each point. Arguments and errors as :func:`margin_bounds`.
 
     The bounds are rounded outward, so a margin > 0 is a certificate. Where that may have cost it, close to 0, the point
@@ -147,7 +147,7 @@ def certify_points(
         margin[close] = margin64.to(margin.dtype)
         certified[close] = margin64 > 0
     predicted = torch.cat([net(x[part]).argmax(1) for part in parts]) if len(x) else labels
-    return Verdicts(predicted, margin, certified & (predicted == labels), close)
+    return CertificationResult(predicted, margin, certified & (predicted == labels), close)
 
 
 def _size(net: Network, ball: Ball) -> Tensor:

@@ -22,7 +22,7 @@ from dmcore.linear.coefficients import Coefficients
 from dmcore.linear.concretize import concretize, is_box, symmetric
 from dmcore.linear.dense import Dense
 from dmcore.linear.forms import Form, LowerUpper, MidRadius, Radius
-from dmcore.linear.rounding import FEW, gamma, outward
+from dmcore.linear.rounding import EXTRA_ROUNDINGS, gamma, outward
 from dmcore.linear.scaled_filters import relaxed, scaled
 from dmcore.nets.layers import Affine, Flatten, Nonlinear, Sum
 from dmcore.nets.network import INPUT, Network, Node, Shape
@@ -123,7 +123,7 @@ def _concretize(net: RelaxedNetwork, at: int, form: Form) -> tuple[Tensor, Tenso
         if net.errors is None:
             return moved
         changed = math.ceil(net.ball.largest_eps) if net.ball.norm == "l0" else 0  # so many gains are added up
-        return moved * (1 + 2 * net.errors.gamma(forms.summation_length + changed + FEW))
+        return moved * (1 + 2 * net.errors.gamma(forms.summation_length + changed + EXTRA_ROUNDINGS))
 
     if form.upper is not None and not form.shared and is_box(region):
         low, high = form.lower.abs_dots(form.upper, region.radius)
@@ -143,10 +143,10 @@ def _around(net: RelaxedNetwork, index: int, start: Coefficients, radius: Radius
         return lower, (value + radius.upper).expand(batch, -1) if upper else lower
     wide = start.double()
     value = wide.dot(reference)
-    count = start.summation_length + FEW
+    count = start.summation_length + EXTRA_ROUNDINGS
     own = start.abs_dot(net.errors.error(index)).double() * (1 + net.errors.gamma(count))
     own = own + wide.abs_dot(reference.abs()) * gamma(count, torch.float64)
-    larger = 1 + net.errors.gamma(len(net.shapes) + FEW)
+    larger = 1 + net.errors.gamma(len(net.shapes) + EXTRA_ROUNDINGS)
     sides = value - radius.lower * larger - own, value + radius.upper * larger + own
     down, up = (outward(side, dtype, sign).expand(batch, -1) for side, sign in zip(sides, (-1, 1), strict=True))
     return down, up if upper else down

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Mapping
 import torch
 from torch import Tensor, nn
 
-from dmcore.linear.rounding import FEW, gamma, roundings, terms
+from dmcore.linear.rounding import EXTRA_ROUNDINGS, gamma, roundings, terms
 from dmcore.nets.layers import Affine, MaxPool, Nonlinear, Sum
 from dmcore.nets.network import INPUT, Network, Node
 from dmcore.perturbation.ball import Ball
@@ -56,7 +56,7 @@ class RoundingErrors:
         """How far a node's values get from the reference at most, (B or 1, *shape)."""
         if index not in self._spread:
             spread = self._spread_of(index)
-            self._spread[index] = spread + (spread + self._reference(index).abs()) * self.gamma(FEW)
+            self._spread[index] = spread + (spread + self._reference(index).abs()) * self.gamma(EXTRA_ROUNDINGS)
         return self._spread[index]
 
     def error(self, index: int) -> Tensor:
@@ -94,8 +94,12 @@ class RoundingErrors:
         constant = (slope == 0).all(-1) if isinstance(node.layer, MaxPool) else slope == 0
         # Behind a dead ReLU the value itself is known, without an error; but a bound that is no number knows nothing.
         known = constant & (gap == 0) & size.isfinite()
-        total = gap + off * (1 + self.gamma(_entries(node.layer) + FEW)) + size * self._relaxation_error(node.layer)
-        return torch.where(known, 0.0, total + total.abs() * (2 * self.gamma(summation_length + FEW)))
+        total = (
+            gap
+            + off * (1 + self.gamma(_entries(node.layer) + EXTRA_ROUNDINGS))
+            + size * self._relaxation_error(node.layer)
+        )
+        return torch.where(known, 0.0, total + total.abs() * (2 * self.gamma(summation_length + EXTRA_ROUNDINGS)))
 
     def _reference(self, index: int) -> Tensor:
         return self._exact_reference(index).to(self.ball.x.dtype)
@@ -116,14 +120,14 @@ class RoundingErrors:
         inputs = [self.spread(parent) for parent in node.parents]
         if isinstance(node.layer, Affine):
             (forward, _) = terms(node.layer)
-            return node.layer.magnitude(*inputs) * (1 + self.gamma(forward + FEW))
+            return node.layer.magnitude(*inputs) * (1 + self.gamma(forward + EXTRA_ROUNDINGS))
         return node.layer(*inputs)
 
     def _error_of(self, index: int) -> Tensor:
         if index in self.stop or index == INPUT:
             exact = index == INPUT and not self.ball.one_sided
             size = self.spread(index) if exact else self.spread(index) + self._reference(index).abs()
-            return size * self.gamma(FEW)
+            return size * self.gamma(EXTRA_ROUNDINGS)
         node = self.net.node(index)
         if isinstance(node.layer, Nonlinear):  # its own rule takes care of all that came before
             return torch.zeros_like(self._reference(index))
@@ -131,16 +135,16 @@ class RoundingErrors:
 
     def _passed(self, node: Node, inputs: list[Tensor]) -> Tensor:
         """What forms over an affine layer's, a flatten's or a sum's output are off by, if those over its inputs are."""
-        several = FEW + sum(self._readers[parent] for parent in node.parents)
+        several = EXTRA_ROUNDINGS + sum(self._readers[parent] for parent in node.parents)
         if isinstance(node.layer, Affine):
             (parent,) = node.parents
             forward, backward = terms(node.layer)
             behind = self._reference(parent).abs()
             own = self.spread(parent) * self.gamma(backward + several)
-            off = node.layer.magnitude(inputs[0] + own + behind * gamma(forward + FEW, torch.float64))
+            off = node.layer.magnitude(inputs[0] + own + behind * gamma(forward + EXTRA_ROUNDINGS, torch.float64))
             offset = node.layer.offset()
-            off = off * (1 + self.gamma(forward + FEW))
-            return off if offset is None else off + offset.abs() * gamma(FEW, torch.float64)
+            off = off * (1 + self.gamma(forward + EXTRA_ROUNDINGS))
+            return off if offset is None else off + offset.abs() * gamma(EXTRA_ROUNDINGS, torch.float64)
         moved = [e + self.spread(p) * self.gamma(several) for e, p in zip(inputs, node.parents, strict=True)]
         total = node.layer(*moved)
         if not isinstance(node.layer, Sum):
@@ -162,11 +166,11 @@ class RoundingErrors:
             passed = self._passed(node, [self.slack(parent) for parent in node.parents])
         count, spread, size = self._roundings[index], self.spread(index), self._reference(index).abs()
         sums = spread * self.gamma(count) + size * gamma(count, torch.float64)
-        return passed + sums + (spread + size) * self.gamma(2 * FEW)
+        return passed + sums + (spread + size) * self.gamma(2 * EXTRA_ROUNDINGS)
 
     def _relaxation_error(self, layer: nn.Module) -> float:
         """The error of a non-linear layer's slopes and intercepts, for values of size 1."""
-        return self.gamma(4 * FEW + 2 * FEW * _entries(layer))
+        return self.gamma(4 * EXTRA_ROUNDINGS + 2 * EXTRA_ROUNDINGS * _entries(layer))
 
 
 def _entries(layer: nn.Module) -> int:
@@ -176,7 +180,7 @@ def _entries(layer: nn.Module) -> int:
 
 def outward_box(lower: Tensor, upper: Tensor) -> Box:
     """A box around [lower, upper], which it holds as a centre and a radius, and around the errors of these."""
-    slack = torch.maximum(lower.abs(), upper.abs()) * gamma(FEW, lower.dtype)
+    slack = torch.maximum(lower.abs(), upper.abs()) * gamma(EXTRA_ROUNDINGS, lower.dtype)
     return Box.between(lower - slack, upper + slack)
 
 
@@ -187,7 +191,7 @@ def outward_interval(layer: nn.Module | None, box: Box, inputs: list[Box]) -> Bo
     if isinstance(layer, Affine):
         (forward, _) = terms(layer)
         size = size + layer.magnitude(*sizes)
-        return Box(box.center, box.radius + size * gamma(forward + FEW, dtype))
+        return Box(box.center, box.radius + size * gamma(forward + EXTRA_ROUNDINGS, dtype))
     if isinstance(layer, Nonlinear):  # the slopes and intercepts of its linear bounds are rounded, too
         size = size + layer(*sizes) * 2 * _entries(layer)
-    return Box(box.center, box.radius + size * gamma(4 * FEW, dtype))
+    return Box(box.center, box.radius + size * gamma(4 * EXTRA_ROUNDINGS, dtype))

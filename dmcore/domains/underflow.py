@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 import torch
 
-from dmcore.linear.rounding import FEW, terms
+from dmcore.linear.rounding import EXTRA_ROUNDINGS, terms
 from dmcore.nets.layers import Affine, MaxPool, Sum
 from dmcore.nets.network import INPUT, Network, Node
 from dmcore.perturbation.ball import Ball
@@ -38,7 +38,7 @@ def underflow(net: Network, ball: Ball, at: Collection[int], rows: float, dtype:
             c[parent] += norms[node.index] * c[node.index]
     off = 0.0
     for index, shape in enumerate(shapes):
-        n = FEW if index == INPUT else FEW + max(_terms(net.node(index)))
+        n = EXTRA_ROUNDINGS if index == INPUT else EXTRA_ROUNDINGS + max(_terms(net.node(index)))
         norm = 1.0 if index == INPUT else norms[index]
         off += n * (1 + c[index]) * (1 + norm) * (1 + torch.Size(shape).numel() * (1 + m[index]))
     return 4 * off * torch.finfo(dtype or ball.x.dtype).tiny

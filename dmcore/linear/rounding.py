@@ -10,7 +10,7 @@ from torch import Tensor
 from dmcore.nets.layers import Affine, Conv, Diagonal, Linear
 from dmcore.nets.network import Network
 
-FEW = 8
+EXTRA_ROUNDINGS = 8
 """More roundings than any value meets besides those of the sums counted: casts, slopes, halves, a bias."""
 
 
@@ -56,9 +56,9 @@ def outward(t: Tensor, dtype: torch.dtype, sign: int) -> Tensor:
 
 def roundings(net: Network) -> list[int]:
     """For each node, how many roundings at most its values have met, those of all layers before it included."""
-    counts = [FEW]
+    counts = [EXTRA_ROUNDINGS]
     for node in net.nodes():
         before = max(counts[parent] for parent in node.parents)
         own = max(terms(node.layer)) if isinstance(node.layer, Affine) else len(node.parents)
-        counts.append(before + own + FEW)
+        counts.append(before + own + EXTRA_ROUNDINGS)
     return counts

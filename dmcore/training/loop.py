@@ -20,8 +20,8 @@ from dmcore.nets.ensemble import vote
 from dmcore.nets.pruning import prune_relus, rarely_switching, relu_activity
 from dmcore.perturbation import Ball
 from dmcore.progress import progress_bar
+from dmcore.signals import StoppedError, stoppable
 from dmcore.spec import ModelSpec
-from dmcore.stopping import StoppedError, stoppable
 from dmcore.training.batches import pixels
 from dmcore.training.captured import CapturedStep
 from dmcore.training.plan import Plan

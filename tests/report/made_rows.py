@@ -1,8 +1,8 @@
 """Rows of tables with known verdicts and times, made by hand."""
 
 from doublemargin.records.statistics import Share
-from doublemargin.report.beside import Cell, Row, Timing
-from doublemargin.report.verdict.evidence import Evidence
+from doublemargin.report.claims.evidence import Evidence
+from doublemargin.report.paper_comparison import ComparedCell, ComparedRow, Timing
 
 POINTS = 200
 
@@ -22,7 +22,7 @@ def cell(method="dm", strings=(), paper=None, models=1, **where):
     } | where  # fmt: skip
     strings = (strings,) if isinstance(strings, str) else strings
     share = None if paper is None else Share(paper, where["points"] * models)
-    return Cell(
+    return ComparedCell(
         **where, method=method, label=method.upper(), models=models, verdicts=strings, data="d" if strings else "",
         paper=share, reported=True,
     )  # fmt: skip
@@ -32,7 +32,7 @@ def row(*cells, times=(), paper_seconds=None, baseline=False, **where):
     """A row of cells of one method, or of times alone; ``times`` are (seconds, device) or seconds."""
     about = cells[0] if cells else cell(**where)
     timings = [time if isinstance(time, tuple) else (time, "GPU") for time in times]
-    return Row(
+    return ComparedRow(
         table=about.table, panel="a panel", dataset=about.dataset, arch=about.arch, method=about.method,
         label=about.label, eps_train=about.eps_train, baseline=baseline,
         timings=tuple(Timing(seconds, device, "1", seed) for seed, (seconds, device) in enumerate(timings)),

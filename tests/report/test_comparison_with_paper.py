@@ -8,9 +8,9 @@ from made_records import REPORTED, first, made_records, spec_of, the_papers_own
 
 from dmcore.errors import UserError
 from doublemargin.records.statistics import Share, newcombe_interval
-from doublemargin.report.beside import Beside
 from doublemargin.report.comparison import ABOVE, BELOW, compare, signed
 from doublemargin.report.make import make_comparisons
+from doublemargin.report.paper_comparison import PaperComparison
 from doublemargin.report.render_comparison import comma_separated, html, markdown
 
 SPEC = spec_of()
@@ -32,7 +32,7 @@ def seconds_of(place, seed):
 
 def compared(spec=SPEC, table="table2", records=None, **origin):
     records = records or made_records(spec, verdicts_of, seconds_of, **origin)
-    return compare(spec["tables"][table], records, Beside.of(records, REPORTED))
+    return compare(spec["tables"][table], records, PaperComparison.of(records, REPORTED))
 
 
 @pytest.fixture(scope="module")

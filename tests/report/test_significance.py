@@ -7,7 +7,7 @@ from statistics import NormalDist
 import pytest
 
 from doublemargin.records.statistics import Share, decimals, difference_interval, newcombe_interval
-from doublemargin.report.verdict.significance import (
+from doublemargin.report.claims.significance import (
     beyond_p,
     holm,
     paired_interval,

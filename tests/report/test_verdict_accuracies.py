@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 from made_rows import cell, evidence, row, verdicts
 
-from doublemargin.report.verdict.accuracies import Ahead, Comparable, Gain, NeverBelow, Represents, differences
-from doublemargin.report.verdict.claims import Claim
-from doublemargin.report.verdict.evidence import Evidence, Outcome, Pairs, Radii
-from doublemargin.report.verdict.judge import Status, judge
-from doublemargin.report.verdict.significance import paired_interval, paired_p, subset_p
+from doublemargin.report.claims.accuracies import Ahead, Comparable, Gain, NeverBelow, Represents, differences
+from doublemargin.report.claims.claims import Claim
+from doublemargin.report.claims.evidence import EpsRange, Evidence, Outcome, Pairs
+from doublemargin.report.claims.judge import Status, judge
+from doublemargin.report.claims.significance import paired_interval, paired_p, subset_p
 
 DM_IBP = Pairs({"method": "dm"}, {"method": "ibp"})
 
@@ -230,7 +230,7 @@ def test_which_eps_a_claim_speaks_of():
     cells = [cell("dm", "1", eps_cert=e) for e in radii] + [cell("ibp", "1", eps_cert=e) for e in radii]
 
     def admitted(**radii):
-        pairs = Pairs({"method": "dm"}, {"method": "ibp"}, eps=Radii(**radii)).of(cells)
+        pairs = Pairs({"method": "dm"}, {"method": "ibp"}, eps=EpsRange(**radii)).of(cells)
         assert all(a.eps_cert == b.eps_cert for a, b in pairs)
         return [a.eps_cert for a, _ in pairs]
 
@@ -248,7 +248,7 @@ def test_the_largest_eps_is_each_panels_own():
         for m in ("dm", "ibp")
         for d, e in (("mnist", "0.3"), ("mnist", "0.2"), ("cifar10", "8_255"), ("cifar10", "1_255"))
     ]
-    pairs = Pairs({"method": "dm"}, {"method": "ibp"}, eps=Radii(largest=True)).of(cells)
+    pairs = Pairs({"method": "dm"}, {"method": "ibp"}, eps=EpsRange(largest=True)).of(cells)
     assert [(a.dataset, a.eps_cert) for a, _ in pairs] == [("mnist", "0.3"), ("cifar10", "8_255")]
 
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 from made_records import REPORTED, first, made_records, spec_of, the_papers_own
 
+from doublemargin.report.claims.claims import CLAIMS
+from doublemargin.report.claims.judge import Status
+from doublemargin.report.claims.page import comma_separated, html, markdown, reach_verdict
 from doublemargin.report.make import make_verdict
-from doublemargin.report.verdict.claims import CLAIMS
-from doublemargin.report.verdict.judge import Status
-from doublemargin.report.verdict.page import comma_separated, html, markdown, reach_verdict
 
 SPEC = spec_of()
 

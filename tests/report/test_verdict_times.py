@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 from made_rows import row
 
-from doublemargin.report.verdict.claims import Claim
-from doublemargin.report.verdict.evidence import Evidence, Outcome
-from doublemargin.report.verdict.judge import Status, judge
-from doublemargin.report.verdict.significance import sign_test_p
-from doublemargin.report.verdict.times import Faster, TakesLonger, our_pairs, paper_pairs
+from doublemargin.report.claims.claims import Claim
+from doublemargin.report.claims.evidence import Evidence, Outcome
+from doublemargin.report.claims.judge import Status, judge
+from doublemargin.report.claims.significance import sign_test_p
+from doublemargin.report.claims.times import Faster, TakesLonger, our_pairs, paper_pairs
 
 ARCHS = ["small", "medium", "large", "pooling", "resnet", "pureconv", "a", "b", "c", "d"]
 

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 from dmcore.errors import nearest
 from doublemargin.arguments import Parser
-from doublemargin.commands import agenda, models, points, report, tools
+from doublemargin.cli_errors import one_line
+from doublemargin.commands import backlog, models, points, report, tools
 from doublemargin.commands.shared import Run
-from doublemargin.ending import one_line
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -43,6 +43,6 @@ def _parser() -> Parser:
         sub.set_defaults(run=run)
         return sub
 
-    for module in (models, points, tools, report, agenda):
+    for module in (models, points, tools, report, backlog):
         module.add_to(command)
     return parser

@@ -18,7 +18,7 @@ from dmcore.registries import certifier
 from doublemargin.records.columns import FILES, REMARKS, SUMS
 from doublemargin.experiment.resolve import data_spec
 from doublemargin.experiment.source import PACKAGES, code_hash
-from doublemargin.experiment.surroundings import check_clock, check_room
+from doublemargin.experiment.preflight import check_clock, check_room
 
 
 configfile: shipped("config.yaml")

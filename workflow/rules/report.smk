@@ -203,7 +203,7 @@ rule verdict:
         reported=lambda w: reported_in(w.schedule, REMARKS),
         out=folder(),
         dmcore=our_dmcore,
-        code=code_hash("doublemargin.report.verdict.page"),
+        code=code_hash("doublemargin.report.claims.page"),
     shell:
         PAGE
 

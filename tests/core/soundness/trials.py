@@ -24,7 +24,7 @@ from soundness.networks import build, kinds, pixels
 from torch import Tensor
 
 from dmcore.bounds import interval_bounds
-from dmcore.certify import Verdicts, certify_points, margin_bounds
+from dmcore.certify import CertificationResult, certify_points, margin_bounds
 from dmcore.crown.bounds import relaxed_network
 from dmcore.crown.relaxers import fixed_slope
 from dmcore.domains import Interval, Magnitude
@@ -139,7 +139,7 @@ class Trial:
         case = self.case
         return margin_bounds(self.net, self.x, self.y, case.eps, case.norm, name, case.clip, case.intersect)
 
-    def verdicts(self, name: str, which: slice = slice(None)) -> Verdicts:
+    def verdicts(self, name: str, which: slice = slice(None)) -> CertificationResult:
         """A certifier's verdicts in float32, on the same network and some of the inputs."""
         case, single = self.case, copy.deepcopy(self.net).float()
         x, y = self.x[which].float(), self.y[which]
@@ -249,7 +249,7 @@ def run(case: Case, effort: Effort, names: list[str], seed: int = 0, count: int 
     return outcome
 
 
-def _check_verdicts(name: str, trial: Trial, bound: Tensor, verdicts: Verdicts, outcome: Outcome) -> None:
+def _check_verdicts(name: str, trial: Trial, bound: Tensor, verdicts: CertificationResult, outcome: Outcome) -> None:
     """What float32 certifies, float64 must bound above 0."""
     least = bound.amin(1)
     right = verdicts.predicted == trial.y

@@ -9,8 +9,8 @@ import torch
 from small_images import digits, model, worst_case
 
 from dmcore.errors import UserError
+from dmcore.signals import StoppedError
 from dmcore.spec import AttackSpec, Pruning
-from dmcore.stopping import StoppedError
 from dmcore.training import plan
 from dmcore.training.loop import Run, Saving, finish, train
 from dmcore.training.plan import Plan

@@ -8,7 +8,7 @@ from collections import namedtuple
 import pytest
 
 from dmcore.errors import UserError
-from doublemargin.experiment.surroundings import check_clock, check_room
+from doublemargin.experiment.preflight import check_clock, check_room
 
 Usage = namedtuple("Usage", "total used free")
 

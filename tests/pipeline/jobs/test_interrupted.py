@@ -12,7 +12,7 @@ from dmcore.checkpoint import save_model
 from dmcore.data.prepared import KIND as IMAGES
 from dmcore.files import read_json
 from dmcore.linear.chunks import map_chunks
-from dmcore.stopping import StoppedError, stoppable
+from dmcore.signals import StoppedError, stoppable
 from dmcore.training.step import Step, seeded_net
 from doublemargin.cli import main
 from doublemargin.experiment.jobs.certify import Certification, certify_job

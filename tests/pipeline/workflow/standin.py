@@ -47,7 +47,7 @@ def lease(rest: list[str]) -> str:
     count = int(os.environ.get("STANDIN_GPUS", "0"))
     if not count or "--gpu-slots" not in rest:
         return ""
-    from doublemargin.experiment.lease import lease_gpu
+    from doublemargin.experiment.gpu_lock import lease_gpu
 
     return lease_gpu([str(gpu) for gpu in range(count)], int(rest[rest.index("--gpu-slots") + 1]))
 

@@ -50,7 +50,7 @@ def new_words(text):
         ("workflow/doublemargin/report/figures/margins.py", {}),
         ("workflow/doublemargin/report/figures/style.py", {"figure": 1, "history": 2}),
         ("workflow/doublemargin/report/render/html.py", {"table": 1}),
-        ("workflow/doublemargin/report/verdict/claims.py", {"verdict": 1}),
+        ("workflow/doublemargin/report/claims/claims.py", {"verdict": 1}),
         (
             "dmcore/certifiers/ibp.py",
             {rule: n for rule, n in CERTIFICATION.items() if rule != "figure"} | {"certify": 2},

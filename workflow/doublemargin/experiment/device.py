@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from dmcore.device import choose_device
-from doublemargin.experiment.lease import lease_gpu, visible_gpus
+from doublemargin.experiment.gpu_lock import lease_gpu, visible_gpus
 
 
 def job_device(name: str, threads: int, gpu_slots: int = 1) -> torch.device:

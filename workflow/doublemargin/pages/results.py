@@ -12,11 +12,11 @@ from doublemargin.experiment.grid import Grid
 from doublemargin.markdown import table
 from doublemargin.records.tidy import Records, read_records
 from doublemargin.report import render_overview
+from doublemargin.report.claims import page as verdict_page
+from doublemargin.report.claims.judge import Status
 from doublemargin.report.overview import build_overview
 from doublemargin.report.render import markdown
 from doublemargin.report.tables import build_table
-from doublemargin.report.verdict import page as verdict_page
-from doublemargin.report.verdict.judge import Status
 
 ROOT = Path(__file__).parents[3]
 

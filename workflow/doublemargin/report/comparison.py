@@ -16,8 +16,8 @@ from doublemargin.experiment.exhibits import heading
 from doublemargin.records.columns import UNDISTURBED
 from doublemargin.records.statistics import Share, decimals, newcombe_interval
 from doublemargin.records.tidy import Records
-from doublemargin.report.beside import Beside, Cell, Row
 from doublemargin.report.origin import data_mark, notes, used_by, warnings
+from doublemargin.report.paper_comparison import ComparedCell, ComparedRow, PaperComparison
 from doublemargin.report.tables import NOT_RUN, PARTLY, ROUGHLY, SLOWED
 
 ILLEGIBLE = "illegible"
@@ -29,7 +29,7 @@ ABOVE, BELOW = "▲", "▼"
 class Pair:
     """One cell, ours and the paper's."""
 
-    cell: Cell
+    cell: ComparedCell
 
     @property
     def compared(self) -> bool:
@@ -186,7 +186,7 @@ class Comparison:
         return f"Ours beside the paper's: {heading(self.name)}. {self.caption}"
 
 
-def compare(exhibit: Mapping[str, Any], records: Records, beside: Beside) -> Comparison:
+def compare(exhibit: Mapping[str, Any], records: Records, beside: PaperComparison) -> Comparison:
     """Sets a table of ours beside the paper's.
 
     Args:
@@ -238,7 +238,7 @@ def signed(value: float, digits: int = 1) -> str:
     return shown if float(shown) == 0 else f"{'+' if value > 0 else '−'}{shown}"
 
 
-def _line(row: Row, time_printed: bool) -> Line:
+def _line(row: ComparedRow, time_printed: bool) -> Line:
     seconds = [timing.seconds for timing in row.timings]
     eps = "" if row.eps_train == "none" else Eps.parse(row.eps_train).label
     mean = sum(seconds) / len(seconds) if seconds else None

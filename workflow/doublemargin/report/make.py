@@ -12,12 +12,12 @@ from doublemargin.experiment.exhibits import accuracy_tables, report_spec
 from doublemargin.experiment.grid import Grid
 from doublemargin.records.columns import FILES
 from doublemargin.records.tidy import Records, collect, merge, read_records, write_records
-from doublemargin.report.beside import Beside
 from doublemargin.report.comparison import compare
 from doublemargin.report.cost import cost_table
 from doublemargin.report.figures import curves, margins, relu_bounds
 from doublemargin.report.one_page import Part, part_of, write_one_page
 from doublemargin.report.overview import Overview, build_overview
+from doublemargin.report.paper_comparison import PaperComparison
 from doublemargin.report.render import latex
 from doublemargin.report.render.formats import write_table, write_text_table
 from doublemargin.report.render_comparison import write_comparison
@@ -73,7 +73,7 @@ def make_comparisons(exhibits: Mapping[str, Exhibit], records: Records, out: Pat
         UserError: a table's report names no ``reported`` cells.
     """
     tables = accuracy_tables(exhibits)
-    beside = {path: Beside.of(records, path) for path in {_reported(table) for table in tables.values()}}
+    beside = {path: PaperComparison.of(records, path) for path in {_reported(table) for table in tables.values()}}
     for name, table in tables.items():
         write_comparison(compare(table, records, beside[_reported(table)]), out / name)
 
@@ -88,7 +88,7 @@ def make_verdict(spec: Mapping[str, Any], records: Records, out: Path) -> None:
         UserError: the report names no ``reported`` cells.
     """
     # Here alone: SciPy takes as long to load as all that tables and figures need.
-    from doublemargin.report.verdict.page import reach_verdict, write_verdict
+    from doublemargin.report.claims.page import reach_verdict, write_verdict
 
     write_verdict(reach_verdict(spec, _reported(spec), records), out / "verdict")
 

@@ -49,7 +49,7 @@ class Wanted:
 
 
 @dataclass
-class Done:
+class SlotResult:
     """What a slot has brought.
 
     Attributes:
@@ -92,7 +92,7 @@ def fill(
     options: Sequence[str],
     stopped: Callable[[], bool],
     tell: Callable[[str], None],
-) -> Done:
+) -> SlotResult:
     """Runs what is missing, in order, until a time limit.
 
     Args:
@@ -106,7 +106,7 @@ def fill(
         UserError: as :func:`agenda`.
     """
     deadline = time.monotonic() + 60 * minutes - SPARE
-    done = Done(left=agenda(wanted, gather=True))
+    done = SlotResult(left=agenda(wanted, gather=True))
     tried: set[str] = set()
     while not done.limited:
         seconds = deadline - time.monotonic()

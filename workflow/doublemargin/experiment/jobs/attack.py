@@ -13,7 +13,7 @@ from dmcore.eps import Eps
 from dmcore.files import digest
 from dmcore.norms import check_radius
 from dmcore.progress import progress
-from doublemargin.experiment.jobs.subject import load_subject, numbers
+from doublemargin.experiment.jobs.evaluation_task import load_subject, numbers
 from doublemargin.experiment.source import code_hash
 from doublemargin.records.cells import read_cells, write_cells
 

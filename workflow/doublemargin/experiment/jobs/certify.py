@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from dmcore.certify import Verdicts, certify_points
+from dmcore.certify import CertificationResult, certify_points
 from dmcore.device import out_of_memory
 from dmcore.eps import Eps
 from dmcore.errors import UserError
@@ -17,9 +17,9 @@ from dmcore.files import digest
 from dmcore.linear.chunks import point_chunk
 from dmcore.norms import check_radius
 from dmcore.progress import progress
-from dmcore.stopping import StoppedError, stoppable
-from doublemargin.experiment.jobs.subject import Subject, load_subject, numbers
-from doublemargin.experiment.jobs.unfinished import Done, Unfinished
+from dmcore.signals import StoppedError, stoppable
+from doublemargin.experiment.jobs.evaluation_task import EvaluationTask, load_subject, numbers
+from doublemargin.experiment.jobs.unfinished import CertifiedSoFar, Unfinished
 from doublemargin.experiment.source import code_hash
 from doublemargin.records.cells import read_cells, unfinished_beside, write_cells
 
@@ -37,11 +37,13 @@ class Certification:
     points: int
     points_seed: int
 
-    def verdicts(self, subject: Subject, points: slice, eps: float) -> Verdicts:
+    def verdicts(self, subject: EvaluationTask, points: slice, eps: float) -> CertificationResult:
         """The verdicts on some of a subject's points."""
         x, y = subject.x[points], subject.y[points]
         found = certify_points(subject.net, x, y, eps, self.norm, self.certifier, self.clip_input, self.intersect_ibp)
-        return Verdicts(found.predicted.cpu(), found.margin.cpu(), found.certified.cpu(), found.rechecked.cpu())
+        return CertificationResult(
+            found.predicted.cpu(), found.margin.cpu(), found.certified.cpu(), found.rechecked.cpu()
+        )
 
 
 def certify_job(
@@ -90,7 +92,7 @@ def certify_job(
     unfinished.remove()
 
 
-def _certify(subject: Subject, how: Certification, radii: list[Eps], unfinished: Unfinished) -> None:
+def _certify(subject: EvaluationTask, how: Certification, radii: list[Eps], unfinished: Unfinished) -> None:
     """Certifies part by part what is not done yet."""
     size = point_chunk(subject.net, subject.x)  # always the same parts, or rounding would tell of interruptions
     parts = [(eps, start) for eps in radii for start in range(0, how.points, size)]
@@ -101,7 +103,7 @@ def _certify(subject: Subject, how: Certification, radii: list[Eps], unfinished:
         unfinished.add(eps.id, found, time.perf_counter() - started)
 
 
-def _cell(done: Done, subject: Subject) -> dict[str, Any]:
+def _cell(done: CertifiedSoFar, subject: EvaluationTask) -> dict[str, Any]:
     certified = done.verdicts.certified.tolist()
     return {
         "certified_accuracy": sum(certified) / len(certified),
@@ -114,12 +116,12 @@ def _cell(done: Done, subject: Subject) -> dict[str, Any]:
     }
 
 
-def _made_from(subject: Subject, how: Certification) -> str:
+def _made_from(subject: EvaluationTask, how: Certification) -> str:
     """What every verdict depends on; the code as the rule counts it."""
     code = code_hash("doublemargin.experiment.jobs.certify", uses=[how.certifier, subject.arch])
     return digest([asdict(how), subject.model, subject.points["data"]["sha256"], code])
 
 
-def _state_key(subject: Subject, made_from: str) -> str:
+def _state_key(subject: EvaluationTask, made_from: str) -> str:
     """What the verdicts of one ε have in common: they come from one device, too."""
     return digest([made_from, *(subject.provenance[key] for key in ("torch", "device", "threads"))])

@@ -11,7 +11,7 @@ import torch
 from dmcore.files import write_json
 from dmcore.norms import check_radius
 from dmcore.radius import certified_radius
-from doublemargin.experiment.jobs.subject import load_subject, numbers
+from doublemargin.experiment.jobs.evaluation_task import load_subject, numbers
 
 
 def radius_job(

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from dmcore import tensorfile
-from dmcore.certify import Verdicts
+from dmcore.certify import CertificationResult
 from dmcore.errors import UserError
 from dmcore.files import remove
 
@@ -20,10 +20,10 @@ KIND = "dmcore.certification_state"
 
 
 @dataclass
-class Done:
+class CertifiedSoFar:
     """What is done of one ε: the verdicts of the first points, and the seconds that they took."""
 
-    verdicts: Verdicts | None = None
+    verdicts: CertificationResult | None = None
     seconds: float = 0.0
 
     def __len__(self) -> int:
@@ -44,11 +44,11 @@ class Unfinished:
         self.done = self._load()
         self.saved = time.perf_counter()
 
-    def of(self, eps: str) -> Done:
+    def of(self, eps: str) -> CertifiedSoFar:
         """What is done of an ε."""
-        return self.done.setdefault(eps, Done())
+        return self.done.setdefault(eps, CertifiedSoFar())
 
-    def add(self, eps: str, verdicts: Verdicts, seconds: float) -> None:
+    def add(self, eps: str, verdicts: CertificationResult, seconds: float) -> None:
         """The next points of an ε are done."""
         done = self.of(eps)
         done.verdicts = verdicts if done.verdicts is None else _joined(done.verdicts, verdicts)
@@ -70,7 +70,7 @@ class Unfinished:
         """The job's own files are written."""
         remove(self.path)
 
-    def _load(self) -> dict[str, Done]:
+    def _load(self) -> dict[str, CertifiedSoFar]:
         if not self.path.exists():
             return {}
         try:
@@ -83,18 +83,19 @@ class Unfinished:
             return {}
         seconds: dict[str, float] = json.loads(meta["seconds"])
         done = {
-            eps: Done(Verdicts(*(tensors[f"{eps} {name}"] for name in _NAMES)), spent) for eps, spent in seconds.items()
+            eps: CertifiedSoFar(CertificationResult(*(tensors[f"{eps} {name}"] for name in _NAMES)), spent)
+            for eps, spent in seconds.items()
         }
         told = ", ".join(f"{len(d)} at eps {eps}" for eps, d in done.items())
         print(f"going on after {sum(seconds.values()):.0f} s; points done: {told}", file=sys.stderr)
         return done
 
 
-_NAMES = [field.name for field in fields(Verdicts)]
+_NAMES = [field.name for field in fields(CertificationResult)]
 
 
-def _joined(first: Verdicts, second: Verdicts) -> Verdicts:
+def _joined(first: CertificationResult, second: CertificationResult) -> CertificationResult:
     def both(name: str) -> Tensor:
         return torch.cat([getattr(first, name), getattr(second, name)])
 
-    return Verdicts(*(both(name) for name in _NAMES))
+    return CertificationResult(*(both(name) for name in _NAMES))

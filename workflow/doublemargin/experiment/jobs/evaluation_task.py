@@ -16,7 +16,7 @@ from doublemargin.experiment.provenance import provenance
 
 
 @dataclass(frozen=True)
-class Subject:
+class EvaluationTask:
     """What a job works on.
 
     Attributes:
@@ -42,13 +42,13 @@ class Subject:
         return self.path.split("/")[2]
 
 
-def load_subject(model: Path, data: Path, points: int, points_seed: int, device: torch.device) -> Subject:
+def load_subject(model: Path, data: Path, points: int, points_seed: int, device: torch.device) -> EvaluationTask:
     """Loads a model and its data set's shared test points; errors as of the two files."""
     net, spec, weights = load_model(model, device)
     images = load_images(data, spec.dataset_name)
     indices = test_points(len(images.test), points, points_seed)
     x, y = images.test.x[indices].to(device).float().div(255), images.test.y[indices].to(device)
-    return Subject(
+    return EvaluationTask(
         net,
         x,
         y,

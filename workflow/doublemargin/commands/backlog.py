@@ -32,7 +32,7 @@ def add_to(command: Command) -> None:
 
 
 def _next(args: argparse.Namespace) -> None:
-    from dmcore.stopping import stoppable
+    from dmcore.signals import stoppable
     from doublemargin.experiment.backlog.run import alone
     from doublemargin.experiment.backlog.slot import LOG, Wanted, agenda, batch, fill, listing
     from doublemargin.experiment.config import load_config

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from dmcore.errors import UserError
-from dmcore.stopping import EXIT_CODE, StoppedError
+from dmcore.signals import EXIT_CODE, StoppedError
 
 MISTAKE, INTERRUPTED, UNREAD = 2, 130, 141
 """Exit codes: a mistake, or a full disk; Ctrl-C; whoever reads the output is gone, as ``head`` is after its lines."""

@@ -7,13 +7,13 @@ from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 
-from doublemargin.report.verdict.accuracies import COMPARABLE, FEWEST, LEVEL
-from doublemargin.report.verdict.claims import SOME, Claim
-from doublemargin.report.verdict.evidence import Evidence, Finding, Outcome
-from doublemargin.report.verdict.significance import holm
-from doublemargin.report.verdict.times import LEVEL_TIMES
+from doublemargin.report.claims.accuracies import COMPARABLE, LEVEL, MIN_DISCORDANT
+from doublemargin.report.claims.claims import TOLERATED_SHARE, Claim
+from doublemargin.report.claims.evidence import Evidence, Finding, Outcome
+from doublemargin.report.claims.significance import holm
+from doublemargin.report.claims.times import LEVEL_TIMES
 
-ENOUGH = 0.5
+MIN_SHARE_RUN = 0.5
 """The part of a claim's comparisons that must have been run to judge it."""
 
 
@@ -30,8 +30,8 @@ RULES = (
     "Two of our networks are compared on the same test points by the exact McNemar test (means over models: the exact "
     "sign-flip test, of which it is a case), with Holm's correction over all of a claim's comparisons. A comparison "
     f"'holds' if it is significant at {LEVEL:.0%} in the claimed direction, 'fails' if it is significant in the other, "
-    f"and is 'open' otherwise. Where fewer than {FEWEST} points differ no test could be significant, as where both "
-    "networks certify next to nothing, or everything: it carries 'no information' and does not count.",
+    f"and is 'open' otherwise. Where fewer than {MIN_DISCORDANT} points differ no test could be significant, as where "
+    "both networks certify next to nothing, or everything: it carries 'no information' and does not count.",
     "'Comparable' holds if the 95% interval of the paired difference (Bonett and Price) keeps within "
     f"{100 * COMPARABLE:.0f} points, and fails if the difference is significantly beyond; for 'or better' and 'the "
     "same or higher' the lower side alone counts.",
@@ -47,8 +47,8 @@ RULES = (
     f"and fails if it is more than {LEVEL_TIMES:.0%} outside.",
     "A claim is reproduced if all its comparisons that carry information hold, and at least half do carry some; not "
     "reproduced if any fails; undecided otherwise. Of a claim that says 'generally' or 'nearly all', "
-    f"{SOME:.0%} may go otherwise. It is not run if less than {ENOUGH:.0%} of its comparisons were run, unless what "
-    "was run refutes it already.",
+    f"{TOLERATED_SHARE:.0%} may go otherwise. It is not run if less than {MIN_SHARE_RUN:.0%} of its comparisons were "
+    "run, unless what was run refutes it already.",
     "What is tested is the sampling of test points alone. With one training of each network (one seed) nothing is said "
     "of how much two trainings of one method differ: a significant difference may be one of two trainings.",
 )
@@ -113,10 +113,10 @@ def status(outcomes: list[Outcome], exceptions: float) -> Status:
     if counts[Outcome.FAILS] > may_fail:
         return Status.NOT_REPRODUCED
     run = len(outcomes) - counts[Outcome.MISSING]
-    if not outcomes or run < ENOUGH * len(outcomes):
+    if not outcomes or run < MIN_SHARE_RUN * len(outcomes):
         return Status.NOT_RUN
     telling = run - counts[Outcome.EMPTY]
-    enough = telling >= ENOUGH * run and telling > 0
+    enough = telling >= MIN_SHARE_RUN * run and telling > 0
     if enough and counts[Outcome.HOLDS] >= telling - math.floor(exceptions * telling):
         return Status.REPRODUCED
     return Status.UNDECIDED

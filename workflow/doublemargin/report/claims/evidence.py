@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Any, Protocol
 
 from dmcore.eps import Eps
-from doublemargin.report.beside import Cell, Row
+from doublemargin.report.paper_comparison import ComparedCell, ComparedRow
 
 KEYS = ("table", "dataset", "arch", "certifier", "norm", "points", "method", "eps_train", "eps_cert")
 
@@ -66,10 +66,10 @@ class Finding:
 class Evidence:
     """All rows of a report's accuracy tables, ours beside the paper's."""
 
-    rows: Sequence[Row]
+    rows: Sequence[ComparedRow]
 
     @property
-    def cells(self) -> list[Cell]:
+    def cells(self) -> list[ComparedCell]:
         return [cell for row in self.rows for cell in row.cells]
 
 
@@ -80,7 +80,7 @@ class Part(Protocol):
 
 
 @dataclass(frozen=True)
-class Radii:
+class EpsRange:
     """Which ε_cert a claim speaks of; everything where nothing is given.
 
     Attributes:
@@ -96,7 +96,7 @@ class Radii:
     largest: bool = False
     trained: bool = False
 
-    def admits(self, cell: Cell) -> bool:
+    def admits(self, cell: ComparedCell) -> bool:
         """Whether a cell is among them, the largest apart."""
         eps = Eps.parse(cell.eps_cert)
         return (
@@ -120,13 +120,13 @@ class Pairs:
     first: Mapping[str, Any]
     second: Mapping[str, Any]
     where: Mapping[str, Any] = field(default_factory=dict)
-    eps: Radii = Radii()
+    eps: EpsRange = EpsRange()
     free: tuple[str, ...] = ()
 
-    def of(self, cells: Sequence[Cell]) -> list[tuple[Cell, Cell]]:
+    def of(self, cells: Sequence[ComparedCell]) -> list[tuple[ComparedCell, ComparedCell]]:
         """The pairs, in the order of the first cells."""
         shared = [key for key in KEYS if key not in {*self.first, *self.second, *self.free}]
-        seconds: dict[tuple[Any, ...], list[Cell]] = {}
+        seconds: dict[tuple[Any, ...], list[ComparedCell]] = {}
         for cell in self._among(cells, self.second):
             seconds.setdefault(_values(cell, shared), []).append(cell)
         found = [
@@ -134,16 +134,18 @@ class Pairs:
         ]
         return _at_largest(found, shared) if self.eps.largest else found
 
-    def _among(self, cells: Sequence[Cell], side: Mapping[str, Any]) -> list[Cell]:
+    def _among(self, cells: Sequence[ComparedCell], side: Mapping[str, Any]) -> list[ComparedCell]:
         wanted = {**self.where, **side}
         return [c for c in cells if all(getattr(c, k) == v for k, v in wanted.items()) and self.eps.admits(c)]
 
 
-def _values(cell: Cell, keys: Sequence[str]) -> tuple[Any, ...]:
+def _values(cell: ComparedCell, keys: Sequence[str]) -> tuple[Any, ...]:
     return tuple(getattr(cell, key) for key in keys)
 
 
-def _at_largest(pairs: list[tuple[Cell, Cell]], shared: Sequence[str]) -> list[tuple[Cell, Cell]]:
+def _at_largest(
+    pairs: list[tuple[ComparedCell, ComparedCell]], shared: Sequence[str]
+) -> list[tuple[ComparedCell, ComparedCell]]:
     place = [key for key in shared if key != "eps_cert"]
     largest: dict[tuple[Any, ...], Fraction] = {}
     for cell, _ in pairs:
@@ -152,7 +154,7 @@ def _at_largest(pairs: list[tuple[Cell, Cell]], shared: Sequence[str]) -> list[t
     return [pair for pair in pairs if Eps.parse(pair[0].eps_cert).value == largest[_values(pair[0], place)]]
 
 
-def place(cell: Cell, with_eps: bool = True) -> str:
+def place(cell: ComparedCell, with_eps: bool = True) -> str:
     """Where a cell stands, in words: ``mnist small, ε_train 0.3, ε 0.1``."""
     parts = [f"{cell.dataset} {cell.arch}"]
     if cell.norm != "linf":
@@ -164,13 +166,13 @@ def place(cell: Cell, with_eps: bool = True) -> str:
     return ", ".join(parts)
 
 
-def model(cell: Cell | Row) -> str:
+def model(cell: ComparedCell | ComparedRow) -> str:
     """Which model a cell is of, in words."""
     eps = "" if cell.eps_train == "none" else f" at ε_train {Eps.parse(cell.eps_train).label}"
     return f"{cell.method}{eps} on {cell.dataset} {cell.arch}"
 
 
-def not_run(cells: Sequence[Cell]) -> str:
+def not_run(cells: Sequence[ComparedCell]) -> str:
     """Which models, with which certification, are missing among some cells; empty if none is."""
     missing = [
         f"{model(cell)} ({cell.certifier}, {cell.norm}, {cell.points} points)" for cell in cells if not cell.verdicts

@@ -28,7 +28,7 @@ class Timing:
 
 
 @dataclass(frozen=True)
-class Cell:
+class ComparedCell:
     """One accuracy of a table.
 
     Attributes:
@@ -66,7 +66,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Row:
+class ComparedRow:
     """A method at one ε_train in a panel of a table.
 
     Attributes:
@@ -84,11 +84,11 @@ class Row:
     baseline: bool
     timings: tuple[Timing, ...]
     paper_seconds: float | None
-    cells: tuple[Cell, ...]
+    cells: tuple[ComparedCell, ...]
 
 
 @dataclass(frozen=True)
-class Beside:
+class PaperComparison:
     """Looks up both sides of a cell: our records and the paper's cells, indexed once.
 
     Attributes:
@@ -102,7 +102,7 @@ class Beside:
     timings: Mapping[str, Timing]
 
     @classmethod
-    def of(cls, records: Records, reported: Path) -> Beside:
+    def of(cls, records: Records, reported: Path) -> PaperComparison:
         """From our records and the file of the paper's cells."""
         paper = read_reported(reported)
         keys = paper[_REPORTED_KEY].itertuples(index=False, name=None)
@@ -117,16 +117,16 @@ class Beside:
             },
         )
 
-    def panels(self, exhibit: Mapping[str, Any]) -> Iterator[list[Row]]:
+    def panels(self, exhibit: Mapping[str, Any]) -> Iterator[list[ComparedRow]]:
         """The rows of each panel of an accuracy table (:func:`doublemargin.experiment.exhibits.exhibit_spec`)."""
         for panel in exhibit["panels"]:
             yield [self._row(exhibit["name"], panel, row) for row in panel["rows"]]
 
-    def rows(self, exhibit: Mapping[str, Any]) -> list[Row]:
+    def rows(self, exhibit: Mapping[str, Any]) -> list[ComparedRow]:
         """The rows of all its panels."""
         return [row for panel in self.panels(exhibit) for row in panel]
 
-    def _row(self, table: str, panel: Mapping[str, Any], row: Mapping[str, Any]) -> Row:
+    def _row(self, table: str, panel: Mapping[str, Any], row: Mapping[str, Any]) -> ComparedRow:
         cells, seconds = [], None
         for eps in panel["eps_cert"]:
             place = {
@@ -140,7 +140,7 @@ class Beside:
             keys = [(model, *certification) for model in row["models"]]
             ours = [self.certified[key] for key in keys if key in self.certified]
             cells.append(
-                Cell(
+                ComparedCell(
                     **place,
                     label=row["label"],
                     models=len(row["models"]),
@@ -152,7 +152,7 @@ class Beside:
             )
             if paper is not None and not math.isnan(paper.seconds):
                 seconds = paper.seconds
-        return Row(
+        return ComparedRow(
             table=table,
             panel=panel["title"],
             dataset=panel["dataset"],

@@ -11,18 +11,18 @@ import torch
 from dmcore import device
 from dmcore.device import NO_GPU, choose_device, out_of_memory
 from dmcore.errors import UserError
-from doublemargin.experiment import lease
+from doublemargin.experiment import gpu_lock
 from doublemargin.experiment.device import job_device
-from doublemargin.experiment.lease import lease_folder, lease_gpu, visible_gpus
+from doublemargin.experiment.gpu_lock import lease_folder, lease_gpu, visible_gpus
 from doublemargin.experiment.provenance import provenance
 
 # A job: leases one of the GPUs, says which CUDA shows it, and keeps it until its standard input ends.
 JOB = """
 import os, sys, time
-from doublemargin.experiment import lease
-lease.WAIT = 0.01
+from doublemargin.experiment import gpu_lock
+gpu_lock.WAIT = 0.01
 from pathlib import Path
-lease.lease_gpu(sys.argv[2].split(","), int(sys.argv[3]), Path(sys.argv[1]))
+gpu_lock.lease_gpu(sys.argv[2].split(","), int(sys.argv[3]), Path(sys.argv[1]))
 print(os.environ["CUDA_VISIBLE_DEVICES"], flush=True)
 sys.stdin.read()
 """
@@ -65,12 +65,12 @@ def start(tmp_path):
 @pytest.fixture
 def alone(monkeypatch):
     """Leases of this process end with the test, and its environment is as before."""
-    monkeypatch.setattr(lease, "_held", [])
-    monkeypatch.setattr(lease, "WAIT", 0.01)
+    monkeypatch.setattr(gpu_lock, "_held", [])
+    monkeypatch.setattr(gpu_lock, "WAIT", 0.01)
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     yield
-    for lock in lease._held:
+    for lock in gpu_lock._held:
         lock.release()
 
 
@@ -119,7 +119,7 @@ def test_locks_that_cannot_be_written_are_named(tmp_path, alone):
 
 def test_a_job_computes_on_the_gpu_that_it_leased(alone, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    monkeypatch.setattr(lease, "lease_folder", lambda: tmp_path)
+    monkeypatch.setattr(gpu_lock, "lease_folder", lambda: tmp_path)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
     assert job_device("auto", 1) == torch.device("cuda")
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "4"

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from doublemargin.report.verdict.accuracies import Ahead, Comparable, Gain, NeverBelow, Represents
-from doublemargin.report.verdict.evidence import Pairs, Part, Radii
-from doublemargin.report.verdict.times import Faster, TakesLonger
+from doublemargin.report.claims.accuracies import Ahead, Comparable, Gain, NeverBelow, Represents
+from doublemargin.report.claims.evidence import EpsRange, Pairs, Part
+from doublemargin.report.claims.times import Faster, TakesLonger
 
-SOME = 0.1
+TOLERATED_SHARE = 0.1
 """How large a part of its comparisons may go against a claim that says "generally" or "nearly all"."""
 
 
@@ -47,7 +47,7 @@ ALL_NETS = (("table6", "gtsrb"), ("table8", "mnist"), ("table9", "cifar10"))
 OWN_NORM = {"linf": "dm", "l2": "dm_for_l2", "l1": "dm_for_l1"}
 
 
-def ahead(first: str, second: str, where: dict[str, str | int], eps: Radii) -> Ahead:
+def ahead(first: str, second: str, where: dict[str, str | int], eps: EpsRange) -> Ahead:
     """One method ahead of another on the same network, at the same ε_train."""
     return Ahead(Pairs({"method": first}, {"method": second}, where, eps))
 
@@ -58,7 +58,7 @@ CLAIMS = (
         "Ahead of IBP at large ε on MNIST",
         "On MNIST, our methods […] outperform IBP and Bounded for large perturbation sizes beyond ε = 0.07.",
         "4.2, Table 2",
-        (ahead("dm", "ibp", MNIST, Radii(beyond="0.07")),),
+        (ahead("dm", "ibp", MNIST, EpsRange(beyond="0.07")),),
         remark="Against IBP; Bounded has a claim of its own below.",
     ),
     Claim(
@@ -66,7 +66,7 @@ CLAIMS = (
         "Ahead of IBP at large ε on CIFAR-10",
         "On CIFAR, our method […] outperform[s] IBP and Bounded for perturbation sizes beyond ε = 0.5/255.",
         "4.2, Table 2",
-        (ahead("dm", "ibp", CIFAR, Radii(beyond="0.5/255")),),
+        (ahead("dm", "ibp", CIFAR, EpsRange(beyond="0.5/255")),),
         remark="On both networks of Table 2; Bounded has a claim of its own below.",
     ),
     Claim(
@@ -74,7 +74,7 @@ CLAIMS = (
         "Ahead of IBP at large ε on GTSRB",
         "On GTSRB, our method outperforms IBP and MMR for ε = 3/255 and larger.",
         "4.2, Table 2",
-        (ahead("dm", "ibp", GTSRB, Radii(least="3/255")),),
+        (ahead("dm", "ibp", GTSRB, EpsRange(least="3/255")),),
         remark="Against IBP; MMR has a claim of its own below.",
     ),
     Claim(
@@ -84,8 +84,8 @@ CLAIMS = (
         "ε = 0.5/255 [on CIFAR].",
         "4.2, Table 2",
         (
-            ahead("dm", "bounded", MNIST, Radii(beyond="0.07")),
-            ahead("dm", "bounded", CIFAR, Radii(beyond="0.5/255")),
+            ahead("dm", "bounded", MNIST, EpsRange(beyond="0.07")),
+            ahead("dm", "bounded", CIFAR, EpsRange(beyond="0.5/255")),
         ),
     ),
     Claim(
@@ -93,7 +93,7 @@ CLAIMS = (
         "Ahead of MMR at large ε on GTSRB",
         "On GTSRB, our method outperforms IBP and MMR for ε = 3/255 and larger.",
         "4.2, Table 2",
-        (ahead("dm", "mmr", {**TABLE2, "dataset": "gtsrb"}, Radii(least="3/255")),),
+        (ahead("dm", "mmr", {**TABLE2, "dataset": "gtsrb"}, EpsRange(least="3/255")),),
     ),
     Claim(
         "all-nets",
@@ -102,7 +102,7 @@ CLAIMS = (
         "prior work.",
         "4.2, Tables 6, 8, 9",
         tuple(
-            ahead("dm", "ibp", {"table": table, "dataset": dataset, "points": 200}, Radii(trained=True))
+            ahead("dm", "ibp", {"table": table, "dataset": dataset, "points": 200}, EpsRange(trained=True))
             for table, dataset in ALL_NETS
         ),
         remark="Read as: against IBP, at the ε that both were trained at, on all networks with 200 points.",
@@ -166,7 +166,7 @@ CLAIMS = (
                     {"method": "dm"},
                     {"method": "dm_for_l0"},
                     {"table": "table4", "norm": "l0"},
-                    Radii(least="1"),
+                    EpsRange(least="1"),
                     free=("eps_train",),
                 )
             ),
@@ -185,7 +185,7 @@ CLAIMS = (
                     {"method": method},
                     {"method": rival},
                     {"table": "table7", "norm": norm},
-                    Radii(largest=True),
+                    EpsRange(largest=True),
                     free=("eps_train",),
                 )
             )
@@ -193,7 +193,7 @@ CLAIMS = (
             for rival in OWN_NORM.values()
             if rival != method
         ),
-        exceptions=SOME,
+        exceptions=TOLERATED_SHARE,
         remark="The ℓ∞, ℓ2 and ℓ1 versions.",
     ),
     Claim(
@@ -203,7 +203,7 @@ CLAIMS = (
         "perturbation sizes tested.",
         "I.2, Table 5",
         (Comparable(Pairs({"method": "dm_ensemble"}, {"method": "dm"}, {"table": "table5"}), or_better=True),),
-        exceptions=SOME,
+        exceptions=TOLERATED_SHARE,
         remark="Against the mean of three single models.",
     ),
     Claim(
@@ -213,8 +213,8 @@ CLAIMS = (
         "accuracy [than Double Margin].",
         "4.2, Table 2",
         (
-            ahead("dm_quarter", "dm", TABLE2, Radii(only=("0",))),
-            ahead("dm_quarter", "ibp", TABLE2, Radii(largest=True)),
+            ahead("dm_quarter", "dm", TABLE2, EpsRange(only=("0",))),
+            ahead("dm_quarter", "ibp", TABLE2, EpsRange(largest=True)),
         ),
     ),
     Claim(
@@ -254,7 +254,7 @@ CLAIMS = (
         "ℓ1 regularization added helps",
         "We note that adding ℓ1 weight regularization to our regularizer further enhances our certified accuracies.",
         "4.2, Table 2",
-        (ahead("dm_l1", "dm", MNIST, Radii(beyond="0")),),
+        (ahead("dm_l1", "dm", MNIST, EpsRange(beyond="0")),),
     ),
     Claim(
         "mnist-stability",
@@ -262,7 +262,7 @@ CLAIMS = (
         "On MNIST, our methods […] outperform ReLU stability based methods and adversarial training for ε = 0.01 and "
         "larger.",
         "4.2, Table 2",
-        tuple(ahead("dm", rival, MNIST, Radii(least="0.01")) for rival in STABILITY_AND_ATTACKS),
+        tuple(ahead("dm", rival, MNIST, EpsRange(least="0.01")) for rival in STABILITY_AND_ATTACKS),
     ),
     Claim(
         "cifar-stability",
@@ -270,7 +270,7 @@ CLAIMS = (
         "On CIFAR, our method outperforms ReLU stability based methods and adversarial training for ε = 1/255 and "
         "larger.",
         "4.2, Table 2",
-        tuple(ahead("dm", rival, CIFAR, Radii(least="1/255")) for rival in STABILITY_AND_ATTACKS),
+        tuple(ahead("dm", rival, CIFAR, EpsRange(least="1/255")) for rival in STABILITY_AND_ATTACKS),
     ),
     Claim(
         "ibp-certified",
@@ -284,7 +284,7 @@ CLAIMS = (
                     {"table": "table16", "certifier": "ibp"},
                     {"table": table, "certifier": certifier},
                     {"method": "ibp", "dataset": dataset},
-                    Radii(beyond=eps),
+                    EpsRange(beyond=eps),
                 )
             )
             for table, certifier in (("table14", "cnn-cert-relu"), ("table13", "cnn-cert-ada"))
@@ -303,7 +303,7 @@ CLAIMS = (
                     {"table": "table16", "certifier": "ibp", "method": "ibp"},
                     {"table": "table14", "certifier": "cnn-cert-relu", "method": "dm"},
                     {"dataset": dataset},
-                    Radii(beyond=eps),
+                    EpsRange(beyond=eps),
                 )
             )
             for dataset, eps in (("mnist", "0.07"), ("cifar10", "3/255"))

@@ -17,14 +17,14 @@ from dmcore.files import shipped, write_text
 from doublemargin.experiment.exhibits import accuracy_tables, heading
 from doublemargin.records.columns import REMARKS
 from doublemargin.records.tidy import Records
-from doublemargin.report.beside import Beside, Row
+from doublemargin.report.claims.claims import CLAIMS
+from doublemargin.report.claims.evidence import Evidence, Finding, Outcome
+from doublemargin.report.claims.judge import RULES, Judged, Status, judge
 from doublemargin.report.comparison import ILLEGIBLE, Pair, Summary, signed, summarise
 from doublemargin.report.origin import notes, used_by, warnings
+from doublemargin.report.paper_comparison import ComparedRow, PaperComparison
 from doublemargin.report.render.templates import web_page
 from doublemargin.report.tables import NOT_RUN
-from doublemargin.report.verdict.claims import CLAIMS
-from doublemargin.report.verdict.evidence import Evidence, Finding, Outcome
-from doublemargin.report.verdict.judge import RULES, Judged, Status, judge
 
 TITLE = "Verdict: the paper's claims against our results"
 SUMMARY_HEAD = [
@@ -75,7 +75,7 @@ def reach_verdict(spec: Mapping[str, Any], reported: Path, records: Records) -> 
         records: the schedule's.
     """
     tables = accuracy_tables(spec["tables"])
-    beside = Beside.of(records, reported)
+    beside = PaperComparison.of(records, reported)
     rows = {name: beside.rows(table) for name, table in tables.items()}
     rows = {name: found for name, found in rows.items() if _in_the_paper(found)}  # its claims are about its own tables
     evidence = Evidence([row for of_table in rows.values() for row in of_table])
@@ -97,7 +97,7 @@ def _inconsistencies(path: Path) -> list[dict[str, Any]]:
         raise UserError(f"cannot read {path}, which belongs beside the reported cells: {error}") from error
 
 
-def _in_the_paper(rows: list[Row]) -> bool:
+def _in_the_paper(rows: list[ComparedRow]) -> bool:
     return any(cell.reported for row in rows for cell in row.cells)
 
 
