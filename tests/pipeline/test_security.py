@@ -68,8 +68,8 @@ def test_what_it_never_does_would_be_seen(code):
 @pytest.mark.parametrize("path", sorted((ROOT / "workflow/rules").glob("*.smk")), ids=lambda path: path.name)
 def test_rules_quote_what_a_config_says(path):
     """In a shell command all is quoted but wildcards, held to names of the config, and what the rules make."""
-    safe = {"threads", "resources.places", "params.seed", "params.clip", "params.intersect", "params.eps"}
-    safe |= {"params.norm", "params.points", "params.dmcore"}
+    safe = {"threads", "params.places", "params.where", "params.seed", "params.clip", "params.intersect", "params.eps"}
+    safe |= {"params.dmcore"}
     commands = re.findall(r"shell:\n((?: +[\"'].*[\"']\n)+)", path.read_text())
     used = {part for command in commands for part in re.findall(r"\{([^{}]+)\}", command)}
     assert {part for part in used if not part.endswith(":q") and not part.startswith("wildcards.")} <= safe

@@ -156,7 +156,7 @@ def test_tables_before_anything_was_run_say_so(tmp_path):
         ),
         (
             lambda c: c["reports"]["demo"]["tables"]["table2"]["panels"][0]["eps_cert"].append(-0.1),
-            "eps_cert[2]: -0.1 is not a radius ≥ 0",
+            "eps_cert[2]: eps '-0.1' is not a radius ≥ 0",
         ),
     ],
 )

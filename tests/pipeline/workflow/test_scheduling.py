@@ -8,6 +8,7 @@ import pytest
 from simulated import Simulation
 from test_config import CONFIG
 
+from doublemargin.experiment.config import check_config
 from doublemargin.experiment.grid import Grid
 
 SEEDS = 12
@@ -63,7 +64,7 @@ def test_an_order_is_kept(tmp_path, monkeypatch):
     config = copy.deepcopy(CONFIG) | {"seeds": list(range(3)), "schedule": "demo"}
     config["reports"]["demo"] = {"tables": TABLES, "figures": {}}
     simulation = Simulation(tmp_path / "run", config)
-    jobs = Grid(config, "demo").certifications
+    jobs = Grid(check_config(config), "demo").certifications
     random.Random(0).shuffle(jobs)
     paths = []  # of a certification its model's first, if that is not there yet
     for job in jobs:
