@@ -18,7 +18,7 @@ from torch import Tensor, fx, nn
 from dmcore.errors import UserError
 from dmcore.nets import layers
 from dmcore.nets.network import INPUT, Network, Shape, apply
-from dmcore.nets.translate import MODULES, OPERATIONS, At, made, normalize
+from dmcore.nets.translate import IN_PLACE, MODULES, OPERATIONS, VIEWS, At, made, normalize
 
 KNOWN = (
     "Conv2d, Linear, BatchNorm, ReLU, MaxPool2d, AvgPool2d, AdaptiveAvgPool2d(1), ZeroPad2d, Flatten, Dropout, "
@@ -44,6 +44,7 @@ def as_network(net: nn.Module, shape: Shape | None = None) -> Network:
     if isinstance(net, Network):
         return net
     net = nn.Sequential(net) if type(net) in MODULES else net
+    state = torch.get_rng_state()
     try:
         traced = _Tracer().trace(net)
     except UserError:
@@ -54,8 +55,28 @@ def as_network(net: nn.Module, shape: Shape | None = None) -> Network:
             f"cannot read the forward of {type(net).__name__} ({reason}): it must be a fixed chain of layers, sums and "
             "reshapings that does not depend on values"
         ) from error
-    graph = Reader(net, traced, shape).read()
-    return graph.train(net.training)
+    if not torch.equal(state, torch.get_rng_state()):
+        raise UserError(f"the forward of {type(net).__name__} draws random numbers: no two runs compute the same")
+    graph = Reader(net, traced, shape).read().train(net.training)
+    if shape is not None:
+        _compare(net, graph, shape)
+    return graph
+
+
+@torch.no_grad()
+def _compare(net: nn.Module, graph: Network, shape: Shape) -> None:
+    """Refuses a graph that does not compute what the module does, whatever the reason."""
+    like = next((p for p in net.parameters()), torch.zeros((), device="cpu"))
+    generator = torch.Generator(like.device).manual_seed(0)
+    x = torch.randn((4, *shape), generator=generator, dtype=like.dtype, device=like.device)
+    x[:2] = x[:2].abs().clamp(max=1)
+    expected, found = net(x.clone()), graph(x)
+    scale = expected.abs().amax().clamp(min=1)
+    if expected.shape != found.shape or not ((expected - found).abs() <= 1e-3 * scale).all():
+        raise UserError(
+            f"{type(net).__name__} computes something else than its layers, read one by one: it may change values in "
+            "place, or hold a state"
+        )
 
 
 CALLED = ("__call__", "_call_impl", "_wrapped_call_impl", "__getattr__", "__getattribute__")
@@ -82,7 +103,12 @@ class _Tracer(fx.Tracer):
     """Records a module's forward down to torch's own layers and ours."""
 
     def is_leaf_module(self, module: nn.Module, name: str) -> bool:
-        return isinstance(module, OURS) or type(module).__name__ == "Normalize" or super().is_leaf_module(module, name)
+        return isinstance(module, OURS) or _of_torchvision(module) or super().is_leaf_module(module, name)
+
+
+def _of_torchvision(module: nn.Module) -> bool:
+    """Whether it is torchvision's Normalize."""
+    return type(module).__name__ == "Normalize" and type(module).__module__.startswith("torchvision.")
 
 
 @dataclass
@@ -132,11 +158,17 @@ class Reader:
         if node.op == "call_module":
             module = self.module.get_submodule(str(node.target))
             self.now = f"layer {node.target} ({type(module).__name__})"
+            if node.kwargs:
+                raise self.refuse("is called with keywords, which are not known")
+            if getattr(module, "inplace", False):
+                self._in_place(node)
             self.nodes[node] = self.layer(module, *(self._node(arg) for arg in node.args))
             return
         name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
         place = next(reversed(node.meta.get("nn_module_stack", {}).values()), None)
         self.now = f"the operation '{name}'" + (f" in layer {place[0]} ({place[1].__name__})" if place else "")
+        if node.target in IN_PLACE or node.kwargs.get("inplace") or (name == "relu" and len(node.args) > 1):
+            self._in_place(node)
         args, options = fx.node.map_arg((node.args, node.kwargs), self._value)
         read = OPERATIONS.get(node.target)
         if read is None:
@@ -146,6 +178,18 @@ class Reader:
             self.nodes[node] = result.index
         else:
             self.at[node] = result
+
+    def _in_place(self, node: fx.Node) -> None:
+        """Refuses an operation that changes a value, or what shares its memory, that is read again afterwards."""
+        order = {other: place for place, other in enumerate(self.traced.nodes)}
+        changed = node.args[0] if node.args else None
+        while isinstance(changed, fx.Node):
+            if changed in self.at or any(order[user] > order[node] for user in changed.users):
+                raise self.refuse("changes in place what is read again afterwards")
+            target = (
+                type(self.module.get_submodule(str(changed.target))) if changed.op == "call_module" else changed.target
+            )
+            changed = changed.args[0] if target in VIEWS | IN_PLACE and changed.args else None
 
     def _value(self, node: fx.Node) -> Any:
         return At(self.nodes[node]) if node in self.nodes else self.at[node]
@@ -187,7 +231,7 @@ class Reader:
         for kind, read in MODULES.items():
             if type(module) is kind:
                 return read(self, module, *parents)
-        if type(module).__module__.startswith("torchvision.") and type(module).__name__ == "Normalize":
+        if _of_torchvision(module):
             return normalize(self, module, *parents)
         if isinstance(module, OURS):
             return self.append(module, *parents)

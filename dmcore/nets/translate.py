@@ -148,6 +148,8 @@ def _add(r: Reader, a: Any, b: Any, *, alpha: float = 1) -> At:
     if isinstance(a, At) and isinstance(b, At):
         return At(r.append(layers.Sum(), a.index, b.index))
     x, constant = (a, b) if isinstance(a, At) else (b, a)
+    if not isinstance(x, At):
+        raise r.refuse("adds constants: work them out in __init__")
     value = _constant(r, constant, x.index)
     return At(r.append(_shifted(-value, torch.ones_like(value)), x.index))
 
@@ -269,6 +271,12 @@ OPERATIONS: dict[Any, Callable[..., Any]] = {
     getattr: _attribute,
     operator.getitem: _item,
 }
+
+IN_PLACE: set[Any] = {operator.iadd, operator.isub, operator.imul, operator.itruediv, torch.relu_}
+IN_PLACE |= {"add_", "sub_", "mul_", "div_", "relu_"}
+VIEWS: set[Any] = {torch.flatten, torch.reshape, F.dropout, "flatten", "view", "reshape", "contiguous"}
+VIEWS |= {nn.Flatten, nn.Identity, nn.Dropout, nn.Dropout2d}
+"""What may share the memory of its input."""
 
 
 # Layers of ours.

@@ -125,9 +125,7 @@ rule figure:
         out=folder(),
         dmcore=our_dmcore,
         # The module that draws a figure has the name of its kind.
-        code=lambda w: code_hash(
-            f"doublemargin.report.figures.{exhibit('figures', w.schedule, w.figure)['kind']}"
-        ),
+        code=lambda w: code_hash(f"doublemargin.report.figures.{exhibit('figures', w.schedule, w.figure)['kind']}"),
     shell:
         EXHIBIT
 

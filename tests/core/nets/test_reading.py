@@ -198,3 +198,45 @@ def test_what_cannot_be_read_is_named_with_a_remedy(net, message):
 def test_what_needs_the_inputs_shape_says_so():
     with pytest.raises(UserError, match=r"averages over all positions, which needs the input's shape: as_network\("):
         as_network(nn.Sequential(nn.AdaptiveAvgPool2d(1)))
+
+
+def relu_in_place(net, x):
+    x = net.fc(x.flatten(1))
+    F.relu(x, inplace=True)
+    return x
+
+
+def added_in_place(net, x):
+    x = x.flatten(1)
+    y = x.flatten(1)
+    y += 1  # which torch.fx records as a sum of its own
+    return net.fc(x)
+
+
+class Counting(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc, self.calls = nn.Linear(64, 3), 0
+
+    def forward(self, x):
+        self.calls += 1
+        return self.fc(x.flatten(1)) * self.calls
+
+
+@pytest.mark.parametrize(
+    ("net", "message"),
+    [
+        (Forward(relu_in_place, **FC), "changes in place what is read again"),
+        (Forward(added_in_place, **FC), "computes something else than its layers"),
+        (Forward(lambda net, x: net.fc(x.flatten(1) + torch.rand(64)), **FC), "draws random numbers"),
+        (Counting(), "computes something else than its layers"),
+    ],
+)
+def test_what_a_trace_does_not_show_is_refused(net, message):
+    with pytest.raises(UserError, match=message):
+        as_network(net, (1, 8, 8))
+
+
+def test_a_sum_in_place_is_a_sum():
+    net = made("residual")  # has out += …, and a ReLU in place
+    assert as_network(net, (1, 8, 8)).train(False)(torch.rand(2, 1, 8, 8, dtype=torch.float64)).shape == (2, 3)
