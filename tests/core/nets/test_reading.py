@@ -76,12 +76,12 @@ class Viewed(nn.Module):
         return self.fc(x.view(x.size(0), x.shape[1] * 4))
 
 
-class TorchvisionLikeNormalize(nn.Module):
+class NormalisedByTorchvision(nn.Module):
     def __init__(self):
         super().__init__()
-        from torchvision.transforms import Normalize as Other
+        transforms = pytest.importorskip("torchvision.transforms")
 
-        self.normalize, self.fc = Other([0.3], [0.2]), nn.Linear(64, 3)
+        self.normalize, self.fc = transforms.Normalize([0.3], [0.2]), nn.Linear(64, 3)
 
     def forward(self, x):
         return self.fc(torch.flatten(self.normalize(x), 1))
@@ -91,7 +91,7 @@ NETS = {
     "residual": Residual,
     "functions": ByFunctions,
     "viewed": Viewed,
-    "normalised": TorchvisionLikeNormalize,
+    "normalised": NormalisedByTorchvision,
     "batch norm first": lambda: nn.Sequential(nn.BatchNorm2d(1), nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(72, 3)),
     "batch norm after a pool": lambda: nn.Sequential(
         nn.Conv2d(1, 2, 3), nn.AvgPool2d(2, padding=1), nn.BatchNorm2d(2, affine=False), nn.Flatten(), nn.Linear(32, 3)
@@ -240,3 +240,13 @@ def test_what_a_trace_does_not_show_is_refused(net, message):
 def test_a_sum_in_place_is_a_sum():
     net = made("residual")  # has out += …, and a ReLU in place
     assert as_network(net, (1, 8, 8)).train(False)(torch.rand(2, 1, 8, 8, dtype=torch.float64)).shape == (2, 3)
+
+
+def test_a_resnet_18_is_read_and_bounded():
+    models = pytest.importorskip("torchvision.models")
+    torch.manual_seed(0)
+    net, x = randomised(models.resnet18(num_classes=10)).double(), torch.rand(2, 3, 32, 32, dtype=torch.float64)
+    torch.testing.assert_close(as_network(net, (3, 32, 32))(x), net(x), rtol=1e-9, atol=1e-9)
+    lower = margin_bounds(net, x, net(x).argmax(1), 1e-12, certifier="ibp")
+    margins = net(x).amax(1, keepdim=True) - net(x)
+    assert ((lower <= margins + 1e-9) | lower.isinf()).all()
