@@ -57,7 +57,7 @@ def as_network(net: nn.Module, shape: Shape | None = None) -> Network:
         ) from error
     if not torch.equal(state, torch.get_rng_state()):
         raise UserError(f"the forward of {type(net).__name__} draws random numbers: no two runs compute the same")
-    graph = Reader(net, traced, shape).read().train(net.training)
+    graph = Reading(net, traced, shape).read().train(net.training)
     if shape is not None:
         _compare(net, graph, shape)
     return graph
@@ -112,7 +112,7 @@ def _of_torchvision(module: nn.Module) -> bool:
 
 
 @dataclass
-class Reader:
+class Reading:
     """The network under way.
 
     Attributes:

@@ -6,16 +6,29 @@ import math
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dmcore.errors import UserError
 from dmcore.nets import layers
+from dmcore.nets.network import Shape
 
-if TYPE_CHECKING:
-    from dmcore.nets.reading import Reader
+
+class Reader(Protocol):
+    """What the translations need of the reading under way (:class:`dmcore.nets.reading.Reading`)."""
+
+    factors: dict[nn.Module, tuple[Tensor, Tensor]]
+    shapes: list[Shape] | None
+
+    @property
+    def like(self) -> Tensor: ...
+    def append(self, layer: nn.Module, *parents: int) -> int: ...
+    def layer(self, module: nn.Module, *parents: int) -> int: ...
+    def sizes(self, index: int, why: str) -> Shape: ...
+    def refuse(self, why: str) -> UserError: ...
 
 
 @dataclass(frozen=True)
