@@ -108,11 +108,14 @@ class Network(nn.Module):
 
 
 def apply(layer: nn.Module, *inputs: Tensor) -> Tensor:
-    """A layer's output; torch itself would take an image without a batch axis."""
+    """A layer's output; torch itself takes an image without a batch axis, and broadcasts a sum."""
     if isinstance(layer, layers.Conv | layers.MaxPool) and inputs[0].ndim != 4:
         shape = ("B", *inputs[0].shape[1:])
         raise UserError(
             f"a {type(layer).__name__} takes a batch of images (B, C, H, W), got ({', '.join(map(str, shape))}): "
             "x[None] is a batch of one image, x[:, None] gives images their channel"
         )
+    if isinstance(layer, layers.Sum) and len({branch.shape[1:] for branch in inputs}) > 1:
+        shapes = " and ".join(str(tuple(branch.shape[1:])) for branch in inputs)
+        raise UserError(f"a sum of branches of different shapes, {shapes}, cannot be bounded: bring them to one shape")
     return layer(*inputs)

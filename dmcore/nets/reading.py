@@ -73,7 +73,10 @@ def _compare(net: nn.Module, graph: Network, shape: Shape) -> None:
     expected, found = net(x.clone()), graph(x)
     finite = expected.isfinite()  # certificates of other values are refused elsewhere
     scale = expected[finite].abs().max().clamp(min=1) if finite.any() else 1.0
-    if expected.shape != found.shape or ((expected - found).abs() > 1e-3 * scale)[finite].any():
+    if (
+        expected.shape != found.shape
+        or ((expected - found).abs() > torch.finfo(like.dtype).eps ** 0.5 * scale)[finite].any()
+    ):
         raise UserError(
             f"{type(net).__name__} computes something else than its layers, read one by one: it may change values in "
             "place, or hold a state"

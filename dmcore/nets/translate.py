@@ -68,6 +68,8 @@ def _batch_norm(r: Reader, norm: Any, x: int) -> int:
     shift = shift if norm.bias is None else shift + norm.bias.detach().double()
     dtype = norm.running_mean.dtype
     if isinstance(norm, nn.BatchNorm1d):
+        if r.shapes is not None and len(r.shapes[x]) != 1:
+            raise r.refuse(f"is known on features, not on values of shape {r.shapes[x]}")
         layer = made(layers.Linear, torch.diag(scale), shift, dtype)
     else:
         layer = _depthwise(scale, shift, dtype)
@@ -198,8 +200,7 @@ def _constant(r: Reader, value: Any, index: int) -> Tensor:
     if isinstance(value, Tensor) and value.requires_grad:
         raise r.refuse("uses trainable weights in the forward: put them into a layer")
     tensor = torch.as_tensor(value, dtype=r.like.dtype, device=r.like.device).detach()
-    if tensor.dim() == 0:
-        tensor = tensor[None]
+    tensor = tensor.reshape(1) if tensor.numel() == 1 else tensor
     shape = r.sizes(index, "uses a tensor in the forward") if tensor.numel() > 1 else None
     if shape is not None:
         if tensor.dim() == len(shape) + 1 and len(tensor) == 1:

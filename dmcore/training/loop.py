@@ -121,6 +121,8 @@ def finish(
                     done(run)
                 elif len(runs) == 1:
                     raise run.error
+                else:
+                    print(run.error, file=sys.stderr)
             if stopper.asked and active:
                 for run, blocks in active.items():
                     run.put_aside(blocks)
@@ -187,7 +189,6 @@ class Run:
             return False
         except UserError as error:
             self.error = error
-            print(error, file=sys.stderr)
             return False
         return True
 
@@ -229,6 +230,8 @@ class Run:
 
     def where_it_stopped(self) -> str:
         """Says how far the run was when it was told to stop, and what is kept."""
+        if self.error is not None:
+            return str(self.error)
         kept = "its state is saved and the next run goes on from there" if self.saving else "nothing of it was saved"
         steps = self.spec.training.steps
         return f"{self.spec.path}: stopped by SIGTERM after step {self.at.step} of {steps}; {kept}"
@@ -246,10 +249,10 @@ class Run:
 
     def put_aside(self, blocks: Iterator[None]) -> None:
         """Ends the block under way and saves the state."""
-        with self.stream():
-            while self._under_way:
-                next(blocks, None)
-        self.save()
+        while self._under_way and self.go_on(blocks):
+            pass
+        if self.error is None:
+            self.save()
 
     def save(self) -> None:
         """Writes the state, if that was asked for and the loss is finite."""

@@ -4,7 +4,8 @@ from conftest import conv_net, pool_net
 from torch import nn
 
 from dmcore.errors import UserError
-from dmcore.nets import as_network
+from dmcore.nets import Network, as_network
+from dmcore.nets.layers import Conv, Sum
 
 
 @pytest.mark.parametrize(("make", "shape"), [(conv_net, (2, 5, 5)), (pool_net, (1, 8, 7))])
@@ -79,3 +80,13 @@ def test_a_subclass_of_a_known_layer_is_refused():
 
     with pytest.raises(UserError, match=r"the operation '\w+' in layer 0 \(Odd\) cannot be bounded"):
         as_network(nn.Sequential(Odd(2, 2)))
+
+
+def test_a_sum_that_broadcasts_is_refused():
+    """Coefficients of a branch that is read several times would have to be added up."""
+    net = Network()
+    image = net.add(Conv(1, 2, (3, 3)), [0])
+    small = net.add(Conv(1, 2, (4, 4)), [0])
+    net.add(Sum(), [image, small])
+    with pytest.raises(UserError, match=r"different shapes, \(2, 2, 2\) and \(2, 1, 1\), cannot be bounded"):
+        net.shapes(torch.zeros(1, 1, 4, 4))
