@@ -77,7 +77,8 @@ def trained(method: Method, x: Tensor, y: Tensor, eps: float) -> Network:
     for step in range(STEPS):
         ramp_factor = min(max(step - WARMUP, 0) / RAMP, 1.0)
         chosen = torch.randint(len(x), (BATCH,))
-        loss, _ = objective(Batch(net, x[chosen], y[chosen], ramp_factor * eps), ramp_factor, ramping=step >= WARMUP)
+        batch = Batch(net, x[chosen], y[chosen], ramp_factor * eps, ramp=ramp_factor)
+        loss, _ = objective(batch, ramping=step >= WARMUP)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -19,8 +19,21 @@ from dmcore.errors import UserError, nearest
 T = TypeVar("T")
 
 
-TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,), "str": (str,)}
-WORDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}
+MAPPING = "Mapping[str, Any]"
+TYPES: dict[str, tuple[type, ...]] = {
+    "int": (int,),
+    "float": (int, float),
+    "bool": (bool,),
+    "str": (str,),
+    MAPPING: (dict,),
+}
+WORDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "str": "text",
+    MAPPING: "keys with values",
+}
 
 
 @dataclass(frozen=True)

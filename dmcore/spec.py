@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from dmcore.eps import Eps
 from dmcore.errors import UserError
@@ -14,11 +14,15 @@ MEND = "`dmcore spec demo/mnist/small/dm/0.3/seed0` prints one"
 
 @dataclass(frozen=True)
 class Term:
-    """One weighted regulariser of a method, as in the config."""
+    """One weighted regulariser of a method, as in the config.
+
+    Attributes:
+        ramp: whether its weight grows with ε (True), falls to 0 while ε grows, or stays.
+    """
 
     kind: str
     weight: float
-    ramp: bool = False
+    ramp: bool | Literal["fall"] = False
     options: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -56,6 +60,7 @@ class Method:
 
     Attributes:
         members: how many networks are trained together on their averaged logits and margins (Appendix H.2).
+        init: ``normal``, the paper's initialisation, or ``ibp``, that of Shi et al. (2021).
     """
 
     name: str
@@ -63,6 +68,7 @@ class Method:
     attack: AttackSpec | None = None
     pruning: Pruning | None = None
     members: int = 1
+    init: str = "normal"
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Method:
@@ -79,7 +85,13 @@ class Method:
 
 @dataclass(frozen=True)
 class Training:
-    """A schedule for one data set, in steps of ``batch`` points."""
+    """A schedule for one data set, in steps of ``batch`` points.
+
+    Attributes:
+        lr_divisor: by what the learning rate is divided at each of ``lr_drops``.
+        ramp_shape: ``linear``, or ``smooth``: x⁴ in the first quarter of the ramp, then straight on.
+        clip: the largest ℓ₂ norm of all gradients together; 0 leaves them alone.
+    """
 
     batch: int
     steps: int
@@ -88,6 +100,17 @@ class Training:
     lr: float
     lr_drops: tuple[int, ...]
     optimizer: str = "adam"
+    lr_divisor: float = 10.0
+    ramp_shape: str = "linear"
+    clip: float = 0.0
+
+
+LATER: dict[str, dict[str, Any]] = {
+    "method": {"init": Method.init},
+    "training": {key: getattr(Training, key) for key in ("lr_divisor", "ramp_shape", "clip")},
+}
+"""Settings that came later. At these values a specification leaves them out: its hash stays that of the records made
+before."""
 
 
 @dataclass(frozen=True)
@@ -122,11 +145,15 @@ class ModelSpec:
     @property
     def uses(self) -> list[Any]:
         """The parts that say which network, attack and regularisers the training asks for, and which options."""
-        return [self.arch, asdict(self.method)["attack"], asdict(self.method)["regularizers"]]
+        method = asdict(self.method)
+        return [self.arch, method["attack"], method["regularizers"]]
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON data."""
-        return asdict(self)
+        data = asdict(self)
+        for part, defaults in LATER.items():
+            data[part] = {key: value for key, value in data[part].items() if (key, value) not in defaults.items()}
+        return data
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> ModelSpec:

@@ -153,6 +153,14 @@ def margins_linear(steps, x, y, eps, slope, clip=False, norm="linf", intersect=F
     return np.array([lower(steps, classes[y] - row, ball, before, slope) for row in classes])
 
 
+def margins_crown_ibp(steps, x, y, eps, clip=False):
+    """Margins' lower bounds by CROWN's lines, in boxes by interval arithmetic."""
+    boxes = interval(steps, x, eps, clip)
+    before = {i: boxes[i] for i, step in enumerate(steps) if step[0] != "affine"}
+    classes = np.eye(len(boxes[-1][0]))
+    return np.array([_lower(steps, classes[y] - row, (x, eps, clip, "linf"), before, "ada") for row in classes])
+
+
 def _better(steps, a, ball, before, slope):
     """The larger one of the bound by substitution and of the interval bound from the last non-linear layer's box."""
     constant, form, i = 0.0, a, len(steps)

@@ -6,13 +6,16 @@ A new one is a dataclass with a ``perturb`` in a file here, under ``@attack("nam
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["Attack", "Loss", "cross_entropy"]
+from dmcore.registries import attack
+
+__all__ = ["Attack", "Loss", "cross_entropy", "make_attack"]
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """``loss(logits, y)``: logits (B, K) and what they are compared with to one value a point, (B,)."""
@@ -48,3 +51,9 @@ class Attack(ABC):
             generator: all random numbers are drawn from it, on the device of x.
             loss: what to maximise, point by point.
         """
+
+
+def make_attack(described: Mapping[str, Any]) -> Attack:
+    """The attack of a config's mapping: its ``kind``, and the options of that kind."""
+    options = {key: value for key, value in described.items() if key != "kind"}
+    return attack.get(described["kind"])(**options)

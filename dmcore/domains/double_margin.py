@@ -48,7 +48,7 @@ class DoubleMargin(Domain):
     """The paper's method: margins s and v."""
 
     def start(self, ball: Ball) -> Margins:
-        return Margins(ball.x, ball.radius)
+        return Margins(_middle(ball), ball.radius)
 
     def first(self, layer: FirstLayer) -> Margins:
         return Margins(layer.z, layer.half_range)
@@ -71,10 +71,15 @@ class IntervalMargin(DoubleMargin):
         self.interval = Interval()
 
     def start(self, ball: Ball) -> Margins:
-        return Margins(ball.x, ball.radius, box=self.interval.start(ball))
+        return Margins(_middle(ball), ball.radius, box=self.interval.start(ball))
 
     def first(self, layer: FirstLayer) -> Margins:
         return Margins(layer.z, layer.half_range, box=self.interval.first(layer))
+
+
+def _middle(ball: Ball) -> Tensor:
+    """z at the input: the middle of the box, which is x unless the box is cut; under other norms the paper's, x."""
+    return ball.center if ball.norm == "linf" else ball.x
 
 
 @DoubleMargin.passes(Affine)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -52,15 +54,14 @@ def _pool(domain: Interval, layer: MaxPool, box: Box) -> Box:
     return Box.between(layer(box.lower), layer(box.upper))
 
 
-def relu_inputs(net: Network, ball: Ball) -> list[Box]:
-    """Interval bounds of the input of every ReLU, in the order of the layers."""
-    states = Interval().states(net, ball)
+def relu_inputs(net: Network, states: Sequence[Box]) -> list[Box]:
+    """Of the interval bounds of all nodes those of every ReLU's input, in the order of the layers."""
     return [states[node.parents[0]] for node in net.nodes() if isinstance(node.layer, ReLU)]
 
 
 @torch.no_grad()
 def unstable_relus(net: Network, ball: Ball) -> Tensor:
     """How many ReLUs a point has whose input may be of either sign, l < 0 < u, by interval bounds: the mean, 0-dim."""
-    boxes = relu_inputs(net, ball)
+    boxes = relu_inputs(net, Interval().states(net, ball))
     counts = [((box.lower < 0) & (box.upper > 0)).sum() for box in boxes]
     return torch.stack([torch.zeros((), device=ball.x.device), *counts]).sum() / len(ball.x)

@@ -28,8 +28,8 @@ class Ball:
 
     Attributes:
         x: (B, *in_shape), the centre before any cut.
-        eps: radius ε ≥ 0; or one for each sample, (B,); in training it may be a tensor without axes, which is not
-            checked.
+        eps: radius ε ≥ 0; or one for each sample, (B,); in training it may be a tensor without axes, or under ℓ∞ of
+            x's shape, which is not checked.
         input_range: what an input may be, (low, high).
     """
 
@@ -42,7 +42,7 @@ class Ball:
     def __post_init__(self) -> None:
         check_norm(self.norm)
         if isinstance(self.eps, Tensor):
-            number = self.eps.shape in ((), self.x.shape[:1])
+            number = self.eps.shape in ((), self.x.shape[:1], self.x.shape if self.norm == "linf" else ())
         else:
             number = isinstance(self.eps, Real) and math.isfinite(self.eps) and self.eps >= 0
         if not number:
@@ -52,14 +52,14 @@ class Ball:
 
     def select(self, of: Callable[[Tensor], Tensor]) -> Ball:
         """The balls around ``of(x)``, which picks or repeats samples."""
-        eps = of(self.eps) if isinstance(self.eps, Tensor) and self.eps.ndim == 1 else self.eps
+        eps = of(self.eps) if isinstance(self.eps, Tensor) and self.eps.ndim else self.eps
         return replace(self, x=of(self.x), eps=eps)
 
     def eps_like(self, t: Tensor) -> float | Tensor:
         """ε, to be multiplied with (B, …) values such as t."""
         if not isinstance(self.eps, Tensor) or self.eps.ndim == 0:
             return self.eps
-        return self.eps.to(t.dtype).view(-1, *[1] * (t.ndim - 1))
+        return self.eps.to(t.dtype).view(*self.eps.shape, *[1] * (t.ndim - self.eps.ndim))
 
     @property
     def largest_eps(self) -> float:

@@ -8,8 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from dmcore.domains.interval import relu_inputs
-from dmcore.perturbation import Ball
+from dmcore.domains.interval import Interval, relu_inputs
 from dmcore.registries import regularizer
 from dmcore.regularizers import Batch, Regularizer
 
@@ -34,7 +33,7 @@ class ReluStability(Regularizer):
 
     def value(self, batch: Batch) -> Tensor:
         """R on the batch, around its clean inputs."""
-        boxes = relu_inputs(batch.net, Ball(batch.x, batch.eps, self.norm, self.clip_input))
+        boxes = relu_inputs(batch.net, batch.states(Interval(), batch.ball(self.norm, self.clip_input)))
         stable = [(1 + box.center.square() - box.radius.square()).tanh() for box in boxes]  # u⊙l = c² − r²
         if not stable:
             return batch.x.new_zeros(())

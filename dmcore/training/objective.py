@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dmcore.registries import attack, regularizer
+from dmcore.attacks import make_attack
+from dmcore.registries import regularizer
 from dmcore.regularizers import Batch, Regularizer
 from dmcore.spec import Method
 
 
 @dataclass(frozen=True)
 class Term:
-    """One weighted regulariser; ``ramped`` if its weight follows the schedule's ramp."""
+    """One weighted regulariser; ``ramp`` says whether its weight grows with ε, falls while ε grows, or stays."""
 
     name: str
     regularizer: Regularizer
     weight: float
-    ramped: bool
+    ramp: bool | Literal["fall"]
+
+    def weight_at(self, ramp: Tensor | float) -> Tensor | float:
+        """λ where ε has grown to the share ``ramp`` of its final value."""
+        if self.ramp == "fall":
+            return self.weight * (1 - ramp)
+        return self.weight * ramp if self.ramp else self.weight
 
 
 class Objective:
@@ -28,7 +36,7 @@ class Objective:
 
     def __init__(self, method: Method) -> None:
         self.terms = [Term(t.name, regularizer.get(t.kind)(**t.options), t.weight, t.ramp) for t in method.regularizers]
-        self.attack = attack.get(method.attack.kind)(**method.attack.options) if method.attack else None
+        self.attack = make_attack({"kind": method.attack.kind, **method.attack.options}) if method.attack else None
 
     @property
     def norm(self) -> str:
@@ -36,24 +44,24 @@ class Objective:
         parts = [*(t.regularizer for t in self.terms if t.regularizer.NEEDS_EPS), self.attack]
         return next((norm for part in parts if (norm := getattr(part, "norm", None))), "linf")
 
-    def __call__(self, batch: Batch, ramp: Tensor | float, ramping: bool = True) -> tuple[Tensor, dict[str, Tensor]]:
+    def __call__(self, batch: Batch, ramping: bool = True) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss, and its parts by name (detached): ``clean`` or ``attacked``, and the value of each regulariser.
 
         Args:
-            ramp: the share of the final λ in force, in [0, 1].
-            ramping: False in the warm-up, where ε and the ramped λ are 0: nothing is then computed for them.
+            ramping: False in the warm-up, where ε is 0: nothing is computed for the attack and for terms whose weight
+                follows ε.
         """
         parts: dict[str, Tensor] = {}
         weighted: list[Tensor] = []
         for term in self.terms:
-            if term.weight == 0.0 or (term.ramped and not ramping):
+            weight = term.weight_at(batch.ramp)
+            if (not isinstance(weight, Tensor) and weight == 0) or (term.ramp and not ramping):
                 continue
             value = term.regularizer.value(batch)
             parts[term.name] = value.detach()
-            weighted.append(value * (term.weight * ramp if term.ramped else term.weight))
+            weighted.append(value * weight)
         if self.attack is not None and ramping:
-            attacked = self.attack.perturb(batch.net, batch.x, batch.y, batch.eps, batch.generator)
-            batch.worst_logits = batch.net(attacked)
+            _, batch.worst_logits = batch.attacked(self.attack)
             base = F.cross_entropy(batch.worst_logits, batch.y)
             parts["attacked"] = base.detach()
         else:

@@ -10,6 +10,7 @@ from torch import Tensor
 from dmcore.data import Split
 from dmcore.data.augment import augment
 from dmcore.nets import Network, build_net
+from dmcore.nets.ibp_init import ibp_init
 from dmcore.regularizers import Batch
 from dmcore.spec import ModelSpec
 from dmcore.training.batches import Batches, pixels
@@ -33,7 +34,7 @@ class Step:
         t = spec.training
         self.spec, self.device = spec, device
         self.batches = Batches(data, t.batch, spec.seed)
-        self.schedule = Schedule(t.steps, t.warmup, t.ramp, t.lr, t.lr_drops)
+        self.schedule = Schedule(t.steps, t.warmup, t.ramp, t.lr, t.lr_drops, t.lr_divisor, t.ramp_shape)
         self.net = seeded_net(spec).to(device)
         self.objective = Objective(spec.method)
         self.optimizer = self._make_optimizer()
@@ -68,10 +69,12 @@ class Step:
         if options:
             x = augment(x, self.noise, **options)
         self.x = pixels(x)
-        batch = Batch(self.net, self.x, y, eps, self.noise)
-        loss, parts = self.objective(batch, ramp, ramping)
+        batch = Batch(self.net, self.x, y, eps, self.noise, ramp)
+        loss, parts = self.objective(batch, ramping)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        if self.spec.training.clip:
+            torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.spec.training.clip)
         self.optimizer.step()
         if self.pruner is not None:
             self.pruner.hold()
@@ -96,4 +99,5 @@ def seeded_net(spec: ModelSpec) -> Network:
         torch.manual_seed(spec.seed)
         normalize = spec.dataset.get("normalize") or {}
         shape, classes = tuple(spec.dataset["shape"]), spec.dataset["classes"]
-        return build_net(spec.arch, shape, classes, members=spec.method.members, **normalize)
+        net = build_net(spec.arch, shape, classes, members=spec.method.members, **normalize)
+        return ibp_init(net) if spec.method.init == "ibp" else net

@@ -34,7 +34,7 @@ class AddedLoss:
 
     def __call__(self, batch: Batch) -> Tensor:
         """R on the batch."""
-        loss, _ = self.objective(batch, 1.0)
+        loss, _ = self.objective(batch)
         return loss - batch.clean_loss
 
     @property

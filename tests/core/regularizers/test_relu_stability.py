@@ -9,7 +9,7 @@ from conftest import NETS, conv_net, pool_net, residual_net
 from small_images import digits, model
 from torch import nn
 
-from dmcore.domains.interval import relu_inputs, unstable_relus
+from dmcore.domains.interval import Interval, relu_inputs, unstable_relus
 from dmcore.errors import UserError
 from dmcore.nets import as_network
 from dmcore.perturbation import Ball
@@ -98,7 +98,7 @@ def test_every_relu_of_a_residual_net_counts():
     total = [b + s for b, s in zip(branch, start, strict=True)]
     expected = -sum((1 + low * high).tanh().sum(1).mean() for low, high in (trunk, inner, total))
     torch.testing.assert_close(stability().value(batch), expected)
-    assert len(relu_inputs(net, Ball(batch.x, EPS))) == 3
+    assert len(relu_inputs(net, Interval().states(net, Ball(batch.x, EPS)))) == 3
 
 
 @pytest.mark.parametrize("make", [conv_net, residual_net])
@@ -117,7 +117,7 @@ def test_no_fewer_unstable_relus_than_change_sign_in_samples(make):
 def test_at_eps_0_no_relu_is_unstable_and_a_huge_ball_leaves_none_stable():
     net = as_network(conv_net(0, torch.float64))
     x = batch_of(net).x
-    units = sum(box.center[0].numel() for box in relu_inputs(net, Ball(x, 0.0)))
+    units = sum(box.center[0].numel() for box in relu_inputs(net, Interval().states(net, Ball(x, 0.0))))
     assert unstable_relus(net, Ball(x, 0.0)).item() == 0
     assert unstable_relus(net, Ball(x, 100.0)).item() == units
 
@@ -168,4 +168,6 @@ def test_training_with_it_leaves_fewer_unstable_relus():
 def test_max_pooling_counts_no_units():
     net = as_network(pool_net(0, torch.float64))
     x = batch_of(net, (1, 8, 7)).x
-    assert [tuple(box.center.shape[1:]) for box in relu_inputs(net, Ball(x, EPS))] == [(3, 8, 7)]
+    assert [tuple(box.center.shape[1:]) for box in relu_inputs(net, Interval().states(net, Ball(x, EPS)))] == [
+        (3, 8, 7)
+    ]

@@ -7,17 +7,26 @@ import torch
 from small_images import digits, model, worst_case
 
 from dmcore.device import choose_device
-from dmcore.spec import AttackSpec, Pruning
+from dmcore.spec import AttackSpec, Pruning, Term
 from dmcore.training import captured, loop
 from dmcore.training.captured import CapturedStep
 from dmcore.training.loop import train
 
 on_a_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a GPU")
+PGD = {"kind": "pgd", "steps": 1, "step_of_eps": 10}
 SPECS = {
     "normal": model(steps=60),
     "double margin, pruned": model(worst_case("double_margin"), eps="0.1", steps=60, pruning=Pruning(weights=0.01)),
     "interval": model(worst_case("interval", clip_input=True), eps="0.1", steps=60),
     "attacked": model(eps="0.1", steps=60, attack=AttackSpec("pgd", {"steps": 3, "step": 0.05})),
+    "expressive": model(
+        Term("expressive", 1.0, False, {"blend": "cc", "alpha": 0.3, "clip_input": True, "attack": PGD}),
+        Term("shi_warmup", 0.5, "fall", {"clip_input": True}),
+        Term("crown_ibp", 0.5, True, {"clip_input": True}),
+        eps="0.1",
+        steps=60,
+        init="ibp",
+    ),
     "sgd": model(steps=60, lr=0.05, optimizer="sgd"),
 }
 
@@ -37,7 +46,7 @@ def test_a_replayed_run_is_the_run_itself(name):
 
 
 @pytest.mark.parametrize("block", [1, 7])
-@pytest.mark.parametrize("name", ["normal", "double margin, pruned", "interval"])
+@pytest.mark.parametrize("name", ["normal", "double margin, pruned", "interval", "expressive"])
 def test_steps_that_take_everything_from_tensors_are_the_same_steps(name, block, monkeypatch):
     """On the CPU, without a recording: what a recording would do."""
     spec = SPECS[name]

@@ -1,5 +1,7 @@
 """Short real trainings: they are reproducible, and each method moves what it is meant to move."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from small_images import L1, digits, model, worst_case
@@ -7,12 +9,13 @@ from small_images import L1, digits, model, worst_case
 from dmcore.certify import certify_points
 from dmcore.data import Split
 from dmcore.errors import UserError
-from dmcore.spec import Term
+from dmcore.spec import ModelSpec, Term
 from dmcore.training.batches import Batches
 from dmcore.training.loop import train
 from dmcore.training.step import seeded_net
 
 CPU = torch.device("cpu")
+LATER_VALUES = {"clip": 10.0, "lr_divisor": 5.0, "ramp_shape": "smooth"}
 
 
 def weights(trained):
@@ -127,3 +130,28 @@ def test_a_batch_larger_than_the_data_is_refused():
 def test_the_initial_net_depends_on_the_seed_alone():
     assert torch.equal(seeded_net(model()).layers[0].weight, seeded_net(model(L1, steps=9)).layers[0].weight)
     assert not torch.equal(seeded_net(model()).layers[0].weight, seeded_net(model(seed=1)).layers[0].weight)
+
+
+def test_clipped_gradients_have_at_most_that_norm():
+    """SGD's first step moves the weights by the learning rate times the gradients."""
+
+    def moved(clip):
+        spec = model(L1, steps=1, warmup=0, ramp=0, lr=0.5, optimizer="sgd")
+        spec = replace(spec, training=replace(spec.training, clip=clip, lr_drops=()))
+        before, after = seeded_net(spec).parameters(), train(spec, digits(), CPU).net.parameters()
+        return torch.cat([(a - b).flatten() for a, b in zip(after, before, strict=True)]).norm().item() / 0.5
+
+    free = moved(0.0)
+    assert moved(free / 3) == pytest.approx(free / 3, rel=1e-3)
+    assert moved(3 * free) == pytest.approx(free, rel=1e-4)
+
+
+def test_settings_that_came_later_leave_old_hashes_alone():
+    spec = model(eps="0.1")
+    assert not {"init", "clip", "lr_divisor", "ramp_shape"} & {*spec.to_dict()["method"], *spec.to_dict()["training"]}
+    changed = [
+        replace(spec, method=replace(spec.method, init="ibp")),
+        *(replace(spec, training=replace(spec.training, **{key: value})) for key, value in LATER_VALUES.items()),
+    ]
+    assert len({one.hash for one in (spec, *changed)}) == 5
+    assert all(ModelSpec.from_dict(one.to_dict()) == one for one in (spec, *changed))

@@ -4,6 +4,7 @@ import pytest
 import torch
 from small_images import L1, digits, model, worst_case
 
+from dmcore.attacks.pgd import Pgd
 from dmcore.nets import build_net
 from dmcore.regularizers import Batch
 from dmcore.spec import AttackSpec, Method, Pruning, Term
@@ -16,16 +17,16 @@ CPU = torch.device("cpu")
 PGD = AttackSpec("pgd", {"steps": 3, "step": 0.05, "random_start": False})
 
 
-def batch(eps, seed=0):
+def batch(eps, ramp=1.0, seed=0):
     torch.manual_seed(seed)
     x, y = digits().train.x[:20].float() / 255, digits().train.y[:20]
-    return Batch(build_net("small", (1, 28, 28), 10), x, y, eps, torch.Generator().manual_seed(0))
+    return Batch(build_net("small", (1, 28, 28), 10), x, y, eps, torch.Generator().manual_seed(0), ramp)
 
 
 def test_the_base_loss_is_taken_on_the_attacked_inputs():
     at = batch(0.1)
     objective = Objective(Method("adv", attack=PGD))
-    loss, parts = objective(at, 1.0)
+    loss, parts = objective(at)
     attacked = objective.attack.perturb(at.net, at.x, at.y, 0.1, None)
     expected = torch.nn.functional.cross_entropy(at.net(attacked), at.y)
     torch.testing.assert_close(loss, expected)
@@ -35,24 +36,45 @@ def test_the_base_loss_is_taken_on_the_attacked_inputs():
 
 
 def test_in_the_warm_up_nothing_is_attacked_and_nothing_ramped():
-    at = batch(0.0)
-    loss, parts = Objective(Method("all", (worst_case("interval"), L1), attack=PGD))(at, 0.0, ramping=False)
+    at = batch(0.0, ramp=0.0)
+    loss, parts = Objective(Method("all", (worst_case("interval"), L1), attack=PGD))(at, ramping=False)
     assert set(parts) == {"clean", "weight_norm_l1"}
     torch.testing.assert_close(loss, at.clean_loss + 2e-5 * parts["weight_norm_l1"])
 
 
 def test_an_attack_a_bound_and_a_norm_together():
-    at = batch(0.1)
-    loss, parts = Objective(Method("all", (worst_case("double_margin"), L1), attack=PGD))(at, 0.5)
+    at = batch(0.1, ramp=0.5)
+    loss, parts = Objective(Method("all", (worst_case("double_margin"), L1), attack=PGD))(at)
     expected = parts["attacked"] + 0.25 * parts["worst_case_double_margin"] + 2e-5 * parts["weight_norm_l1"]
     torch.testing.assert_close(loss.detach(), expected)
 
 
 def test_the_level_may_be_a_tensor_on_the_device():
     method = Method("dm", (worst_case("double_margin"),))
-    by_float = Objective(method)(batch(0.1), 0.25)[0]
-    by_tensor = Objective(method)(batch(torch.tensor(0.1)), torch.tensor(0.25))[0]
+    by_float = Objective(method)(batch(0.1, 0.25))[0]
+    by_tensor = Objective(method)(batch(torch.tensor(0.1), torch.tensor(0.25)))[0]
     torch.testing.assert_close(by_float, by_tensor)
+
+
+def test_a_falling_weight_is_the_rest_of_the_ramp():
+    method = Method("warm", (Term("shi_warmup", 2.0, "fall"),))
+    at = batch(0.1, ramp=0.75)
+    loss, parts = Objective(method)(at)
+    torch.testing.assert_close(loss, at.clean_loss + 0.5 * parts["shi_warmup"])
+    assert set(Objective(method)(batch(0.1))[1]) == {"clean"}
+    assert set(Objective(method)(batch(0.0, ramp=0.0), ramping=False)[1]) == {"clean"}
+
+
+def test_terms_and_base_loss_share_one_attack(monkeypatch):
+    attacks, perturb = [], Pgd.perturb
+    monkeypatch.setattr(Pgd, "perturb", lambda *given, **more: attacks.append(1) or perturb(*given, **more))
+    mapping = {"kind": PGD.kind, **PGD.options}
+    terms = [
+        Term("expressive", 0.5, True, {"blend": "mtl", "alpha": 0.5, "attack": mapping}),
+        worst_case("interval", form="elided", around=mapping, share=0.5),
+    ]
+    Objective(Method("all", tuple(terms), attack=PGD))(batch(0.1))
+    assert len(attacks) == 1
 
 
 @pytest.mark.slow

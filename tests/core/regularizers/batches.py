@@ -1,0 +1,34 @@
+"""Small batches in float64, and what they are compared with, by loops."""
+
+import math
+
+import numpy as np
+import torch
+from conftest import NETS
+from dense_reference import matrices
+
+from dmcore.nets import as_network
+from dmcore.regularizers import Batch
+
+EPS = 0.05
+PGD = {"kind": "pgd", "steps": 3, "step_of_eps": 0.5, "random_start": False}
+
+
+def batch_of(name="conv", eps=EPS, count=5, ramp=1.0):
+    """A batch of a net of ``conftest.NETS``, and the net's layers as matrices."""
+    make, in_shape = NETS[name]
+    net = make(0, torch.float64)
+    x = torch.rand(count, *in_shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    y = torch.tensor([0, 1, 2, 2, 0])[:count]
+    return Batch(as_network(net), x, y, eps, torch.Generator().manual_seed(0), ramp), matrices(net, in_shape)
+
+
+def cross_entropy(logits, y):
+    """The mean over the points, of lists of numbers."""
+    losses = [math.log(sum(math.exp(z) for z in row)) - row[label] for row, label in zip(logits, y, strict=True)]
+    return sum(losses) / len(losses)
+
+
+def reference_margins(batch, steps, of):
+    """(B, K) of ``of(steps, x, y)`` for each point."""
+    return np.array([of(steps, x.flatten().numpy(), y) for x, y in zip(batch.x, batch.y.tolist(), strict=True)])
