@@ -23,7 +23,7 @@ from dmcore.registries import certifier
 
 @certifier("alpha")
 class Alpha(Certifier):
-    """Each unstable ReLU's lower slope optimised for the point; never below CNN-Cert's three variants.
+    """Each unstable ReLU's lower slope optimised for the point; never below CNN-Cert's three variants, nor below IBP.
 
     Any slope in [0, 1] is sound, so the bounds of every step are valid and each value keeps its best. First the hidden
     layers' boxes, in order, begun with what those of the three variants have in common: one slope a ReLU for all
@@ -34,7 +34,7 @@ class Alpha(Certifier):
 
     LABEL = "α-CNN-Cert"
     VARIANTS = ("relu", "ada", "zero")
-    NEVER_BELOW = ("cnn-cert-zero", "cnn-cert-ada", "cnn-cert-relu")
+    NEVER_BELOW = ("ibp", "cnn-cert-zero", "cnn-cert-ada", "cnn-cert-relu")
     STEPS = 50
     """Of the rows' slopes."""
     HIDDEN_STEPS = 5
