@@ -21,7 +21,7 @@ rule attack:
         runtime=240,
     params:
         eps=eps_of(ATTACKED),
-        seed=config["certification"]["points_seed"],
+        seed=lambda w: grid(w.schedule).certification["points_seed"],
         where=where,
         dmcore=our_dmcore,
         code=lambda w: code_hash("doublemargin.experiment.jobs.attack", uses=[w.attack, w.arch]),
@@ -50,8 +50,8 @@ rule radius:
         mem_mb=4000,
         runtime=480,
     params:
-        seed=config["certification"]["points_seed"],
-        clip="--clip-input" if config["certification"]["clip_input"] else "",
+        seed=lambda w: grid(w.schedule).certification["points_seed"],
+        clip=lambda w: "--clip-input" if grid(w.schedule).certification["clip_input"] else "",
         where=where,
         dmcore=our_dmcore,
         code=lambda w: code_hash("doublemargin.experiment.jobs.radius", uses=[w.certifier, w.arch]),

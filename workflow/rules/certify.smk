@@ -20,9 +20,9 @@ rule certify:
         runtime=240,
     params:
         eps=eps_of(CERTIFIED),
-        seed=config["certification"]["points_seed"],
-        clip="--clip-input" if config["certification"]["clip_input"] else "",
-        intersect="--intersect-ibp" if config["certification"].get("intersect_ibp") else "",
+        seed=lambda w: grid(w.schedule).certification["points_seed"],
+        clip=lambda w: "--clip-input" if grid(w.schedule).certification["clip_input"] else "",
+        intersect=lambda w: "--intersect-ibp" if grid(w.schedule).certification["intersect_ibp"] else "",
         where=where,
         dmcore=our_dmcore,
         code=lambda w: code_hash("doublemargin.experiment.jobs.certify", uses=[w.certifier, w.arch]),

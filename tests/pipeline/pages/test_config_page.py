@@ -34,7 +34,8 @@ def test_options_come_from_the_classes():
     section = rows("### Regularizer `worst_case`")
     assert section["clip_input"] == ["true or false", "`false`", "Cut the ball of perturbed inputs to [0, 1]."]
     assert section["norm"][:2] == ["`linf`, `l2`, `l1`, `l0`", "`linf`"]
-    assert list(section) == ["domain", "clip_input", "norm", "form"]
+    assert list(section) == ["domain", "clip_input", "norm", "form", "around", "share"]
+    assert section["around"][:2] == ["keys with values", ""]
 
 
 def test_attributes_of_a_docstring():

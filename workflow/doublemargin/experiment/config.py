@@ -22,6 +22,7 @@ from doublemargin.experiment.config_models import Config
 from doublemargin.experiment.grid import Grid
 from doublemargin.experiment.looks import looks_of
 from doublemargin.experiment.resolve import needs_eps, resolved, training
+from doublemargin.experiment.sweeps import written_out
 
 TYPES = {
     "bool_type": "true or false",
@@ -61,7 +62,7 @@ def check_config(config: Any) -> dict[str, Any]:
     """
     _check_written_out(config)
     try:
-        checked = Config.model_validate(config).model_dump(exclude_none=True)
+        checked = Config.model_validate(written_out(config)).model_dump(exclude_none=True)
     except ValidationError as error:
         first = min(error.errors(include_url=False), key=lambda one: len(one["loc"]))
         raise UserError(f"config: {_explain(first)}") from error

@@ -42,6 +42,8 @@ from doublemargin.experiment.config_types import (
     check_with,
 )
 
+Init = Literal["normal", "ibp"]
+
 
 class Normalization(Section):
     """Channel normalisation, applied inside the network so that ε stays in pixel scale."""
@@ -161,14 +163,17 @@ class Regularizer(Section):
     """Which regulariser R."""
     weight: NonNegativeFloat
     """Its final weight λ."""
-    ramp: bool = False
-    """Let the weight grow from 0 with the schedule's warm-up and ramp, as ε does; else it is λ from the start."""
+    ramp: bool | Literal["fall"] = False
+    """Let the weight grow from 0 with the schedule's warm-up and ramp, as ε does, or, with `fall`, fall to 0 while ε
+    grows; else it is λ from the start."""
 
     @model_validator(mode="after")
     def _check_options(self) -> Regularizer:
         check_with(regularizer.check, self.kind, self.model_extra)
         if "domain" in self.model_extra:
             check_with(forward_domain.check, self.model_extra["domain"])
+        for key in {"attack", "around"} & self.model_extra.keys():
+            Attack.model_validate(self.model_extra[key])
         return self
 
 
@@ -199,6 +204,8 @@ class MethodOnDataset(Section):
     """Other pruning."""
     members: PositiveInt | None = None
     """Another number of networks."""
+    init: Init | None = None
+    """Another initialisation."""
 
 
 class Method(Section):
@@ -218,8 +225,13 @@ class Method(Section):
     """What is cut away; none if left out."""
     members: PositiveInt = 1
     """Networks trained together on averaged logits and margins, as an ensemble."""
+    init: Init = "normal"
+    """How weights begin: `normal`, the paper's, N(0, 1/fan-in); `ibp`, Shi et al.'s (2021) for interval bounds."""
     per_dataset: dict[Name, MethodOnDataset] = Field({})
     """What differs on a data set."""
+    grid: dict[str, list[bool | float | str]] | None = None
+    """A sweep: a key of a term (`alpha`, or `worst_case.weight` where several terms have it) and its values. The method
+    then stands for one method for each combination, `<method>-<key><value>`, in rows too."""
 
 
 class Training(Section):
@@ -234,11 +246,17 @@ class Training(Section):
     lr: PositiveFloat
     """The learning rate at the start."""
     lr_drops: list[PositiveInt]
-    """The steps after which the learning rate is divided by 10."""
+    """The steps after which the learning rate is divided by `lr_divisor`."""
+    lr_divisor: Annotated[float, Field(gt=1)] = 10.0
+    """What it is divided by."""
     warmup: NonNegativeInt
     """Steps at first that have λ = 0 and ε = 0."""
     ramp: NonNegativeInt
-    """Steps after that in which both grow linearly to the final values."""
+    """Steps after that in which both grow to the final values."""
+    ramp_shape: Literal["linear", "smooth"] = "linear"
+    """How they grow: along a line, or, `smooth`, with x⁴ in the first quarter of the ramp and then along a line."""
+    clip: NonNegativeFloat = 0.0
+    """The largest ℓ2 norm of all gradients together; 0 leaves them alone."""
 
 
 class Schedule(Section):
@@ -352,8 +370,20 @@ class Figure(Exhibit):
     """What is shown."""
 
 
+class CertificationOfReport(Section):
+    """What differs from the config's `certification`."""
+
+    clip_input: bool | None = None
+    """Cut the ball of perturbed inputs to [0, 1], or do not."""
+    intersect_ibp: bool | None = None
+    """Let no bound of a linear relaxation leave the interval bounds, or do not."""
+
+
 class Report(Section):
     """A set of tables and figures, which a schedule fills."""
+
+    certification: CertificationOfReport | None = None
+    """How its points are certified, where not as all others."""
 
     reported: str | None = None
     """A CSV of what a paper reports of the same cells; tables are compared with it, claims checked."""

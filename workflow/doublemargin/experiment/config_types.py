@@ -71,7 +71,7 @@ RadiusOrRadii = Annotated[Radii, BeforeValidator(_listed, json_schema_input_type
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Seeds = Annotated[list[Seed], Field(min_length=1), AfterValidator(_distinct)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+$")]
-MethodName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+$")]
+MethodName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+(-[a-zA-Z0-9_.-]+)?$")]
 ExhibitName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+$")]
 FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Url = Annotated[str, StringConstraints(pattern=r"^https?://")]

@@ -55,6 +55,11 @@ class Grid:
         """The report that the schedule fills."""
         return self.config["reports"][self.config["schedules"][self.schedule]["report"]]
 
+    @property
+    def certification(self) -> Mapping[str, Any]:
+        """The settings of its certifications: ``points_seed``, ``clip_input``, ``intersect_ibp``."""
+        return {**self.config["certification"], **self.report.get("certification", {})}
+
     def exhibits(self, kind: str) -> Mapping[str, Any]:
         """The report's ``tables`` or ``figures`` by name."""
         return self.report[kind]
@@ -67,7 +72,9 @@ class Grid:
 
     def part(self, kind: str, *names: str) -> Grid:
         """The grid of some tables or figures alone."""
-        report = {"tables": {}, "figures": {}} | {kind: {name: self.exhibits(kind)[name] for name in names}}
+        report = {**self.report, "tables": {}, "figures": {}} | {
+            kind: {name: self.exhibits(kind)[name] for name in names}
+        }
         reports = {self.config["schedules"][self.schedule]["report"]: report}
         return Grid({**self.config, "reports": reports}, self.schedule)
 

@@ -83,6 +83,7 @@ def method_spec(config: Mapping[str, Any], method: str, dataset: str) -> Method:
         attack=AttackSpec(attacked["kind"], options(attacked)) if attacked else None,
         pruning=Pruning(**entry["pruning"]) if "pruning" in entry else None,
         members=entry["members"],
+        init=entry["init"],
     )
 
 
@@ -116,4 +117,7 @@ def training(config: Mapping[str, Any], schedule: str, dataset: str, method: str
         lr=float(t["lr"]),
         lr_drops=tuple(scaled(drop) for drop in t["lr_drops"]),
         optimizer=t["optimizer"],
+        lr_divisor=float(t["lr_divisor"]),
+        ramp_shape=t["ramp_shape"],
+        clip=float(t["clip"]),
     )

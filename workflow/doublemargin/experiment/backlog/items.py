@@ -81,7 +81,7 @@ def places(grid: Grid) -> Counter[str]:
 
 def cells_on_record(grid: Grid, records: Records) -> set[str]:
     """The cells that have been run as the config says: this model's specification, these points and options."""
-    how = grid.config["certification"]
+    how = grid.certification
     frame = records.certified_accuracy
     for column in ("points_seed", "clip_input", "intersect_ibp"):
         frame = frame[frame[column].astype(str) == str(how[column])]
