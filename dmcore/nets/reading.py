@@ -153,7 +153,7 @@ class Reading:
                     raise UserError(f"the output of {type(self.module).__name__} must be one layer's, the last one's")
             else:
                 self._operation(node)
-        return _folded(self.net, self.factors)
+        return folded(self.net, self.factors)
 
     def _operation(self, node: fx.Node) -> None:
         if node.op == "get_attr":
@@ -239,17 +239,17 @@ class Reading:
             return normalize(self, module, *parents)
         if isinstance(module, OURS):
             return self.append(module, *parents)
-        hint = _HINTS.get(type(module).__name__, "")
+        hint = HINTS.get(type(module).__name__.lower(), "")
         raise UserError(f"{self.now} cannot be bounded; known: {KNOWN}{hint}")
 
 
-_HINTS = {
-    name: f". {name} is not piecewise linear: train with ReLU"
+HINTS = {
+    name.lower(): f". {name} is not piecewise linear: train with ReLU"
     for name in ("Tanh", "Sigmoid", "GELU", "SiLU", "ELU", "Softplus", "Hardswish", "Mish")
-} | {"Softmax": ". Leave out the last Softmax: margins are those of the logits"}
+} | {"softmax": ". Leave out the last Softmax: margins are those of the logits"}
 
 
-def _folded(net: Network, factors: dict[nn.Module, tuple[Tensor, Tensor]]) -> Network:
+def folded(net: Network, factors: dict[nn.Module, tuple[Tensor, Tensor]]) -> Network:
     """``net`` with each BatchNorm in the weights of the layer before it, where nothing else reads that."""
     readers = Counter(parent for parents in net.parents for parent in parents)
     folded, place = Network(), {INPUT: INPUT}

@@ -1,4 +1,7 @@
-"""What stands for torch's modules, functions and operators in a network of ours (:mod:`dmcore.nets.reading`)."""
+"""What stands for torch's modules, functions and operators in a network of ours (:mod:`dmcore.nets.reading`).
+
+The public functions serve other readers, too: that of ONNX files (:mod:`dmcore.extras.exchange.from_onnx`).
+"""
 
 from __future__ import annotations
 
@@ -18,17 +21,27 @@ from dmcore.nets.network import Shape
 
 
 class Reader(Protocol):
-    """What the translations need of the reading under way (:class:`dmcore.nets.reading.Reading`)."""
+    """What the translations need of a reading under way.
+
+    Attributes:
+        factors: of the layers that stand for a BatchNorm, its factor and addend for each channel, in float64.
+    """
 
     factors: dict[nn.Module, tuple[Tensor, Tensor]]
-    shapes: list[Shape] | None
 
     @property
     def like(self) -> Tensor: ...
     def append(self, layer: nn.Module, *parents: int) -> int: ...
-    def layer(self, module: nn.Module, *parents: int) -> int: ...
     def sizes(self, index: int, why: str) -> Shape: ...
     def refuse(self, why: str) -> UserError: ...
+
+
+class ModuleReader(Reader, Protocol):
+    """One that reads modules (:class:`dmcore.nets.reading.Reading`)."""
+
+    shapes: list[Shape] | None
+
+    def layer(self, module: nn.Module, *parents: int) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -59,22 +72,13 @@ def _linear(r: Reader, linear: Any, x: int) -> int:
     return r.append(_sharing(layers.Linear.__new__(layers.Linear), linear), x)
 
 
-def _batch_norm(r: Reader, norm: Any, x: int) -> int:
+def _batch_norm(r: ModuleReader, norm: Any, x: int) -> int:
     if norm.training or norm.running_mean is None or norm.running_var is None:
         raise r.refuse("depends on the whole batch in training mode or without running statistics: call net.eval()")
-    scale = (norm.running_var.double() + norm.eps).rsqrt()
-    scale = scale if norm.weight is None else scale * norm.weight.detach().double()
-    shift = -norm.running_mean.double() * scale
-    shift = shift if norm.bias is None else shift + norm.bias.detach().double()
-    dtype = norm.running_mean.dtype
-    if isinstance(norm, nn.BatchNorm1d):
-        if r.shapes is not None and len(r.shapes[x]) != 1:
-            raise r.refuse(f"is known on features, not on values of shape {r.shapes[x]}")
-        layer = made(layers.Linear, torch.diag(scale), shift, dtype)
-    else:
-        layer = _depthwise(scale, shift, dtype)
-    r.factors[layer] = scale, shift
-    return r.append(layer, x)
+    features = isinstance(norm, nn.BatchNorm1d)
+    if features and r.shapes is not None and len(r.shapes[x]) != 1:
+        raise r.refuse(f"is known on features, not on values of shape {r.shapes[x]}")
+    return batch_norm(r, x, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias, features)
 
 
 def _max_pool(r: Reader, pool: Any, x: int) -> int:
@@ -89,21 +93,13 @@ def _avg_pool(r: Reader, pool: Any, x: int) -> int:
         raise r.refuse(f"{pool}: ceil_mode and padding that does not count cannot be bounded")
     kernel = _pair(pool.kernel_size)
     count = pool.divisor_override or math.prod(kernel)
-    return _average(r, x, kernel, _pair(pool.stride), padding, count)
+    return average(r, x, kernel, _pair(pool.stride), padding, count)
 
 
 def _adaptive(r: Reader, pool: Any, x: int) -> int:
     if _pair(pool.output_size) != (1, 1):
         raise r.refuse("only an average over all positions, AdaptiveAvgPool2d(1), can be bounded")
-    return _over_positions(r, x)
-
-
-def _zero_pad(r: Reader, pad: Any, x: int) -> int:
-    if min(pad.padding) < 0:
-        raise r.refuse("negative padding cannot be bounded")
-    layer = _depthwise(r.like.new_ones(r.sizes(x, "pads an image")[0]), None, r.like.dtype)
-    layer.padding = tuple(pad.padding)
-    return r.append(layer, x)
+    return over_positions(r, x)
 
 
 def _flatten(r: Reader, flatten: Any, x: int) -> int:
@@ -127,7 +123,7 @@ MODULES: dict[type[nn.Module], Callable[..., int]] = {
     nn.MaxPool2d: _max_pool,
     nn.AvgPool2d: _avg_pool,
     nn.AdaptiveAvgPool2d: _adaptive,
-    nn.ZeroPad2d: _zero_pad,
+    nn.ZeroPad2d: lambda r, pad, x: zero_pad(r, x, pad.padding),
     nn.Flatten: _flatten,
     nn.Identity: lambda r, module, x: x,
     nn.Dropout: _dropout,
@@ -147,7 +143,7 @@ def normalize(r: Reader, module: Any, x: int) -> int:
 def _as_layer(make: Callable[..., nn.Module]) -> Callable[..., At]:
     """A function that does what a module of torch does: ``make`` takes its arguments."""
 
-    def read(r: Reader, x: At, *args: Any, **options: Any) -> At:
+    def read(r: ModuleReader, x: At, *args: Any, **options: Any) -> At:
         try:
             module = make(*args, **options)
         except TypeError as error:
@@ -157,7 +153,8 @@ def _as_layer(make: Callable[..., nn.Module]) -> Callable[..., At]:
     return read
 
 
-def _add(r: Reader, a: Any, b: Any, *, alpha: float = 1) -> At:
+def add(r: Reader, a: Any, b: Any, *, alpha: float = 1) -> At:
+    """A sum of two branches, or of a value and a constant."""
     if alpha != 1:
         raise r.refuse("alpha cannot be bounded")
     if isinstance(a, At) and isinstance(b, At):
@@ -169,14 +166,16 @@ def _add(r: Reader, a: Any, b: Any, *, alpha: float = 1) -> At:
     return At(r.append(_shifted(-value, torch.ones_like(value)), x.index))
 
 
-def _subtract(r: Reader, x: Any, constant: Any) -> At:
+def subtract(r: Reader, x: Any, constant: Any) -> At:
+    """A value minus a constant."""
     if not isinstance(x, At):
         raise r.refuse("a constant minus a value cannot be bounded: multiply by -1 in the layer before")
     value = _constant(r, constant, x.index)
     return At(r.append(_shifted(value, torch.ones_like(value)), x.index))
 
 
-def _multiply(r: Reader, a: Any, b: Any) -> Any:
+def multiply(r: Reader, a: Any, b: Any) -> Any:
+    """A value times a constant; of sizes their product."""
     if not isinstance(a, At) and not isinstance(b, At):
         return _sizes(r, operator.mul, a, b)
     x, constant = (a, b) if isinstance(a, At) else (b, a)
@@ -184,7 +183,8 @@ def _multiply(r: Reader, a: Any, b: Any) -> Any:
     return At(r.append(layers.Scale(value.expand(r.sizes(x.index, "multiplies by a constant")).contiguous()), x.index))
 
 
-def _divide(r: Reader, x: Any, constant: Any) -> At:
+def divide(r: Reader, x: Any, constant: Any) -> At:
+    """A value over a constant > 0."""
     if not isinstance(x, At):
         raise r.refuse("a constant over a value cannot be bounded")
     value = _constant(r, constant, x.index)
@@ -200,13 +200,14 @@ def _constant(r: Reader, value: Any, index: int) -> Tensor:
     if isinstance(value, Tensor) and value.requires_grad:
         raise r.refuse("uses trainable weights in the forward: put them into a layer")
     tensor = torch.as_tensor(value, dtype=r.like.dtype, device=r.like.device).detach()
-    tensor = tensor.reshape(1) if tensor.numel() == 1 else tensor
-    shape = r.sizes(index, "uses a tensor in the forward") if tensor.numel() > 1 else None
-    if shape is not None:
-        if tensor.dim() == len(shape) + 1 and len(tensor) == 1:
-            tensor = tensor[0]
-        if tensor.dim() > len(shape) or torch.broadcast_shapes(tensor.shape, shape) != torch.Size(shape):
-            raise r.refuse(f"has a constant of shape {tuple(tensor.shape)} beside values of shape {shape}")
+    if tensor.dim() <= 1 and tensor.numel() == 1:
+        return tensor.reshape(1)
+    shape = r.sizes(index, "uses a tensor in the forward")
+    if tensor.dim() == len(shape) + 1 and len(tensor) == 1:
+        tensor = tensor[0]
+    tensor = tensor.reshape((1,) * (len(shape) - tensor.dim()) + tensor.shape)
+    if tensor.dim() != len(shape) or any(own not in (1, size) for own, size in zip(tensor.shape, shape, strict=True)):
+        raise r.refuse(f"has a constant of shape {tuple(tensor.shape)} beside values of shape {shape}")
     return tensor
 
 
@@ -235,7 +236,7 @@ def _size(r: Reader, x: At, axis: int | None = None) -> Any:
     return sizes if axis is None else sizes[axis]
 
 
-def _attribute(r: Reader, x: Any, name: str) -> Any:
+def _attribute(r: ModuleReader, x: Any, name: str) -> Any:
     if name != "shape" or not isinstance(x, At):
         raise r.refuse(f"'.{name}' cannot be bounded")
     return (Batch(), *r.shapes[x.index]) if r.shapes is not None else (Batch(),)
@@ -256,11 +257,12 @@ def _sizes(r: Reader, compute: Callable[[Any, Any], Any], a: Any, b: Any) -> Any
     return compute(a, b)
 
 
-def _mean(r: Reader, x: At, dim: Any = None, keepdim: bool = False) -> At:
+def mean(r: Reader, x: At, dim: Any = None, keepdim: bool = False) -> At:
+    """The average over all positions of an image."""
     axes = tuple(sorted(axis % 4 for axis in ((dim,) if isinstance(dim, int) else dim or ())))
     if axes != (2, 3) or len(r.sizes(x.index, "averages over positions")) != 3:
         raise r.refuse("only a mean over all positions of an image, mean((2, 3)), can be bounded")
-    averaged = _over_positions(r, x.index)
+    averaged = over_positions(r, x.index)
     return At(averaged if keepdim else r.append(layers.Flatten(), averaged))
 
 
@@ -268,14 +270,14 @@ _relu = _as_layer(lambda inplace=False: nn.ReLU())
 _max = _as_layer(nn.MaxPool2d)
 _average_pool = _as_layer(nn.AvgPool2d)
 OPERATIONS: dict[Any, Callable[..., Any]] = {
-    **dict.fromkeys((operator.add, operator.iadd, torch.add, "add", "add_"), _add),
-    **dict.fromkeys((operator.sub, operator.isub, torch.sub, "sub", "sub_"), _subtract),
-    **dict.fromkeys((operator.mul, operator.imul, torch.mul, "mul", "mul_"), _multiply),
-    **dict.fromkeys((operator.truediv, operator.itruediv, torch.div, "div", "div_"), _divide),
+    **dict.fromkeys((operator.add, operator.iadd, torch.add, "add", "add_"), add),
+    **dict.fromkeys((operator.sub, operator.isub, torch.sub, "sub", "sub_"), subtract),
+    **dict.fromkeys((operator.mul, operator.imul, torch.mul, "mul", "mul_"), multiply),
+    **dict.fromkeys((operator.truediv, operator.itruediv, torch.div, "div", "div_"), divide),
     **dict.fromkeys((F.relu, torch.relu, torch.relu_, "relu", "relu_"), _relu),
     **dict.fromkeys((torch.flatten, "flatten"), _flat),
     **dict.fromkeys((torch.reshape, "view", "reshape"), _view),
-    **dict.fromkeys((torch.mean, "mean"), _mean),
+    **dict.fromkeys((torch.mean, "mean"), mean),
     **dict.fromkeys((F.max_pool2d, torch.max_pool2d), _max),
     **dict.fromkeys((F.avg_pool2d, torch._C._nn.avg_pool2d), _average_pool),
     F.adaptive_avg_pool2d: _as_layer(nn.AdaptiveAvgPool2d),
@@ -296,7 +298,33 @@ VIEWS |= {nn.Flatten, nn.Identity, nn.Dropout, nn.Dropout2d}
 # Layers of ours.
 
 
-def _average(
+def batch_norm(
+    r: Reader, x: int, mean: Tensor, var: Tensor, eps: float, weight: Tensor | None, bias: Tensor | None, features: bool
+) -> int:
+    """The normalisation by fixed statistics, of features or of an image's channels; worked out in float64."""
+    scale = (var.double() + eps).rsqrt()
+    scale = scale if weight is None else scale * weight.detach().double()
+    shift = -mean.double() * scale
+    shift = shift if bias is None else shift + bias.detach().double()
+    if features:
+        layer = made(layers.Linear, torch.diag(scale), shift, mean.dtype)
+    else:
+        layer = _depthwise(scale, shift, mean.dtype)
+    r.factors[layer] = scale, shift
+    return r.append(layer, x)
+
+
+def zero_pad(r: Reader, x: int, padding: Sequence[int]) -> int:
+    """Zeros around an image: (left, right, top, bottom)."""
+    if min(padding) < 0:
+        raise r.refuse("negative padding cannot be bounded")
+    layer = _depthwise(r.like.new_ones(r.sizes(x, "pads an image")[0]), None, r.like.dtype)
+    left, right, top, bottom = padding
+    layer.padding = left, right, top, bottom
+    return r.append(layer, x)
+
+
+def average(
     r: Reader, x: int, kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int], count: int
 ) -> int:
     """Sums over windows, then divided: both exact, where the weights 1/count would be rounded."""
@@ -307,11 +335,12 @@ def _average(
     return r.append(_shifted(r.like.new_zeros(1, 1, 1), r.like.new_full((1, 1, 1), count)), total)
 
 
-def _over_positions(r: Reader, x: int) -> int:
+def over_positions(r: Reader, x: int) -> int:
+    """The average over all positions of an image: (C, 1, 1)."""
     shape = r.sizes(x, "averages over all positions")
     if len(shape) != 3:
         raise r.refuse(f"averages over the positions of an image, not of values of shape {shape}")
-    return _average(r, x, shape[1:], (1, 1), (0, 0), shape[1] * shape[2])
+    return average(r, x, shape[1:], (1, 1), (0, 0), shape[1] * shape[2])
 
 
 def _depthwise(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,100 +13,72 @@ import torch
 from torch import Tensor, nn
 
 from dmcore.errors import UserError
-from dmcore.extras.exchange.package import onnx_package
+from dmcore.extras.exchange.package import load_model, needed_nodes, onnx_package
 from dmcore.extras.exchange.simplify import simplify
-from dmcore.nets.layers import Conv, Flatten, Linear, MaxPool, Normalize, ReLU, Scale, Sum
+from dmcore.nets import translate
+from dmcore.nets.layers import Conv, Flatten, Linear, MaxPool, ReLU, Sum
 from dmcore.nets.layers.affine import Padding, same_padding
-from dmcore.nets.network import INPUT, Network, Shape
+from dmcore.nets.network import INPUT, Network, Shape, apply
+from dmcore.nets.reading import HINTS, folded
+from dmcore.nets.translate import At, made
 
-LARGEST = 2**31 - 1  # bytes; protobuf reads no more
-OLDEST_OPSET = 7  # before it Add and Mul did not broadcast by position
 AUTO_PADS = (b"NOTSET", b"VALID", b"SAME_UPPER", b"SAME_LOWER")
 DTYPES: dict[str, np.dtype] = {"FLOAT": np.dtype(np.float32), "DOUBLE": np.dtype(np.float64)}
+SIZES = {"Cast", "Concat", "ConstantOfShape", "Gather", "Reshape", "Slice", "Transpose", "Unsqueeze"}
+"""Operators by which exporters work out shapes and paddings: done at once on a few whole numbers."""
+MOST_SIZES = 64
 
 
 def import_onnx(path: Path | str) -> Network:
     """The network of an ONNX file with one input (batch, …) and one output, in evaluation mode and the file's dtype.
 
-    Known are Conv (2-d), Gemm, MatMul and Add, Relu, MaxPool, Flatten, Reshape to (batch, −1), sums of branches, and
-    addition, subtraction, multiplication and division by constants; Identity, Constant and Dropout pass. Reading runs
-    nothing of the file and opens no other. Logits agree with the file's up to rounding.
+    Known is what ``torch.onnx.export`` writes for the layers of docs/certifiers.md, weights in a file beside included.
+    The network computes what the file does for a batch of the input's size, or of one where that is symbolic; logits
+    agree up to rounding. Reading runs nothing of the file but arithmetic with sizes.
 
     Raises:
-        UserError: no readable ONNX file, data kept in other files, or an operator, attribute or shape that is not known
-            here; it names the node.
+        UserError: no readable ONNX file, or an operator, attribute or shape that is not known here; it names the node.
     """
+    return load_onnx(path)[0]
+
+
+def load_onnx(path: Path | str) -> tuple[Network, Shape, str]:
+    """The network as :func:`import_onnx` reads it, the shape of one input, and a hash of the whole file."""
     path = Path(path)
-    model = _load(path)
-    graph, reader = model.graph, _Reader(path)
+    model, content = load_model(path)
+    graph, reader = model.graph, _Reader(path, model.opset_import)
     for tensor in graph.initializer:
-        reader.constants[tensor.name] = reader.array(tensor)
-    inputs = [i for i in graph.input if i.name not in reader.constants]
+        reader.values[tensor.name] = reader.array(tensor)
+    inputs = [i for i in graph.input if i.name not in reader.values]
     if len(inputs) != 1 or len(graph.output) != 1:
         raise UserError(f"{path} has {len(inputs)} inputs and {len(graph.output)} outputs; only one of each is known")
     reader.start(inputs[0])
     (output,) = (o.name for o in graph.output)
-    for node in _needed(graph, output):
+    for node in needed_nodes(graph, output):
         reader.read(node)
-    if reader.at.get(output, INPUT) == INPUT:
+    if reader.values.get(output) != At(reader.net.output) or not reader.net.parents:
         raise UserError(f"{path} computes nothing: its output is its input or a constant")
-    return simplify(reader.net).eval()
-
-
-def _load(path: Path) -> Any:
-    """The model as protobuf, its structure checked."""
-    onnx = onnx_package()
-    if not path.is_file():
-        raise UserError(f"{path} does not exist")
-    if path.stat().st_size > LARGEST:
-        raise UserError(f"{path} is larger than 2 GiB, which no ONNX file without external data can be")
-    try:
-        model = onnx.load(path, load_external_data=False)
-        inside = [a.t for node in model.graph.node for a in node.attribute]
-        if any(t.data_location == onnx.TensorProto.EXTERNAL for t in [*model.graph.initializer, *inside]):
-            raise UserError(f"{path} keeps weights in other files (external data): save it again with all inside")
-        onnx.checker.check_model(model)
-    except (ValueError, TypeError, onnx.checker.ValidationError, _decode_error()) as error:
-        raise UserError(f"{path} is no valid ONNX file: {' '.join(str(error).split())[:200]}") from error
-    opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 0)
-    if opset < OLDEST_OPSET or model.graph.sparse_initializer:
-        found = "sparse weights" if opset >= OLDEST_OPSET else f"operators of opset {opset}"
-        raise UserError(f"{path} has {found}, which are not known: export it again, with opset {OLDEST_OPSET} or newer")
-    return model
-
-
-def _decode_error() -> type[Exception]:
-    from google.protobuf.message import DecodeError  # protobuf comes with onnx
-
-    return DecodeError
-
-
-def _needed(graph: Any, output: str) -> list[Any]:
-    """The nodes that the output depends on, in their order; the rest, such as unused constants, does not matter."""
-    wanted, nodes = {output}, []
-    for node in reversed(graph.node):
-        if wanted.intersection(node.output):
-            wanted.update(node.input)
-            nodes.append(node)
-    return nodes[::-1]
+    return simplify(folded(reader.net, reader.factors)).eval(), reader.shapes[INPUT], content
 
 
 @dataclass
 class _Reader:
-    """The network under way.
+    """The network under way (a :class:`dmcore.nets.translate.Reader`).
 
     Attributes:
-        at: the network's node that holds a tensor of the file; ``shapes`` are those of the network's nodes.
-        constants: tensors of the file that are known beforehand.
+        opsets: the versions of the file's operators.
+        values: what each tensor of the file is: a node of the network, or a constant.
+        shapes: of the network's nodes.
         batch: the input's batch axis, 1 if it is symbolic.
         node: what is being read, for messages.
     """
 
     path: Path
+    opsets: Any
     net: Network = field(default_factory=Network)
-    at: dict[str, int] = field(default_factory=dict)
+    values: dict[str, At | np.ndarray] = field(default_factory=dict)
     shapes: list[Shape] = field(default_factory=list)
-    constants: dict[str, np.ndarray] = field(default_factory=dict)
+    factors: dict[nn.Module, tuple[Tensor, Tensor]] = field(default_factory=dict)
     dtype: np.dtype = DTYPES["FLOAT"]
     batch: int = 1
     node: Any = None
@@ -121,26 +94,46 @@ class _Reader:
         if len(dims) < 2 or min(dims[1:]) < 1:
             raise UserError(f"{self.path}: the input '{value.name}' must be (batch, …) with fixed sizes, not {dims}")
         self.dtype, self.batch = DTYPES[name], dims[0] or 1
-        self.at[value.name] = INPUT
+        self.values[value.name] = At(INPUT)
         self.shapes.append(tuple(dims[1:]))
 
     def read(self, node: Any) -> None:
         """Appends what one node of the file does."""
         self.node = node
+        inputs: dict[str, Any] = {name: self.values[name] for name in node.input if name in self.values}
+        constant = bool(inputs) and all(isinstance(value, np.ndarray) for value in inputs.values())
+        if constant and node.op_type in SIZES and node.domain in ("", "ai.onnx"):
+            self.values[node.output[0]] = self.computed(inputs)
+            return
         read, known = _OPERATORS.get(node.op_type, (None, frozenset()))
         if read is None or node.domain not in ("", "ai.onnx"):
-            raise self.refusal(f"is not known here; known: {', '.join(sorted(_OPERATORS))}")
+            hint = HINTS.get(node.op_type.lower(), "")
+            raise self.refuse(f"is not known here; known: {', '.join(sorted(_OPERATORS))}{hint}")
         attributes = {a.name: onnx_package().helper.get_attribute_value(a) for a in node.attribute}
         strange = sorted(attributes.keys() - known)
         if strange:
-            raise self.refusal(f"has the attribute '{strange[0]}', which is not known here")
-        result = read(self, attributes)
-        if isinstance(result, np.ndarray):
-            self.constants[node.output[0]] = result
-        else:
-            self.at[node.output[0]] = result
+            raise self.refuse(f"has the attribute '{strange[0]}', which is not known here")
+        self.values[node.output[0]] = read(self, attributes)
 
-    def refusal(self, why: str) -> UserError:
+    def computed(self, inputs: dict[str, Any]) -> np.ndarray:
+        """What an operator makes of a few whole numbers."""
+        large = self.node.op_type == "ConstantOfShape" and not all(0 <= v.prod() <= MOST_SIZES for v in inputs.values())
+        if large or any(value.dtype.kind != "i" or value.size > MOST_SIZES for value in inputs.values()):
+            raise self.refuse("works out a constant that is no shape: export with constants folded")
+        from onnx.reference import ReferenceEvaluator
+
+        onnx, opsets = onnx_package(), {o.domain: o.version for o in self.opsets}
+        ends = [
+            [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.INT64, None) for name in names]
+            for names in (inputs, self.node.output)
+        ]
+        try:
+            (result,) = ReferenceEvaluator(onnx.helper.make_graph([self.node], "size", *ends), opsets).run(None, inputs)
+        except (ValueError, TypeError, IndexError, RuntimeError) as error:
+            raise self.refuse(f"does not fit its input: {' '.join(str(error).split())[:150]}") from error
+        return np.asarray(result)
+
+    def refuse(self, why: str) -> UserError:
         """The error that names the node."""
         return UserError(f"{self.path}: {self.node.op_type} '{self.node.name or self.node.output[0]}' {why}")
 
@@ -151,62 +144,65 @@ class _Reader:
         except (ValueError, TypeError, KeyError) as error:  # KeyError: a type of number that does not exist
             raise UserError(f"{self.path}: the tensor '{tensor.name}' is damaged ({error})") from error
 
+    @property
+    def like(self) -> Tensor:
+        """A tensor of the file's dtype."""
+        return torch.from_numpy(np.zeros((), self.dtype))
+
     def name(self, number: int) -> str:
         """The name of an input of the node; empty if it is left out."""
         return self.node.input[number] if number < len(self.node.input) else ""
 
     def data(self, number: int = 0) -> int:
         """The network's node that is an input of the file's node."""
-        name = self.name(number)
-        if name in self.constants:
-            raise self.refusal(f"has the constant '{name}' in a place where only a computed value is known")
-        if name not in self.at:
-            raise self.refusal(f"reads '{name}', a secondary output of another node")
-        return self.at[name]
+        value = self.values.get(self.name(number))
+        if isinstance(value, np.ndarray):
+            raise self.refuse(f"has the constant '{self.name(number)}' in a place where only a computed value is known")
+        if value is None:
+            raise self.refuse(f"reads '{self.name(number)}', a secondary output of another node")
+        return value.index
 
-    def is_constant(self, number: int) -> bool:
-        return self.name(number) in self.constants
+    def constant(self, number: int) -> np.ndarray:
+        """An input that is known beforehand."""
+        value = self.values.get(self.name(number))
+        if not isinstance(value, np.ndarray):
+            raise self.refuse(
+                f"has '{self.name(number)}', which is computed, in a place where only a constant is known"
+            )
+        return value
 
     def weight(self, number: int) -> Tensor:
         """Constant numbers of the network's own type."""
-        name = self.name(number)
-        if name not in self.constants:
-            raise self.refusal(f"has '{name}', which is computed, in a place where only a constant is known")
-        value = self.constants[name]
+        value = self.constant(number)
         if value.dtype != self.dtype or not value.size or not np.isfinite(value).all():
-            raise self.refusal(f"has the constant '{name}', which is not made of finite numbers of the input's type")
+            name = self.name(number)
+            raise self.refuse(f"has the constant '{name}', which is not made of finite numbers of the input's type")
         return torch.from_numpy(value.copy())
-
-    def beside(self, number: int, index: int) -> Tensor:
-        """A constant that is broadcast to the values of a node, with as many axes as these have (without the batch)."""
-        value, shape = self.weight(number), self.shapes[index]
-        if value.dim() == len(shape) + 1 and len(value) == 1:
-            value = value[0]
-        value = value.reshape((1,) * (len(shape) - value.dim()) + value.shape)
-        if value.dim() != len(shape) or any(v not in (1, s) for v, s in zip(value.shape, shape, strict=True)):
-            raise self.refusal(f"has a constant of shape {tuple(value.shape)} beside values of shape {shape}")
-        return value
 
     def append(self, layer: nn.Module, *parents: int) -> int:
         """Appends a layer; returns its node."""
         try:
             with torch.no_grad():
-                value = layer(*(torch.from_numpy(np.zeros((1, *self.shapes[p]), self.dtype)) for p in parents))
-        except (RuntimeError, MemoryError) as error:
-            raise self.refusal(f"does not fit its input: {' '.join(str(error).split())[:150]}") from error
+                value = apply(layer, *(self.like.new_zeros((1, *self.shapes[p])) for p in parents))
+        except (RuntimeError, MemoryError, UserError) as error:
+            raise self.refuse(f"does not fit its input: {' '.join(str(error).split())[:150]}") from error
         self.shapes.append(tuple(value.shape[1:]))
         return self.net.add(layer, parents)
+
+    def sizes(self, index: int, why: str) -> Shape:
+        """The shape of a node's values."""
+        return self.shapes[index]
 
     def window(self, attributes: Mapping[str, Any], kernel: tuple[int, ...], index: int) -> tuple[Any, Any, Padding]:
         """(stride, dilation, padding in F.pad's order) of a window that slides over images."""
         shape = self.shapes[index]
         if len(kernel) != 2 or len(shape) != 3:
-            raise self.refusal(f"has a window {kernel} over values of shape {shape}; only 2-d images are known")
+            raise self.refuse(f"has a window {kernel} over values of shape {shape}; only 2-d images are known")
         stride, dilation = (tuple(attributes.get(name, (1, 1))) for name in ("strides", "dilations"))
         rule, pads = attributes.get("auto_pad", b"NOTSET"), attributes.get("pads", (0, 0, 0, 0))
         sizes = [len(stride), len(dilation), len(pads)]
         if sizes != [2, 2, 4] or min(stride + dilation) < 1 or min(pads) < 0 or rule not in AUTO_PADS:
-            raise self.refusal("has strides, dilations or a padding that are not known here")
+            raise self.refuse("has strides, dilations or a padding that are not known here")
         if rule in (b"SAME_UPPER", b"SAME_LOWER"):
             reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
             ends = [same_padding(size, r, s) for size, r, s in zip(shape[1:], reach, stride, strict=True)]
@@ -215,8 +211,18 @@ class _Reader:
             top, left, bottom, right = pads if rule == b"NOTSET" else (0, 0, 0, 0)
         return stride, dilation, (left, right, top, bottom)
 
+    def pool(self, attributes: Mapping[str, Any], index: int) -> tuple[Any, Any, tuple[int, int]]:
+        """(kernel, stride, padding) of a pooling, the padding (height, width) on both sides."""
+        kernel = tuple(attributes["kernel_shape"])
+        stride, dilation, (left, right, top, bottom) = self.window(attributes, kernel, index)
+        if attributes.get("ceil_mode", 0) or dilation != (1, 1) or left != right or top != bottom:
+            raise self.refuse(
+                "has ceil_mode, dilations or a padding that differs from side to side, which are not known"
+            )
+        return kernel, stride, (top, left)
 
-_Read = Callable[[_Reader, Mapping[str, Any]], "int | np.ndarray"]
+
+_Read = Callable[[_Reader, Mapping[str, Any]], "At | np.ndarray"]
 _OPERATORS: dict[str, tuple[_Read, frozenset[str]]] = {}
 
 
@@ -233,152 +239,154 @@ def _operator(name: str, *attributes: str) -> Callable[[_Read], _Read]:
 @_operator("Constant", "value", "value_float", "value_floats", "value_int", "value_ints")
 def _constant(r: _Reader, attributes: Mapping[str, Any]) -> np.ndarray:
     if len(attributes) != 1:
-        raise r.refusal("has not exactly one value")
+        raise r.refuse("has not exactly one value")
     ((name, value),) = attributes.items()
     return r.array(value) if name == "value" else np.array(value, np.float32 if "float" in name else np.int64)
 
 
 @_operator("Identity")
-def _identity(r: _Reader, attributes: Mapping[str, Any]) -> int | np.ndarray:
-    return r.constants[r.name(0)] if r.is_constant(0) else r.data()
+def _identity(r: _Reader, attributes: Mapping[str, Any]) -> At | np.ndarray:
+    value = r.values.get(r.name(0))
+    return value if isinstance(value, np.ndarray) else At(r.data())
 
 
 @_operator("Dropout", "ratio", "seed")
-def _dropout(r: _Reader, attributes: Mapping[str, Any]) -> int:
-    if r.name(2) and not (r.is_constant(2) and not r.constants[r.name(2)].any()):
-        raise r.refusal("is in training mode: export the network in evaluation mode")
-    return r.data()
+def _dropout(r: _Reader, attributes: Mapping[str, Any]) -> At:
+    if r.name(2) and np.any(r.constant(2)):
+        raise r.refuse("is in training mode: export the network in evaluation mode")
+    return At(r.data())
+
+
+@_operator("Shape", "end", "start")
+def _shape(r: _Reader, attributes: Mapping[str, Any]) -> np.ndarray:
+    sizes = np.array([r.batch, *r.shapes[r.data()]])
+    return sizes[attributes.get("start", 0) : attributes.get("end", len(sizes))]
 
 
 @_operator("Conv", "auto_pad", "dilations", "group", "kernel_shape", "pads", "strides")
-def _conv(r: _Reader, attributes: Mapping[str, Any]) -> int:
+def _conv(r: _Reader, attributes: Mapping[str, Any]) -> At:
     index, weight = r.data(), r.weight(1)
     kernel = tuple(weight.shape[2:])
     if tuple(attributes.get("kernel_shape", kernel)) != kernel:
-        raise r.refusal(f"has a kernel_shape other than that of its weights, {kernel}")
-    layer = _weighted(Conv, weight, r.weight(2) if r.name(2) else None)
+        raise r.refuse(f"has a kernel_shape other than that of its weights, {kernel}")
+    layer = made(Conv, weight, r.weight(2) if r.name(2) else None, weight.dtype)
     layer.stride, layer.dilation, layer.padding = r.window(attributes, kernel, index)
     layer.groups = attributes.get("group", 1)
-    return r.append(layer, index)
+    return At(r.append(layer, index))
 
 
 @_operator("Gemm", "alpha", "beta", "transA", "transB")
-def _gemm(r: _Reader, attributes: Mapping[str, Any]) -> int:
+def _gemm(r: _Reader, attributes: Mapping[str, Any]) -> At:
     index, weight = r.data(), r.weight(1)
     if attributes.get("transA", 0) or len(r.shapes[index]) != 1 or weight.dim() != 2:
-        raise r.refusal("is known only as a product of values (batch, features) with a matrix")
+        raise r.refuse("is known only as a product of values (batch, features) with a matrix")
     weight = (weight if attributes.get("transB", 0) else weight.T.contiguous()) * attributes.get("alpha", 1.0)
     bias = r.weight(2) * attributes.get("beta", 1.0) if r.name(2) else None
     if bias is not None:
         if bias.numel() > 1 and not bias.numel() == bias.shape[-1] == len(weight):
-            raise r.refusal(f"has an addend of shape {tuple(bias.shape)}; only one number for each output is known")
+            raise r.refuse(f"has an addend of shape {tuple(bias.shape)}; only one number for each output is known")
         bias = bias.flatten().expand(len(weight)).contiguous()
-    return r.append(_weighted(Linear, weight, bias), index)
+    return At(r.append(made(Linear, weight, bias, weight.dtype), index))
 
 
 @_operator("MatMul")
-def _matmul(r: _Reader, attributes: Mapping[str, Any]) -> int:
+def _matmul(r: _Reader, attributes: Mapping[str, Any]) -> At:
     index, weight = r.data(), r.weight(1)
     if weight.dim() != 2:
-        raise r.refusal(f"multiplies by a constant of shape {tuple(weight.shape)}; only matrices are known")
-    return r.append(_weighted(Linear, weight.T.contiguous(), None), index)
+        raise r.refuse(f"multiplies by a constant of shape {tuple(weight.shape)}; only matrices are known")
+    return At(r.append(made(Linear, weight.T.contiguous(), None, weight.dtype), index))
 
 
-@_operator("Relu")
-def _relu(r: _Reader, attributes: Mapping[str, Any]) -> int:
-    return r.append(ReLU(), r.data())
+@_operator("BatchNormalization", "epsilon", "momentum", "spatial", "training_mode")
+def _batch_norm(r: _Reader, attributes: Mapping[str, Any]) -> At:
+    if attributes.get("training_mode", 0) or not attributes.get("spatial", 1) or len(r.node.output) > 1:
+        raise r.refuse("depends on the whole batch in training mode: export the network in evaluation mode")
+    index, (weight, bias, mean, var) = r.data(), (r.weight(number) for number in range(1, 5))
+    shape = r.shapes[index]
+    if len(shape) not in (1, 3) or {t.shape for t in (weight, bias, mean, var)} != {(shape[0],)}:
+        raise r.refuse(f"over values of shape {shape} is not known: only features and images are")
+    eps = attributes.get("epsilon", 1e-5)
+    return At(translate.batch_norm(r, index, mean, var, eps, weight, bias, features=len(shape) == 1))
 
 
 @_operator("MaxPool", "auto_pad", "ceil_mode", "dilations", "kernel_shape", "pads", "storage_order", "strides")
-def _max_pool(r: _Reader, attributes: Mapping[str, Any]) -> int:
-    index, kernel = r.data(), tuple(attributes["kernel_shape"])
-    stride, dilation, (left, right, top, bottom) = r.window(attributes, kernel, index)
-    if attributes.get("ceil_mode", 0) or dilation != (1, 1) or left != right or top != bottom:
-        raise r.refusal("has ceil_mode, dilations or a padding that differs from side to side, which are not known")
-    return r.append(MaxPool(kernel, stride, (top, left)), index)
+def _max_pool(r: _Reader, attributes: Mapping[str, Any]) -> At:
+    index = r.data()
+    return At(r.append(MaxPool(*r.pool(attributes, index)), index))
+
+
+@_operator("AveragePool", "auto_pad", "ceil_mode", "count_include_pad", "dilations", "kernel_shape", "pads", "strides")
+def _average_pool(r: _Reader, attributes: Mapping[str, Any]) -> At:
+    index = r.data()
+    kernel, stride, padding = r.pool(attributes, index)
+    if any(padding) and not attributes.get("count_include_pad", 0):
+        raise r.refuse("has padding that does not count, which is not known: set count_include_pad")
+    return At(translate.average(r, index, kernel, stride, padding, math.prod(kernel)))
+
+
+@_operator("ReduceMean", "axes", "keepdims", "noop_with_empty_axes")
+def _mean(r: _Reader, attributes: Mapping[str, Any]) -> At:
+    axes = r.constant(1).tolist() if r.name(1) else attributes.get("axes", ())
+    return translate.mean(r, At(r.data()), axes, bool(attributes.get("keepdims", 1)))
+
+
+@_operator("Pad", "mode", "pads", "value")
+def _pad(r: _Reader, attributes: Mapping[str, Any]) -> At:
+    index = r.data()
+    rank = len(r.shapes[index]) + 1
+    value = r.constant(2) if r.name(2) else attributes.get("value", 0)
+    if attributes.get("mode", b"constant") != b"constant" or np.any(value):
+        raise r.refuse("pads with other numbers than zeros, which is not known")
+    pads = r.constant(1).tolist() if r.name(1) else attributes.get("pads", ())
+    axes = r.constant(3).tolist() if r.name(3) else range(rank)
+    half = len(pads) // 2
+    sides = {axis % rank: ends for axis, *ends in zip(axes, pads[:half], pads[half:], strict=False)}
+    (top, bottom), (left, right) = (sides.pop(axis, [0, 0]) for axis in (2, 3))
+    if rank != 4 or half != len(axes) or any(map(any, sides.values())):
+        raise r.refuse("is known only around an image, in height and width")
+    return At(translate.zero_pad(r, index, (left, right, top, bottom)))
 
 
 @_operator("Flatten", "axis")
-def _flatten(r: _Reader, attributes: Mapping[str, Any]) -> int:
+def _flatten(r: _Reader, attributes: Mapping[str, Any]) -> At:
     index, axis = r.data(), attributes.get("axis", 1)
     if axis not in (1, -len(r.shapes[index])):
-        raise r.refusal(f"has axis {axis}; only a Flatten of everything but the batch axis is known")
+        raise r.refuse(f"has axis {axis}; only a Flatten of everything but the batch axis is known")
     return _flat(r, index)
 
 
 @_operator("Reshape", "allowzero")
-def _reshape(r: _Reader, attributes: Mapping[str, Any]) -> int:
-    index = r.data()
-    features = int(np.prod(r.shapes[index]))
-    target = tuple(r.constants[r.name(1)].ravel().tolist()) if r.is_constant(1) else None
+def _reshape(r: _Reader, attributes: Mapping[str, Any]) -> At:
+    index, target = r.data(), tuple(r.constant(1).ravel().tolist())
+    features = math.prod(r.shapes[index])
     rows = (r.batch,) if attributes.get("allowzero", 0) else (r.batch, 0)
     # -1 for the batch says nothing of the features, which must then be all of them.
     if target not in {(-1, features), *((n, m) for n in rows for m in (-1, features))}:
-        shown = "a computed shape" if target is None else f"the shape {target}"
-        raise r.refusal(f"gives {shown}; only (batch, {features}) is known: export with a fixed batch of 1")
+        raise r.refuse(f"gives the shape {target}; only (batch, {features}) is known: use x.flatten(1)")
     return _flat(r, index)
 
 
-@_operator("Add")
-def _add(r: _Reader, attributes: Mapping[str, Any]) -> int:
-    constants = [number for number in (0, 1) if r.is_constant(number)]
-    if not constants:
-        return _total(r, 2)
-    index = r.data(1 - constants[0])
-    value = r.beside(constants[0], index)
-    return r.append(_shifted(-value, torch.ones_like(value)), index)
+_operator("Relu")(lambda r, attributes: At(r.append(ReLU(), r.data())))
+_operator("GlobalAveragePool")(lambda r, attributes: At(translate.over_positions(r, r.data())))
+_operator("Sum")(lambda r, attributes: At(r.append(Sum(), *map(r.data, range(len(r.node.input))))))
 
 
-@_operator("Sum")
-def _sum(r: _Reader, attributes: Mapping[str, Any]) -> int:
-    return _total(r, len(r.node.input))
+def _arithmetic(name: str, compute: Callable[[Any, Any, Any], At]) -> None:
+    """Registers an operator on two values, or on a value and a constant."""
+
+    @_operator(name)
+    def read(r: _Reader, attributes: Mapping[str, Any]) -> At:
+        constants = [isinstance(r.values.get(r.name(number)), np.ndarray) for number in (0, 1)]
+        if all(constants):
+            raise r.refuse("computes with constants alone: export with constants folded")
+        return compute(r, *(r.weight(n) if constants[n] else At(r.data(n)) for n in (0, 1)))
 
 
-@_operator("Sub")
-def _sub(r: _Reader, attributes: Mapping[str, Any]) -> int:
-    index = r.data()
-    value = r.beside(1, index)
-    return r.append(_shifted(value, torch.ones_like(value)), index)
+_arithmetic("Add", translate.add)
+_arithmetic("Sub", translate.subtract)
+_arithmetic("Mul", translate.multiply)
+_arithmetic("Div", translate.divide)
 
 
-@_operator("Mul")
-def _mul(r: _Reader, attributes: Mapping[str, Any]) -> int:
-    number = 0 if r.is_constant(0) else 1
-    index = r.data(1 - number)
-    return r.append(Scale(r.beside(number, index).expand(r.shapes[index]).contiguous()), index)
-
-
-@_operator("Div")
-def _div(r: _Reader, attributes: Mapping[str, Any]) -> int:
-    index = r.data()
-    value = r.beside(1, index)
-    if not (value > 0).all():
-        raise r.refusal("divides by numbers that are not all > 0, which is not known: multiply by their inverse")
-    return r.append(_shifted(torch.zeros_like(value), value), index)
-
-
-def _total(r: _Reader, count: int) -> int:
-    """The sum of branches of one shape."""
-    parents = [r.data(number) for number in range(count)]
-    if len({r.shapes[p] for p in parents}) > 1:
-        raise r.refusal(f"adds values of different shapes, {', '.join(str(r.shapes[p]) for p in parents)}")
-    return r.append(Sum(), *parents)
-
-
-def _flat(r: _Reader, index: int) -> int:
-    return index if len(r.shapes[index]) == 1 else r.append(Flatten(), index)
-
-
-def _weighted(kind: type[nn.Module], weight: Tensor, bias: Tensor | None) -> Any:
-    """A layer made without random weights of its own, which would change torch's random state."""
-    layer: Any = kind.__new__(kind)
-    nn.Module.__init__(layer)
-    layer.weight, layer.bias = nn.Parameter(weight), None if bias is None else nn.Parameter(bias)
-    return layer
-
-
-def _shifted(mean: Tensor, std: Tensor) -> Normalize:
-    """``(x − mean) / std`` with numbers of any shape."""
-    layer = Normalize([0.0], [1.0])
-    layer.mean, layer.std = mean, std
-    return layer
+def _flat(r: _Reader, index: int) -> At:
+    return At(index if len(r.shapes[index]) == 1 else r.append(Flatten(), index))

@@ -14,6 +14,7 @@ from onnx_files import node, numbers, run_onnx, write_onnx
 from dmcore.certify import margin_bounds
 from dmcore.errors import UserError
 from dmcore.extras.exchange import export_onnx, import_onnx
+from dmcore.extras.exchange.from_onnx import load_onnx
 from dmcore.nets import as_network, build_net
 from dmcore.nets.layers import Conv, Flatten, Linear, Normalize, ReLU, Scale, Sum
 
@@ -157,6 +158,76 @@ def test_an_uneven_padding_of_a_pooling_is_refused(rule, tmp_path):
     )
 
 
+def test_batch_norms_are_folded_where_a_layer_is_before_them(tmp_path):
+    nodes = [
+        node("Conv", "x w c", "a"),
+        node("BatchNormalization", "a s t m v", "b", epsilon=0.01),
+        node("Relu", "b", "r"),
+        node("BatchNormalization", "r t s m v", "d"),
+        node("Flatten", "d", "f"),
+        node("BatchNormalization", "f s8 t8 m8 v8", "y"),
+    ]
+    constants = {"w": numbers(0, 2, 1, 2, 2), "c": numbers(1, 2), "s": numbers(2, 2), "t": numbers(3, 2)}
+    constants |= {"m": numbers(4, 2), "v": abs(numbers(5, 2)), "s8": numbers(6, 8), "t8": numbers(7, 8)}
+    constants |= {"m8": numbers(8, 8), "v8": abs(numbers(9, 8))}
+    net = check(write_onnx(tmp_path / "net.onnx", nodes, (1, 3, 3), constants), (1, 3, 3))
+    assert kinds(net) == [Conv, ReLU, Conv, Flatten, Linear]
+
+
+def test_a_batch_norm_in_training_mode_is_refused(tmp_path):
+    norm = node("BatchNormalization", "x v v v v", "y", training_mode=1)
+    path = write_onnx(tmp_path / "net.onnx", [norm], (3,), {"v": abs(numbers(0, 3))}, opset=14)
+    refused(path, "BatchNormalization 'the_y' depends on the whole batch in training mode: export the network in eval")
+
+
+@pytest.mark.parametrize("flat", [True, False])
+@pytest.mark.parametrize("opset", [13, 18])
+def test_averages(opset, flat, tmp_path):
+    """Over windows, with zeros that count, and over all positions in either way to write it."""
+    axes = {"axes": [-1, 2]} if opset < 18 else {}
+    mean = node("ReduceMean", "a" if opset < 18 else "a axes", "m", keepdims=int(not flat), **axes)
+    nodes = [
+        node("AveragePool", "x", "a", kernel_shape=[3, 2], strides=[2, 1], pads=[1, 0, 1, 0], count_include_pad=1),
+        mean if flat else node("GlobalAveragePool", "a", "m"),
+        node("Identity" if flat else "Flatten", "m", "f"),
+        node("Gemm", "f w", "y"),
+    ]
+    constants = {"w": numbers(0, 2, 3), "axes": np.array([2, 3])}
+    check(write_onnx(tmp_path / "net.onnx", nodes, (2, 5, 4), constants, opset=opset), (2, 5, 4))
+
+
+def test_an_average_whose_padding_does_not_count_is_refused(tmp_path):
+    pool = node("AveragePool", "x", "y", kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+    refused(write_onnx(tmp_path / "net.onnx", [pool], (1, 4, 4)), "AveragePool 'the_y' has padding that does not count")
+
+
+@pytest.mark.parametrize("written", ["attribute", "input", "axes"])
+def test_zeros_around_an_image(written, tmp_path):
+    ends = {"attribute": [0, 0, 2, 1, 0, 0, 0, 3], "input": [0, 0, 2, 1, 0, 0, 0, 3], "axes": [1, 2, 3, 0]}[written]
+    constants = {"ends": np.array(ends), "zero": np.float32(0), "axes": np.array([-1, 2]), "w": numbers(0, 2, 1, 2, 2)}
+    names = {"attribute": "x", "input": "x ends zero", "axes": "x ends zero axes"}[written]
+    pad = node("Pad", names, "p", **({"pads": ends} if written == "attribute" else {}))
+    nodes = [pad, node("Conv", "p w", "c"), node("Flatten", "c", "y")]
+    opset = {"attribute": 10, "input": 13, "axes": 18}[written]
+    check(write_onnx(tmp_path / "net.onnx", nodes, (1, 3, 2), constants, opset=opset), (1, 3, 2))
+
+
+@pytest.mark.parametrize("batch", ["N", 1])
+def test_a_view_by_the_size_of_the_batch(batch, tmp_path):
+    """What older exporters write for ``x.view(x.size(0), -1)``."""
+    nodes = [
+        node("Shape", "x", "all"),
+        node("Gather", "all first", "n", axis=0),
+        node("Unsqueeze", "n axis", "rows"),
+        node("Concat", "rows rest", "to", axis=0),
+        node("Reshape", "x to", "f"),
+        node("Gemm", "f w", "y"),
+    ]
+    constants = {"first": np.array(0), "axis": np.array([0]), "rest": np.array([-1]), "w": numbers(0, 12, 3)}
+    path = write_onnx(tmp_path / "net.onnx", nodes, (3, 2, 2), constants, batch=batch)
+    assert kinds(check(path, (3, 2, 2))) == [Flatten, Linear]
+
+
 def test_old_and_double_files(tmp_path):
     nodes = [node("Dropout", "x", "d", ratio=0.5), node("MatMul", "d w", "m"), node("Add", "m b", "y")]
     constants = {"w": numbers(0, 3, 4).astype(float), "b": numbers(1, 1, 4).astype(float)}
@@ -209,18 +280,37 @@ def refused(path, message):
 
 W = {"w": numbers(0, 3, 3), "k": numbers(1, 3, 3, 1, 1)}
 REFUSED = {
-    "unknown": ([node("Sigmoid", "x", "y")], "Sigmoid 'the_y' is not known here; known: Add, Constant, Conv,"),
-    "norm": (
-        [node("BatchNormalization", "x v v v v", "y")],
-        "BatchNormalization 'the_y' is not known here",
+    "unknown": ([node("Sigmoid", "x", "y")], "Sigmoid 'the_y' is not known here; known: Add, AveragePool, "),
+    "norm's size": (
+        [node("BatchNormalization", "x v v v one", "y")],
+        "BatchNormalization 'the_y' over values of shape (3,) is not known",
+    ),
+    "mean": (
+        [node("ReduceMean", "x", "y", axes=[1])],
+        "ReduceMean 'the_y' only a mean over all positions of an image",
+    ),
+    "pad": ([node("Pad", "x ends", "y")], "Pad 'the_y' is known only around an image, in height and width"),
+    "reflected": ([node("Pad", "x ends", "y", mode="reflect")], "Pad 'the_y' pads with other numbers than zeros"),
+    "constants": (
+        [node("Add", "one v", "y")],
+        "Add 'the_y' computes with constants alone: export with constants folded",
+    ),
+    "large": (
+        [node("ConstantOfShape", "whole", "s"), node("Reshape", "x s", "y")],
+        "works out a constant that is no shape",
+    ),
+    "no shape": ([node("Transpose", "w", "s"), node("Gemm", "x s", "y")], "works out a constant that is no shape"),
+    "misfit": (
+        [node("Gather", "whole whole", "s"), node("Reshape", "x s", "y")],
+        "Gather 'the_s' does not fit its inp",
     ),
     "domain": ([node("Relu", "x", "y", domain="com.other")], "Relu 'the_y' is not known here"),
     "attribute": ([node("Relu", "x", "y", slope=0.1)], "is no valid ONNX file: Unrecognized attribute: slope"),
     "from the left": ([node("MatMul", "w x", "y")], "MatMul 'the_y' has the constant 'w' in a place where only a comp"),
     "two values": ([node("MatMul", "x x", "y")], "MatMul 'the_y' has 'x', which is computed, in a place where"),
     "vector": ([node("MatMul", "x v", "y")], "multiplies by a constant of shape (3,); only matrices are known"),
-    "bilinear": ([node("Mul", "x x", "y")], "Mul 'the_y' has 'x', which is computed"),
-    "difference": ([node("Sub", "one x", "y")], "Sub 'the_y' has the constant 'one' in a place"),
+    "bilinear": ([node("Mul", "x x", "y")], "Mul 'the_y' takes two computed values, which cannot be bounded"),
+    "difference": ([node("Sub", "one x", "y")], "Sub 'the_y' a constant minus a value cannot be bounded"),
     "broadcast": (
         [node("Add", "x wide", "y")],
         "Add 'the_y' has a constant of shape (2, 3) beside values of shape (3,)",
@@ -242,8 +332,8 @@ REFUSED = {
         "Reshape 'the_y' gives the shape (-1, 1); only (batch, 3) is known",
     ),
     "computed shape": (
-        [node("Shape", "x", "s"), node("Reshape", "x s", "y")],
-        "Shape 'the_s' is not known here",
+        [node("Gemm", "x w", "s"), node("Reshape", "x s", "y")],
+        "Reshape 'the_y' has 's', which is computed, in a place where only a constant is known",
     ),
     "training": ([node("Dropout", "x r yes", "y")], "Dropout 'the_y' is in training mode"),
     "mask": (
@@ -254,7 +344,7 @@ REFUSED = {
     "nothing": ([node("Identity", "x", "y")], "computes nothing"),
     "shapes": (
         [node("Gemm", "x small2", "a"), node("Add", "a x", "y")],
-        "Add 'the_y' adds values of different shapes, (1,), (3,)",
+        "Add 'the_y' does not fit its input: a sum",
     ),
 }
 CONSTANTS = W | {
@@ -266,7 +356,8 @@ CONSTANTS = W | {
     "small2": numbers(5, 3, 1),
     "minus": np.float32([1, -1, 1]),
     "inf": np.float32([1, np.inf, 1]),
-    "whole": np.array([1, 2, 3]),
+    "whole": np.array([10, 20, 30]),
+    "ends": np.array([0, 1, 0, 0]),
     "to_batch": np.array([-1, 1]),
     "r": np.float32(0.5),
     "yes": np.array(True),
@@ -322,11 +413,47 @@ def test_files_that_are_none_are_refused(tmp_path, monkeypatch):
     model.graph.input.append(helper.make_tensor_value_info("b", TensorProto.FLOAT, [3]))
     onnx.save(model, path)
     refused(path, "has 2 inputs and 1 outputs")
-    model = onnx.load(write_onnx(path, [node("Add", "x b", "y")], (3,), {"b": numbers(0, 300)}))
-    onnx.save(model, path, save_as_external_data=True, location="weights", size_threshold=0)
-    refused(path, "keeps weights in other files (external data)")
-    monkeypatch.setattr("dmcore.extras.exchange.from_onnx.LARGEST", 10)
+    monkeypatch.setattr("dmcore.extras.exchange.package.LARGEST", 10)
     refused(path, "is larger than 2 GiB")
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(UserError, match=r"pip install 'doublemargin\[onnx\]'"):
         import_onnx(path)
+
+
+def external(path, location="net.onnx.data"):
+    """A file that keeps its weights in another one, as torch's exporter does."""
+    nodes = [node("Gemm", "x w b", "y")]
+    model = onnx.load(write_onnx(path, nodes, (3,), {"w": numbers(0, 3, 300), "b": numbers(1, 300)}))
+    onnx.save(model, path, save_as_external_data=True, location=location, size_threshold=0)
+    return path.parent / location
+
+
+def test_weights_beside_the_file_are_read(tmp_path, monkeypatch):
+    path = tmp_path / "net.onnx"
+    weights = external(path)
+    check(path, (3,))
+    monkeypatch.chdir(tmp_path.parent)
+    hashes = [load_onnx(path)[2]]
+    content = bytearray(weights.read_bytes())
+    content[0] ^= 1
+    weights.write_bytes(content)
+    assert load_onnx(path)[2] not in hashes
+    weights.write_bytes(content[:-4])
+    refused(path, "is no valid ONNX file")
+    with monkeypatch.context() as small:
+        small.setattr("dmcore.extras.exchange.package.LARGEST", 1000)
+        refused(path, "has weights of more than 2 GiB")
+    weights.unlink()
+    refused(path, "keeps weights in net.onnx.data, which is not beside it: copy both files together")
+
+
+def test_weights_are_not_read_from_other_folders(tmp_path):
+    (tmp_path / "in").mkdir()
+    path = tmp_path / "in/net.onnx"
+    weights = external(path)
+    weights.rename(tmp_path / "elsewhere")
+    model = onnx.load(path, load_external_data=False)
+    for tensor in model.graph.initializer:
+        tensor.external_data[0].value = "../elsewhere"
+    onnx.save(model, path)
+    refused(path, "is no valid ONNX file")
