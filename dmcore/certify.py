@@ -21,6 +21,7 @@ from dmcore.perturbation.ball import PIXELS, Range
 from dmcore.perturbation.inputs import Radius, checked_ball, checked_labels
 from dmcore.precision import full_precision
 from dmcore.registries import certifier as registry
+from dmcore.results import PointResults, share
 
 # A margin within this share of the size of the numbers it is added up from is bounded again in float64: it may have
 # been lost as bounds are rounded outward (docs/soundness.md).
@@ -35,7 +36,7 @@ def margin_bounds(
     y: Tensor,
     eps: Radius,
     norm: str = "linf",
-    certifier: str = "cnn-cert-relu",
+    certifier: str | Certifier = "cnn-cert-relu",
     clip_input: bool = False,
     intersect_ibp: bool = False,
     input_range: Range = PIXELS,
@@ -53,7 +54,8 @@ def margin_bounds(
         eps: radius ε ≥ 0 in pixel scale, a number or text such as ``8/255``; or one for each point, (B,). Under ``l0``
             how many inputs change (a channel of a pixel each).
         norm: the ball's norm: ``linf``, ``l2``, ``l1`` or ``l0``.
-        certifier: ``cnn-cert-relu``, ``cnn-cert-ada``, ``cnn-cert-zero``, ``alpha`` or ``ibp``.
+        certifier: ``cnn-cert-relu``, ``cnn-cert-ada``, ``cnn-cert-zero``, ``alpha``, ``ibp`` or ``milp``; or one made
+            with options of its own.
         clip_input: cut the ball to ``input_range``; sound and tighter for images, no change for ``l0``. The paper does
             not.
         intersect_ibp: let no bound of a linear relaxation leave the interval bounds (docs/certifiers.md); sound, and
@@ -68,7 +70,7 @@ def margin_bounds(
         UserError: an unknown certifier or norm, ε < 0 or a fraction under ``l0``, a layer that cannot be bounded,
             inputs out of their range, labels out of theirs.
     """
-    bound, balls = registry.get(certifier)(intersect_ibp), checked_ball(x, eps, norm, clip_input, input_range)
+    bound, balls = _made(certifier, intersect_ibp), checked_ball(x, eps, norm, clip_input, input_range)
     graph = as_network(net, tuple(balls.x.shape[1:])).frozen()
     output = graph.shapes(balls.x)[graph.output]
     labels, num_classes = checked_labels(y, balls.x, output), output[0]
@@ -85,8 +87,12 @@ def _margins(net: Network, ball: Ball, y: Tensor, num_classes: int, certifier: C
     return margins.scatter(1, y[:, None], torch.inf)
 
 
-@dataclass(frozen=True)
-class CertificationResult:
+def _made(certifier: str | Certifier, intersect_ibp: bool) -> Certifier:
+    return certifier if isinstance(certifier, Certifier) else registry.get(certifier)(intersect_ibp)
+
+
+@dataclass(frozen=True, repr=False)
+class CertificationResult(PointResults):
     """What a certifier says of each point at one ε; all of shape (B,).
 
     Attributes:
@@ -101,6 +107,14 @@ class CertificationResult:
     certified: Tensor
     rechecked: Tensor
 
+    @property
+    def certified_accuracy(self) -> float:
+        """The share of points that are certified: a lower bound of the robust accuracy."""
+        return share(self.certified)
+
+    def _summary(self) -> str:
+        return f"{self.certified_accuracy:.1%} certified"
+
 
 @torch.no_grad()
 @full_precision()
@@ -110,7 +124,7 @@ def certify_points(
     y: Tensor,
     eps: Radius,
     norm: str = "linf",
-    certifier: str = "cnn-cert-relu",
+    certifier: str | Certifier = "cnn-cert-relu",
     clip_input: bool = False,
     intersect_ibp: bool = False,
     input_range: Range = PIXELS,
@@ -125,12 +139,12 @@ def certify_points(
     net = as_network(net, tuple(balls.x.shape[1:]))
     labels, x = checked_labels(y, balls.x, net.shapes(balls.x)[net.output]), balls.x
 
-    def smallest_margin(net: Network, points: Tensor, name: str, dtype: torch.dtype) -> Tensor:
+    def smallest_margin(net: Network, points: Tensor, name: str | Certifier, dtype: torch.dtype) -> Tensor:
         own = balls.select(lambda t: t[points])
         of_ball = (own.eps, norm, name, clip_input, intersect_ibp, input_range)
         return margin_bounds(net, own.x.to(dtype), labels[points], *of_ball).amin(1)
 
-    order: list[str] = [*registry.get(certifier).NEVER_BELOW, certifier]
+    order: list[str | Certifier] = [*_made(certifier, intersect_ibp).NEVER_BELOW, certifier]
     first, *others = order
     margin = smallest_margin(net, torch.ones_like(labels, dtype=torch.bool), first, x.dtype)
     parts = [slice(start, start + 1000) for start in range(0, len(x), 1000)]

@@ -14,8 +14,8 @@ from dmcore.spec import ModelSpec
 
 KIND = "dmcore.model"
 NEEDED = (
-    "a model that `dmcore train` wrote: use a network of your own from Python (README.md, The library; ONNX files with "
-    "dmcore.extras.exchange.import_onnx)"
+    "a model that `dmcore train` wrote: use a network of your own from Python (README.md, The library), or as an ONNX "
+    "file, *.onnx, with certify, attack, radius and bracket"
 )
 
 

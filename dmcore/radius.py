@@ -14,13 +14,14 @@ from dmcore.nets.reading import as_network
 from dmcore.norms import check_radius
 from dmcore.perturbation.ball import PIXELS, Range
 from dmcore.perturbation.inputs import checked_ball, checked_labels
+from dmcore.results import PointResults
 
 SMALLEST = 1e-6
 """The smallest radius > 0 that is tried, as a share of the largest."""
 
 
-@dataclass(frozen=True)
-class Radii:
+@dataclass(frozen=True, repr=False)
+class Radii(PointResults):
     """The outcome of each bisection; both (B,) float64.
 
     Attributes:
@@ -32,6 +33,14 @@ class Radii:
 
     radius: Tensor
     refused: Tensor
+
+    @property
+    def median(self) -> float:
+        """Of the points that have a radius; NaN if none has."""
+        return self.radius.nanquantile(0.5).item() if len(self) else math.nan
+
+    def _summary(self) -> str:
+        return f"median radius {self.median:.4g}, {int(self.radius.isnan().sum())} without"
 
 
 def certified_radius(

@@ -16,6 +16,7 @@ from dmcore.errors import UserError, nearest
 from dmcore.perturbation.ball import PIXELS, Range
 from dmcore.perturbation.inputs import Radius, checked_ball, checked_labels
 from dmcore.precision import full_precision
+from dmcore.results import PointResults, share
 
 __all__ = ["ATTACKS", "Attacked", "attack_points", "check_attack"]
 
@@ -23,8 +24,8 @@ ATTACKS: dict[str, Callable[..., None]] = {"pgd": descend, "auto": library_attac
 """Searches that update a :class:`BestAdversarial`."""
 
 
-@dataclass(frozen=True)
-class Attacked:
+@dataclass(frozen=True, repr=False)
+class Attacked(PointResults):
     """What an attack found for each point.
 
     Attributes:
@@ -38,6 +39,14 @@ class Attacked:
     margin: Tensor
     broken: Tensor
     inputs: Tensor
+
+    @property
+    def accuracy(self) -> float:
+        """The share of points that are not broken: an upper bound of the robust accuracy."""
+        return share(~self.broken)
+
+    def _summary(self) -> str:
+        return f"{self.accuracy:.1%} not broken"
 
 
 def check_attack(attack: str, norm: str) -> None:

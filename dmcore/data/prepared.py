@@ -18,7 +18,7 @@ from dmcore.errors import UserError
 KIND = "dmcore.images"
 NEEDED = (
     "a data set that `dmcore data` prepared: images of your own (NPZ, Parquet, IDX) are named in the config and "
-    "prepared from there (CONTRIBUTING.md, Add a data set)"
+    "prepared from there (CONTRIBUTING.md, Add a data set); certify, attack, radius and bracket take x and y as *.npz"
 )
 
 
@@ -74,14 +74,19 @@ def load_images(path: Path, name: str | None = None) -> ImageSet:
     return ImageSet(Split(train.x[~held], train.y[~held]), test, info, Split(train.x[held], train.y[held]))
 
 
-def test_points(total: int, count: int, seed: int) -> list[int]:
+DEFAULT_POINTS = 200
+
+
+def test_points(total: int, count: int | None, seed: int) -> list[int]:
     """The indices of ``count`` randomly selected test points, the same for every model and certifier.
 
-    A larger count keeps the points of a smaller one, as they are the first of one random order.
+    A larger count keeps the points of a smaller one, as they are the first of one random order. Without a count 200,
+    or all where there are fewer.
 
     Raises:
         UserError: more points asked for than there are.
     """
+    count = min(DEFAULT_POINTS, total) if count is None else count
     if not 1 <= count <= total:
         raise UserError(f"{count} test points asked for, but the test set has {total}")
     return np.random.default_rng(seed).permutation(total)[:count].tolist()

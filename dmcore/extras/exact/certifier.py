@@ -15,12 +15,21 @@ from dmcore.registries import certifier
 
 @certifier("milp")
 class Milp(Certifier):
-    """The minimum itself, proved by HiGHS; where that takes too long, what was proved by then. Not for the norm ℓ2."""
+    """The minimum itself, proved by HiGHS; where that takes too long, what was proved by then. Not for the norm ℓ2.
+
+    Args:
+        time_limit: seconds of a point; by default only each margin's solve has limits.
+    """
 
     LABEL = "MILP"
 
+    def __init__(self, intersect_ibp: bool = False, time_limit: float | None = None) -> None:
+        super().__init__(intersect_ibp)
+        self.time_limit = time_limit
+
     def lower(self, net: Network, ball: Ball, rows: Dense) -> Tensor:
-        bound = minima(net, ball, rows).lower
+        limits = {} if self.time_limit is None else {"time_limit": self.time_limit, "point_limit": self.time_limit}
+        bound = minima(net, ball, rows, **limits).lower
         rounded = bound.to(ball.x.dtype)
         below = torch.nextafter(rounded, torch.full_like(rounded, -torch.inf))
         return torch.where(rounded.double() > bound, below, rounded)

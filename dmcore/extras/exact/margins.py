@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import math
+import time
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -41,12 +43,17 @@ class Minima(NamedTuple):
 
 @torch.no_grad()
 def minima(
-    net: Network, ball: Ball, rows: Dense, time_limit: float = TIME_LIMIT, node_limit: int = NODE_LIMIT
+    net: Network,
+    ball: Ball,
+    rows: Dense,
+    time_limit: float = TIME_LIMIT,
+    node_limit: int = NODE_LIMIT,
+    point_limit: float = math.inf,
 ) -> Minima:
     """Minima over ``ball`` of the linear forms ``rows`` (B or 1, R, K) of the logits of ``net``, in float64.
 
-    The limits are each solve's: seconds, and nodes of the tree. Where one of them ends it, ``lower`` is what had been
-    proved by then.
+    The limits are each solve's, seconds and nodes of the tree, and the seconds of all solves of a point. Where one of
+    them ends a solve, ``lower`` is what had been proved by then; without one, what the relaxations say.
 
     Raises:
         UserError: the norm ℓ2, a layer without a rule, a point with too many undecided ReLUs and max-pools.
@@ -62,8 +69,11 @@ def minima(
         relaxations = Relaxations(net, point)
         model = Model(net, point, relaxations.boxes)
         upper[i], found = data[i] @ net(point.x)[0], relaxations.lower(Dense(data[i : i + 1]))[0]
+        end = time.monotonic() + point_limit
         for r, row in enumerate(data[i]):
-            bound, at, solved[i, r] = model.minimum(row, time_limit, node_limit)
+            bound, at = -math.inf, None
+            if (left := end - time.monotonic()) > 0:
+                bound, at, solved[i, r] = model.minimum(row, min(time_limit, left), node_limit)
             if at is not None:
                 upper[i, r] = torch.minimum(upper[i, r], row @ net(at)[0])
             lower[i, r] = found[r].clamp(min=bound) - model.rounding[net.output][0] @ row.abs()

@@ -16,6 +16,7 @@ from dmcore.signals import StoppedError, stoppable
 from dmcore.training.step import Step, seeded_net
 from doublemargin.cli import main
 from doublemargin.experiment.jobs.certify import Certification, certify_job
+from doublemargin.experiment.jobs.evaluation_task import load_subject
 
 CPU = torch.device("cpu")
 SPEC = model(worst_case("double_margin"), eps="0.1", steps=30, warmup=5, ramp=10)
@@ -50,7 +51,8 @@ def files(tmp_path):
 
 
 def certify(files, out, how=HOW, **options):
-    certify_job(files / "m", files / "data", how, options.pop("eps", EPS), files / f"{out}/n20.json", CPU, **options)
+    subject = load_subject(files / "m", files / "data", how.points, how.points_seed, CPU)
+    certify_job(subject, how, options.pop("eps", EPS), files / f"{out}/n20.json", **options)
 
 
 def record(folder):

@@ -23,18 +23,18 @@ def config_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, default=Path("config.yaml"), help="config file (default: %(default)s)")
 
 
-def points_arguments(parser: argparse.ArgumentParser) -> None:
+def points_arguments(parser: argparse.ArgumentParser, data: str = "prepared data file", required: bool = True) -> None:
     """Which test points, and the norm of their balls."""
-    parser.add_argument("--data", type=Path, required=True, help="prepared data file")
+    parser.add_argument("--data", type=Path, required=required, help=data)
     parser.add_argument("--norm", type=norm_name, default="linf", help="linf, l2, l1 or l0 (default: %(default)s)")
-    parser.add_argument("--points", type=count, default=200, help="how many test points (default: %(default)s)")
+    parser.add_argument("--points", type=count, help="how many test points (default: 200, or all if there are fewer)")
     parser.add_argument("--points-seed", type=seed, default=0, help="seed of their selection (default: %(default)s)")
 
 
-def radii_arguments(parser: argparse.ArgumentParser) -> None:
+def radii_arguments(parser: argparse.ArgumentParser, required: bool = True) -> None:
     """``--eps``, one or more."""
     what = "radii in pixel scale, e.g. 0 0.1 8/255; l0 counts inputs"
-    parser.add_argument("--eps", type=radius_text, nargs="+", required=True, help=what)
+    parser.add_argument("--eps", type=radius_text, nargs="+", required=required, help=what)
 
 
 def from_records_arguments(parser: argparse.ArgumentParser) -> None:

@@ -99,8 +99,8 @@ def _vnnlib(args: argparse.Namespace) -> None:
     from doublemargin.experiment.jobs.exchange import vnnlib_job
 
     settings = {name: getattr(args, name) for name in ("norm", "points", "points_seed", "clip_input", "timeout")}
-    written = vnnlib_job(args.model, args.data, eps_ids=args.eps, out=args.out, **settings)
-    print(f"{args.out}: {written} of {args.points} points at {len(args.eps)} ε; misclassified points are left out")
+    written, points = vnnlib_job(args.model, args.data, eps_ids=args.eps, out=args.out, **settings)
+    print(f"{args.out}: {written} of {points} points at {len(args.eps)} ε; misclassified points are left out")
 
 
 def _info(args: argparse.Namespace) -> None:

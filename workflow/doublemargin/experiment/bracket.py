@@ -80,9 +80,7 @@ def bracket(certifications: Sequence[dict[str, Any]], attacks: Sequence[dict[str
     kinds = list(dict.fromkeys(record["attack"] for record in attacks))
     labels = {_eps(record): Eps.parse(record["eps"]).label for record in certifications}
     rows = []
-    for eps in sorted(labels.keys() & {_eps(record) for record in attacks}):
-        lower = _share([r["certified"] for r in certifications if _eps(r) >= eps])
-        upper = 1 - _share([r["broken"] for r in attacks if _eps(r) <= eps])
+    for eps, lower, upper in together(certifications, attacks):
         proved = [_at(eps, certifications, "certifier", name, "certified_accuracy") for name in certifiers]
         stood = [_at(eps, attacks, "attack", name, "robust_accuracy_upper_bound") for name in kinds]
         rows.append([labels[eps], *proved, _percent(lower), _percent(upper), *stood, _percent(upper - lower)])
@@ -90,6 +88,18 @@ def bracket(certifications: Sequence[dict[str, Any]], attacks: Sequence[dict[str
     first = certifications[0]
     title = f"{first['model']}, {first['norm']}, {len(first['indices'])} test points\n\n"
     return title + table(head, rows)
+
+
+def together(
+    certifications: Sequence[dict[str, Any]], attacks: Sequence[dict[str, Any]]
+) -> list[tuple[Fraction, float, float]]:
+    """Each ε that both sides have, with the shares of points that are certified, and not broken, by all together."""
+    shares = []
+    for eps in sorted({_eps(record) for record in certifications} & {_eps(record) for record in attacks}):
+        lower = _share([r["certified"] for r in certifications if _eps(r) >= eps])
+        upper = 1 - _share([r["broken"] for r in attacks if _eps(r) <= eps])
+        shares.append((eps, lower, upper))
+    return shares
 
 
 def _share(verdicts: Sequence[Sequence[bool]]) -> float:

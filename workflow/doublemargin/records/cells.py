@@ -21,13 +21,13 @@ def each_cell(record: Mapping[str, Any]) -> Iterator[Cell]:
         yield shared | {"eps": eps} | cell
 
 
-def read_cells(path: Path, made_from: str) -> dict[str, Cell]:
+def read_cells(path: Path | None, made_from: str) -> dict[str, Cell]:
     """The cells by ε of a file that was made from the same; none if it is missing, damaged or made from something else.
 
     Args:
         made_from: a hash of what the cells depend on: model, points, settings, code.
     """
-    if not path.exists():
+    if path is None or not path.exists():
         return {}
     try:
         record = read_json(path)
@@ -46,6 +46,9 @@ def unfinished_beside(path: Path) -> Path:
     return path.with_name(f"unfinished-{path.stem}.safetensors")
 
 
-def write_cells(path: Path, shared: Mapping[str, Any], cells: Mapping[str, Cell]) -> None:
-    """Writes a result file, its cells in the order of ε."""
-    write_json(path, {**shared, "cells": {eps: cells[eps] for eps in sorted(cells, key=Eps.parse)}})
+def write_cells(path: Path | None, shared: Mapping[str, Any], cells: Mapping[str, Cell]) -> dict[str, Any]:
+    """The content of a result file, its cells in the order of ε; written, if there is a path."""
+    record = {**shared, "cells": {eps: cells[eps] for eps in sorted(cells, key=Eps.parse)}}
+    if path is not None:
+        write_json(path, record)
+    return record

@@ -5,34 +5,30 @@ from __future__ import annotations
 import time
 from importlib.metadata import version
 from pathlib import Path
-
-import torch
+from typing import Any
 
 from dmcore.attacks.evaluate import attack_points, check_attack
 from dmcore.eps import Eps
 from dmcore.files import digest
 from dmcore.norms import check_radius
 from dmcore.progress import progress
-from doublemargin.experiment.jobs.evaluation_task import load_subject, numbers
+from doublemargin.experiment.jobs.evaluation_task import EvaluationTask, numbers
 from doublemargin.experiment.source import code_hash
 from doublemargin.records.cells import read_cells, write_cells
 
 
 def attack_job(
-    model: Path,
-    data: Path,
+    subject: EvaluationTask,
     attack: str,
     norm: str,
-    points: int,
     points_seed: int,
     eps_ids: list[str],
     seed: int,
     restarts: int,
     steps: int,
-    out: Path,
-    device: torch.device,
-) -> None:
-    """Attacks the shared test points at each ε; writes a record like a certification's, and keeps its cells likewise.
+    out: Path | None = None,
+) -> dict[str, Any]:
+    """Attacks the points at each ε; returns and writes a record like a certification's, and keeps its cells likewise.
 
     Each ε is searched by itself: no cell depends on what else was asked for.
     """
@@ -40,7 +36,7 @@ def attack_job(
     for eps in radii:
         check_radius(norm, float(eps))
     check_attack(attack, norm)
-    subject = load_subject(model, data, points, points_seed, device)
+    points = len(subject.y)
     options = {"seed": seed, "restarts": restarts, "steps": steps}
     shared = {
         **subject.model,
@@ -56,7 +52,7 @@ def attack_job(
     shared["made_from"] = digest([shared, subject.points["data"]["sha256"], code])
     cells = read_cells(out, shared["made_from"])
     left = [eps for eps in radii if eps.id not in cells]
-    for eps in progress(left, len(left), f"{subject.path} {attack}"):
+    for eps in progress(left, len(left), f"{subject.path} {attack}, ε"):
         started = time.perf_counter()
         found = attack_points(subject.net, subject.x, subject.y, float(eps), norm, attack, **options)
         broken = found.broken.tolist()
@@ -68,7 +64,7 @@ def attack_job(
             "margins": numbers(found.margin),
             "broken": broken,
         }
-    write_cells(out, shared | subject.points, cells)
+    return write_cells(out, shared | subject.points, cells)
 
 
 def _art() -> str:

@@ -7,8 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from dmcore.certify import CertificationResult, certify_points
 from dmcore.device import out_of_memory
 from dmcore.eps import Eps
@@ -16,9 +14,10 @@ from dmcore.errors import UserError
 from dmcore.files import digest
 from dmcore.linear.chunks import point_chunk
 from dmcore.norms import check_radius
-from dmcore.progress import progress
+from dmcore.progress import progress_bar
+from dmcore.registries import certifier as registry
 from dmcore.signals import StoppedError, stoppable
-from doublemargin.experiment.jobs.evaluation_task import EvaluationTask, load_subject, numbers
+from doublemargin.experiment.jobs.evaluation_task import EvaluationTask, numbers
 from doublemargin.experiment.jobs.unfinished import CertifiedSoFar, Unfinished
 from doublemargin.experiment.source import code_hash
 from doublemargin.records.cells import read_cells, unfinished_beside, write_cells
@@ -28,7 +27,11 @@ SAVE_EVERY = 60.0  # seconds of work that a kill may cost
 
 @dataclass(frozen=True)
 class Certification:
-    """How points are certified; its fields are those of the record, in the record's order."""
+    """How points are certified; its fields are those of the record, in the record's order.
+
+    Attributes:
+        time_limit: seconds of a point, for certifiers that take one; None for no limit, which the record leaves out.
+    """
 
     certifier: str
     norm: str
@@ -36,42 +39,47 @@ class Certification:
     intersect_ibp: bool
     points: int
     points_seed: int
+    time_limit: float | None = None
+
+    def told(self) -> dict[str, Any]:
+        """What the record says."""
+        return {name: value for name, value in asdict(self).items() if (name, value) != ("time_limit", None)}
 
     def verdicts(self, subject: EvaluationTask, points: slice, eps: float) -> CertificationResult:
         """The verdicts on some of a subject's points."""
-        x, y = subject.x[points], subject.y[points]
-        found = certify_points(subject.net, x, y, eps, self.norm, self.certifier, self.clip_input, self.intersect_ibp)
+        x, y, certifier = subject.x[points], subject.y[points], self.certifier
+        if self.time_limit is not None:
+            certifier = registry.get(certifier)(self.intersect_ibp, time_limit=self.time_limit)
+        found = certify_points(subject.net, x, y, eps, self.norm, certifier, self.clip_input, self.intersect_ibp)
         return CertificationResult(
             found.predicted.cpu(), found.margin.cpu(), found.certified.cpu(), found.rechecked.cpu()
         )
 
 
 def certify_job(
-    model: Path,
-    data: Path,
+    subject: EvaluationTask,
     how: Certification,
     eps_ids: list[str],
-    out: Path,
-    device: torch.device,
+    out: Path | None = None,
     save_every: float = SAVE_EVERY,
-) -> None:
-    """Certifies the shared test points at each ε; writes a record with every point's verdict and margin.
+) -> dict[str, Any]:
+    """Certifies the points at each ε; returns, and writes to ``out``, a record with every point's verdict and margin.
 
     Cells that ``out`` has of the same model, points, settings and code stay and are not computed again. Verdicts are
     saved every ``save_every`` seconds, and on SIGTERM, beside it and taken up by the next call after a kill; that file
     is removed once all ε are there.
 
     Raises:
-        UserError: a bad ε, norm, model or data file; a single point needs more memory than there is.
+        UserError: a bad ε; a single point needs more memory than there is.
         StoppedError: on SIGTERM.
     """
     radii = [Eps.parse(e) for e in eps_ids]  # a bad one is refused before any work
     for eps in radii:
         check_radius(how.norm, float(eps))
-    subject = load_subject(model, data, how.points, how.points_seed, device)
     made_from = _made_from(subject, how)
     cells = read_cells(out, made_from)
-    unfinished = Unfinished(unfinished_beside(out), _state_key(subject, made_from), save_every)
+    state = None if out is None else unfinished_beside(out)
+    unfinished = Unfinished(state, _state_key(subject, made_from), save_every)
     with stoppable() as stopper:
         stopper.at_once = True
         try:
@@ -79,28 +87,34 @@ def certify_job(
         except StoppedError as error:
             stopper.at_once = False
             unfinished.save()
-            raise StoppedError(f"{subject.path}: {error}; its verdicts are saved and the next run goes on") from error
+            saved = "" if out is None else "; its verdicts are saved and the next run goes on"
+            raise StoppedError(f"{subject.path}: {error}{saved}") from error
         except (RuntimeError, MemoryError) as error:
             if not out_of_memory(error):
                 raise
             raise UserError(
-                f"{subject.path}: {how.certifier} needs more memory for a single point than {device} has "
+                f"{subject.path}: {how.certifier} needs more memory for a single point than {subject.x.device} has "
                 f"({' '.join(str(error).split())[:120]}); use --device cpu on a larger machine, or fewer --gpu-slots"
             ) from error
     cells |= {eps: _cell(done, subject) for eps, done in unfinished.done.items() if len(done) == how.points}
-    write_cells(out, {**subject.model, **asdict(how), "made_from": made_from, **subject.points}, cells)
+    record = write_cells(out, {**subject.model, **how.told(), "made_from": made_from, **subject.points}, cells)
     unfinished.remove()
+    return record
 
 
 def _certify(subject: EvaluationTask, how: Certification, radii: list[Eps], unfinished: Unfinished) -> None:
     """Certifies part by part what is not done yet."""
-    size = point_chunk(subject.net, subject.x)  # always the same parts, or rounding would tell of interruptions
+    # Always the same parts, or rounding would tell of interruptions; points with a limit of their own one by one.
+    size = 1 if how.certifier == "milp" else point_chunk(subject.net, subject.x)
     parts = [(eps, start) for eps in radii for start in range(0, how.points, size)]
     left = [(eps, start) for eps, start in parts if start >= len(unfinished.of(eps.id))]
-    for eps, start in progress(left, len(left), f"{subject.path} {how.certifier}, parts of {size} points"):
-        started = time.perf_counter()
-        found = how.verdicts(subject, slice(start, start + size), float(eps))
-        unfinished.add(eps.id, found, time.perf_counter() - started)
+    todo = len(radii) * how.points - sum(len(unfinished.of(eps.id)) for eps in radii)
+    with progress_bar(todo, f"{subject.path} {how.certifier}, points") as bar:
+        for eps, start in left:
+            started = time.perf_counter()
+            found = how.verdicts(subject, slice(start, start + size), float(eps))
+            unfinished.add(eps.id, found, time.perf_counter() - started)
+            bar.update(len(found))
 
 
 def _cell(done: CertifiedSoFar, subject: EvaluationTask) -> dict[str, Any]:
@@ -119,7 +133,7 @@ def _cell(done: CertifiedSoFar, subject: EvaluationTask) -> dict[str, Any]:
 def _made_from(subject: EvaluationTask, how: Certification) -> str:
     """What every verdict depends on; the code as the rule counts it."""
     code = code_hash("doublemargin.experiment.jobs.certify", uses=[how.certifier, subject.arch])
-    return digest([asdict(how), subject.model, subject.points["data"]["sha256"], code])
+    return digest([how.told(), subject.model, subject.points["data"]["sha256"], code])
 
 
 def _state_key(subject: EvaluationTask, made_from: str) -> str:

@@ -38,11 +38,11 @@ class EvaluationTask:
 
     @property
     def arch(self) -> str:
-        """The name of its architecture."""
-        return self.path.split("/")[2]
+        """The name of its architecture; empty for a network of a user's own."""
+        return "".join(self.path.split("/")[2:3])
 
 
-def load_subject(model: Path, data: Path, points: int, points_seed: int, device: torch.device) -> EvaluationTask:
+def load_subject(model: Path, data: Path, points: int | None, points_seed: int, device: torch.device) -> EvaluationTask:
     """Loads a model and its data set's shared test points; errors as of the two files."""
     net, spec, weights = load_model(model, device)
     images = load_images(data, spec.dataset_name)

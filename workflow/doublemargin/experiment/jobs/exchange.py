@@ -31,17 +31,17 @@ def vnnlib_job(
     model: Path,
     data: Path,
     norm: str,
-    points: int,
+    points: int | None,
     points_seed: int,
     eps_ids: list[str],
     clip_input: bool,
     timeout: int,
     out: Path,
-) -> int:
+) -> tuple[int, int]:
     """Writes ``onnx/net.onnx``, a property for each point and ε, and ``instances.csv``, as a benchmark of VNN-COMP.
 
     The points are those that ``certify`` takes. Those that the net gets wrong are left out, as in VNN-COMP: they are
-    not robust at any ε. Returns how many points were written.
+    not robust at any ε. Returns how many points were written, and of how many.
     """
     check_box(norm)
     radii = [Eps.parse(e) for e in eps_ids]  # a bad one is refused before any work
@@ -58,4 +58,4 @@ def vnnlib_job(
             export_vnnlib(out / property_file, x[i], int(y[i]), float(eps), norm, spec.dataset["classes"], clip_input)
             instances.append(("onnx/net.onnx", property_file, timeout))
     write_instances(out / "instances.csv", instances)
-    return len(right)
+    return len(right), len(indices)

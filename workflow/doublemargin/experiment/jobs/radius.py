@@ -9,33 +9,37 @@ from typing import Any
 import torch
 
 from dmcore.files import write_json
+from dmcore.linear.chunks import point_chunk
 from dmcore.norms import check_radius
-from dmcore.radius import certified_radius
-from doublemargin.experiment.jobs.evaluation_task import load_subject, numbers
+from dmcore.progress import progress_bar
+from dmcore.radius import Radii, certified_radius
+from doublemargin.experiment.jobs.evaluation_task import EvaluationTask, numbers
 
 
 def radius_job(
-    model: Path,
-    data: Path,
+    subject: EvaluationTask,
     certifier: str,
     norm: str,
-    points: int,
     points_seed: int,
     upper: float | None,
     tolerance: float,
     clip_input: bool,
-    out: Path,
-    device: torch.device,
+    out: Path | None = None,
 ) -> dict[str, Any]:
-    """Bisects for every point's radius; writes and returns their mean, median and each of them.
+    """Bisects for every point's radius; returns, and writes to ``out``, their mean, median and each of them.
 
     Misclassified points have no radius: they are counted, and left out of mean and median, as in CNN-Cert's tables.
     """
     if upper is not None:
         check_radius(norm, upper)  # a bad one is refused before any work
-    subject = load_subject(model, data, points, points_seed, device)
-    started = time.perf_counter()
-    radii = certified_radius(subject.net, subject.x, subject.y, norm, certifier, clip_input, upper, tolerance)
+    started, points = time.perf_counter(), len(subject.y)
+    size = point_chunk(subject.net, subject.x)
+    found = []
+    with progress_bar(points, f"{subject.path} {certifier}, points") as bar:
+        for x, y in zip(subject.x.split(size), subject.y.split(size), strict=True):
+            found.append(certified_radius(subject.net, x, y, norm, certifier, clip_input, upper, tolerance))
+            bar.update(len(y))
+    radii = Radii(torch.cat([part.radius for part in found]), torch.cat([part.refused for part in found]))
     kept = radii.radius[~radii.radius.isnan()]
     record = {
         **subject.model,
@@ -55,5 +59,6 @@ def radius_job(
         "radii": numbers(radii.radius),
         "refused": numbers(radii.refused),
     }
-    write_json(out, record)
+    if out is not None:
+        write_json(out, record)
     return record

@@ -34,12 +34,12 @@ class Unfinished:
     """All verdicts so far, by the ε's id.
 
     Args:
-        path: where they are kept while the job runs.
+        path: where they are kept while the job runs; None for nowhere.
         key: what they depend on (model, data, code, device, settings), as a hash; a file of another key is not used.
         every: seconds of work between two savings, which is what a kill may cost.
     """
 
-    def __init__(self, path: Path, key: str, every: float) -> None:
+    def __init__(self, path: Path | None, key: str, every: float) -> None:
         self.path, self.key, self.every = path, key, every
         self.done = self._load()
         self.saved = time.perf_counter()
@@ -59,7 +59,7 @@ class Unfinished:
     def save(self) -> None:
         """Writes everything; nothing is written before the first part is done."""
         done = {eps: d for eps, d in self.done.items() if d.verdicts is not None}
-        if not done:
+        if not done or self.path is None:
             return
         tensors = {f"{eps} {name}": getattr(d.verdicts, name).clone() for eps, d in done.items() for name in _NAMES}
         seconds = {eps: d.seconds for eps, d in done.items()}
@@ -68,10 +68,11 @@ class Unfinished:
 
     def remove(self) -> None:
         """The job's own files are written."""
-        remove(self.path)
+        if self.path is not None:
+            remove(self.path)
 
     def _load(self) -> dict[str, CertifiedSoFar]:
-        if not self.path.exists():
+        if self.path is None or not self.path.exists():
             return {}
         try:
             tensors, meta = tensorfile.load(self.path, KIND)
