@@ -185,7 +185,8 @@ MISTAKES = [
 FOREIGN = [
     wrong(f"{name}-{option}", name, f"{file} is {kind}, not {needed}", **{option: file})
     for option, file, kind, needed, names in (
-        ("model", "net.onnx", "an ONNX file", MODEL_NEEDED, "certify attack radius onnx vnnlib regularizers"),
+        ("model", "net.onnx", "an ONNX file", MODEL_NEEDED, "onnx vnnlib regularizers"),
+        ("model", "weights.safetensors", "a safetensors file", MODEL_NEEDED, "certify attack radius"),
         ("data", "own", "a folder", IMAGES_NEEDED, "train certify attack radius vnnlib regularizers"),
     )
     for name in names.split()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -67,28 +68,31 @@ def _certify(args: argparse.Namespace) -> None:
     check_writable(args.out, record("intersect_ibp"))
     check_writable(args.out and unfinished_beside(args.out), tensors("dmcore.certification_state"))
     check_writable(args.plot, PICTURE)
+    from doublemargin.experiment.device import job_device
     from doublemargin.experiment.jobs.certify import certify_job
 
-    subject = _subject(args)
+    subject = _subject(args, job_device)
     _show(certify_job(subject, _certification(args, subject), args.eps, args.out, args.save_every), args.plot)
 
 
 def _radius(args: argparse.Namespace) -> None:
     check_writable(args.out, record("tolerance"))
     check_writable(args.plot, PICTURE)
+    from doublemargin.experiment.device import job_device
     from doublemargin.experiment.jobs.radius import radius_job
 
     names = ("certifier", "norm", "points_seed", "upper", "tolerance", "clip_input", "out")
     given = {name: getattr(args, name) for name in names}
-    _show(radius_job(_subject(args), **given), args.plot)
+    _show(radius_job(_subject(args, job_device), **given), args.plot)
 
 
 def _attack(args: argparse.Namespace) -> None:
     check_writable(args.out, record("attack"))
     check_writable(args.plot, PICTURE)
+    from doublemargin.experiment.device import job_device
     from doublemargin.experiment.jobs.attack import attack_job
 
-    _show(attack_job(_subject(args), eps_ids=args.eps, out=args.out, **_attack_settings(args)), args.plot)
+    _show(attack_job(_subject(args, job_device), eps_ids=args.eps, out=args.out, **_attack_settings(args)), args.plot)
 
 
 def _bracket(args: argparse.Namespace) -> None:
@@ -116,20 +120,20 @@ def _bracket(args: argparse.Namespace) -> None:
 
 def _both_sides(args: argparse.Namespace) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The cells of a certification and of an attack, made now."""
+    from doublemargin.experiment.device import job_device
     from doublemargin.experiment.jobs.attack import attack_job
     from doublemargin.experiment.jobs.certify import certify_job
     from doublemargin.records.cells import each_cell
 
-    subject = _subject(args)
+    subject = _subject(args, job_device)
     certified = certify_job(subject, _certification(args, subject), args.eps)
     attacked = attack_job(subject, eps_ids=args.eps, **_attack_settings(args))
     name = {"file": "this run"}
     return list(each_cell(certified | name)), list(each_cell(attacked | name))
 
 
-def _subject(args: argparse.Namespace) -> Any:
-    """The network and the points that the arguments name."""
-    from doublemargin.experiment.device import job_device
+def _subject(args: argparse.Namespace, job_device: Callable[..., Any]) -> Any:
+    """The network and the points that the arguments name, on the device that they name."""
     from doublemargin.experiment.jobs.evaluation_task import load_subject
 
     load = load_subject

@@ -18,7 +18,9 @@ def write_curves(curves: Mapping[str, Sequence[tuple[float, float]]], title: str
         figure = Figure(figsize=(4.2, 3), layout="constrained")
         axis = figure.subplots()
         for (label, points), look in zip(curves.items(), METHODS, strict=False):
-            axis.plot(*zip(*((eps, 100 * share) for eps, share in points), strict=True), label=label, markersize=3.5, **look)
+            axis.plot(
+                *zip(*((eps, 100 * share) for eps, share in points), strict=True), label=label, markersize=3.5, **look
+            )
         axis.set(xlabel="ε", ylabel="points (%)", title=title, ylim=(0, 102))
         axis.set_xlim(left=0)
         axis.grid(visible=True)
