@@ -154,7 +154,7 @@ def test_paddings_by_name(rule, tmp_path):
 def test_an_uneven_padding_of_a_pooling_is_refused(rule, tmp_path):
     pool = node("MaxPool", "x", "y", kernel_shape=[2, 2], auto_pad=rule)
     refused(
-        write_onnx(tmp_path / "net.onnx", [pool], (1, 4, 4)), "MaxPool 'the_y' has ceil_mode, dilations or a padding"
+        write_onnx(tmp_path / "net.onnx", [pool], (1, 4, 4)), "MaxPool 'the_y': has ceil_mode, dilations or a padding"
     )
 
 
@@ -177,7 +177,7 @@ def test_batch_norms_are_folded_where_a_layer_is_before_them(tmp_path):
 def test_a_batch_norm_in_training_mode_is_refused(tmp_path):
     norm = node("BatchNormalization", "x v v v v", "y", training_mode=1)
     path = write_onnx(tmp_path / "net.onnx", [norm], (3,), {"v": abs(numbers(0, 3))}, opset=14)
-    refused(path, "BatchNormalization 'the_y' depends on the whole batch in training mode: export the network in eval")
+    refused(path, "BatchNormalization 'the_y': depends on the whole batch in training mode: export the network in eval")
 
 
 @pytest.mark.parametrize("flat", [True, False])
@@ -198,7 +198,9 @@ def test_averages(opset, flat, tmp_path):
 
 def test_an_average_whose_padding_does_not_count_is_refused(tmp_path):
     pool = node("AveragePool", "x", "y", kernel_shape=[3, 3], pads=[1, 1, 1, 1])
-    refused(write_onnx(tmp_path / "net.onnx", [pool], (1, 4, 4)), "AveragePool 'the_y' has padding that does not count")
+    refused(
+        write_onnx(tmp_path / "net.onnx", [pool], (1, 4, 4)), "AveragePool 'the_y': has padding that does not count"
+    )
 
 
 @pytest.mark.parametrize("written", ["attribute", "input", "axes"])
@@ -251,7 +253,7 @@ def test_a_zero_in_a_shape_is_the_batch_unless_it_says_otherwise(tmp_path):
         constants = {"to": np.array([0, 4]), "w": numbers(0, 4, 2)}
         path = write_onnx(tmp_path / "net.onnx", nodes, (2, 2), constants, opset=14)
         if attributes.get("allowzero"):
-            refused(path, "Reshape 'the_f' gives the shape (0, 4)")
+            refused(path, "Reshape 'the_f': gives the shape (0, 4)")
         else:
             check(path, (2, 2))
 
@@ -280,20 +282,20 @@ def refused(path, message):
 
 W = {"w": numbers(0, 3, 3), "k": numbers(1, 3, 3, 1, 1)}
 REFUSED = {
-    "unknown": ([node("Sigmoid", "x", "y")], "Sigmoid 'the_y' is not known here; known: Add, AveragePool, "),
+    "unknown": ([node("Sigmoid", "x", "y")], "Sigmoid 'the_y': is not known here; known: Add, AveragePool, "),
     "norm's size": (
         [node("BatchNormalization", "x v v v one", "y")],
-        "BatchNormalization 'the_y' over values of shape (3,) is not known",
+        "BatchNormalization 'the_y': over values of shape (3,) is not known",
     ),
     "mean": (
         [node("ReduceMean", "x", "y", axes=[1])],
-        "ReduceMean 'the_y' only a mean over all positions of an image",
+        "ReduceMean 'the_y': only a mean over all positions of an image",
     ),
-    "pad": ([node("Pad", "x ends", "y")], "Pad 'the_y' is known only around an image, in height and width"),
-    "reflected": ([node("Pad", "x ends", "y", mode="reflect")], "Pad 'the_y' pads with other numbers than zeros"),
+    "pad": ([node("Pad", "x ends", "y")], "Pad 'the_y': is known only around an image, in height and width"),
+    "reflected": ([node("Pad", "x ends", "y", mode="reflect")], "Pad 'the_y': pads with other numbers than zeros"),
     "constants": (
         [node("Add", "one v", "y")],
-        "Add 'the_y' computes with constants alone: export with constants folded",
+        "Add 'the_y': computes with constants alone: export with constants folded",
     ),
     "large": (
         [node("ConstantOfShape", "whole", "s"), node("Reshape", "x s", "y")],
@@ -302,49 +304,52 @@ REFUSED = {
     "no shape": ([node("Transpose", "w", "s"), node("Gemm", "x s", "y")], "works out a constant that is no shape"),
     "misfit": (
         [node("Gather", "whole whole", "s"), node("Reshape", "x s", "y")],
-        "Gather 'the_s' does not fit its inp",
+        "Gather 'the_s': does not fit its inp",
     ),
-    "domain": ([node("Relu", "x", "y", domain="com.other")], "Relu 'the_y' is not known here"),
+    "domain": ([node("Relu", "x", "y", domain="com.other")], "Relu 'the_y': is not known here"),
     "attribute": ([node("Relu", "x", "y", slope=0.1)], "is no valid ONNX file: Unrecognized attribute: slope"),
-    "from the left": ([node("MatMul", "w x", "y")], "MatMul 'the_y' has the constant 'w' in a place where only a comp"),
-    "two values": ([node("MatMul", "x x", "y")], "MatMul 'the_y' has 'x', which is computed, in a place where"),
+    "from the left": (
+        [node("MatMul", "w x", "y")],
+        "MatMul 'the_y': has the constant 'w' in a place where only a comp",
+    ),
+    "two values": ([node("MatMul", "x x", "y")], "MatMul 'the_y': has 'x', which is computed, in a place where"),
     "vector": ([node("MatMul", "x v", "y")], "multiplies by a constant of shape (3,); only matrices are known"),
-    "bilinear": ([node("Mul", "x x", "y")], "Mul 'the_y' takes two computed values, which cannot be bounded"),
-    "difference": ([node("Sub", "one x", "y")], "Sub 'the_y' a constant minus a value cannot be bounded"),
+    "bilinear": ([node("Mul", "x x", "y")], "Mul 'the_y': takes two computed values, which cannot be bounded"),
+    "difference": ([node("Sub", "one x", "y")], "Sub 'the_y': a constant minus a value cannot be bounded"),
     "broadcast": (
         [node("Add", "x wide", "y")],
-        "Add 'the_y' has a constant of shape (2, 3) beside values of shape (3,)",
+        "Add 'the_y': has a constant of shape (2, 3) beside values of shape (3,)",
     ),
-    "batchwise": ([node("Gemm", "x w tall", "y")], "Gemm 'the_y' has an addend of shape (3, 1)"),
-    "transposed": ([node("Gemm", "x w", "y", transA=1)], "Gemm 'the_y' is known only as a product of values"),
-    "mismatch": ([node("Gemm", "x small", "y")], "Gemm 'the_y' does not fit its input"),
-    "negative": ([node("Div", "x minus", "y")], "Div 'the_y' divides by numbers that are not all > 0"),
+    "batchwise": ([node("Gemm", "x w tall", "y")], "Gemm 'the_y': has an addend of shape (3, 1)"),
+    "transposed": ([node("Gemm", "x w", "y", transA=1)], "Gemm 'the_y': is known only as a product of values"),
+    "mismatch": ([node("Gemm", "x small", "y")], "Gemm 'the_y': does not fit its input"),
+    "negative": ([node("Div", "x minus", "y")], "Div 'the_y': divides by numbers that are not all > 0"),
     "infinite": (
         [node("Add", "x inf", "y")],
-        "Add 'the_y' has the constant 'inf', which is not made of finite numbers",
+        "Add 'the_y': has the constant 'inf', which is not made of finite numbers",
     ),
     "type": (
         [node("Add", "x whole", "y")],
-        "Add 'the_y' has the constant 'whole', which is not made of finite numbers",
+        "Add 'the_y': has the constant 'whole', which is not made of finite numbers",
     ),
     "into the batch": (
         [node("Reshape", "x to_batch", "y")],
-        "Reshape 'the_y' gives the shape (-1, 1); only (batch, 3) is known",
+        "Reshape 'the_y': gives the shape (-1, 1); only (batch, 3) is known",
     ),
     "computed shape": (
         [node("Gemm", "x w", "s"), node("Reshape", "x s", "y")],
-        "Reshape 'the_y' has 's', which is computed, in a place where only a constant is known",
+        "Reshape 'the_y': has 's', which is computed, in a place where only a constant is known",
     ),
-    "training": ([node("Dropout", "x r yes", "y")], "Dropout 'the_y' is in training mode"),
+    "training": ([node("Dropout", "x r yes", "y")], "Dropout 'the_y': is in training mode"),
     "mask": (
         [helper.make_node("Dropout", ["x"], ["d", "mask"]), node("Relu", "mask", "y")],
         "reads 'mask', a secondary output",
     ),
-    "not an image": ([node("Conv", "x k", "y")], "Conv 'the_y' has a window (1, 1) over values of shape (3,)"),
+    "not an image": ([node("Conv", "x k", "y")], "Conv 'the_y': has a window (1, 1) over values of shape (3,)"),
     "nothing": ([node("Identity", "x", "y")], "computes nothing"),
     "shapes": (
         [node("Gemm", "x small2", "a"), node("Add", "a x", "y")],
-        "Add 'the_y' does not fit its input: a sum",
+        "Add 'the_y': does not fit its input: a sum",
     ),
 }
 CONSTANTS = W | {
@@ -381,15 +386,15 @@ def test_windows_that_are_not_known_are_refused(tmp_path):
         constants = {"k": numbers(1, 1, 1, 2, 2)}
         refused(write_onnx(tmp_path / "n", [node(op, inputs, "y", **attributes)], (1, 4, 4), constants), text)
 
-    message("Conv", "x k", "Conv 'the_y' has a kernel_shape other than that of its weights", kernel_shape=[3, 3])
-    message("Conv", "x k", "Conv 'the_y' has strides, dilations or a padding", pads=[0, -1, 0, 0])
-    message("Conv", "x k", "Conv 'the_y' has strides, dilations or a padding", pads=[1, 1])
-    message("Conv", "x k", "Conv 'the_y' has strides, dilations or a padding", strides=[0, 1], auto_pad="SAME_UPPER")
-    message("Conv", "x k", "Conv 'the_y' does not fit its input", group=3)
-    message("MaxPool", "x", "MaxPool 'the_y' has ceil_mode", kernel_shape=[2, 2], ceil_mode=1)
-    message("MaxPool", "x", "MaxPool 'the_y' has ceil_mode", kernel_shape=[2, 2], dilations=[2, 1])
+    message("Conv", "x k", "Conv 'the_y': has a kernel_shape other than that of its weights", kernel_shape=[3, 3])
+    message("Conv", "x k", "Conv 'the_y': has strides, dilations or a padding", pads=[0, -1, 0, 0])
+    message("Conv", "x k", "Conv 'the_y': has strides, dilations or a padding", pads=[1, 1])
+    message("Conv", "x k", "Conv 'the_y': has strides, dilations or a padding", strides=[0, 1], auto_pad="SAME_UPPER")
+    message("Conv", "x k", "Conv 'the_y': does not fit its input", group=3)
+    message("MaxPool", "x", "MaxPool 'the_y': has ceil_mode", kernel_shape=[2, 2], ceil_mode=1)
+    message("MaxPool", "x", "MaxPool 'the_y': has ceil_mode", kernel_shape=[2, 2], dilations=[2, 1])
     message("MaxPool", "x", "has a window (2,) over values", kernel_shape=[2])
-    message("Flatten", "x", "Flatten 'the_y' has axis 2", axis=2)
+    message("Flatten", "x", "Flatten 'the_y': has axis 2", axis=2)
 
 
 def test_files_that_are_none_are_refused(tmp_path, monkeypatch):

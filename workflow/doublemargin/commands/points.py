@@ -120,11 +120,13 @@ def _bracket(args: argparse.Namespace) -> None:
 
 def _both_sides(args: argparse.Namespace) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The cells of a certification and of an attack, made now."""
+    from dmcore.attacks.evaluate import check_attack
     from doublemargin.experiment.device import job_device
     from doublemargin.experiment.jobs.attack import attack_job
     from doublemargin.experiment.jobs.certify import certify_job
     from doublemargin.records.cells import each_cell
 
+    check_attack(args.attack, args.norm)  # not after the certification
     subject = _subject(args, job_device)
     certified = certify_job(subject, _certification(args, subject), args.eps)
     attacked = attack_job(subject, eps_ids=args.eps, **_attack_settings(args))

@@ -32,7 +32,7 @@ def load_own(model: Path, data: Path, points: int | None, points_seed: int, devi
     Args:
         model: an ONNX file, or a model that ``dmcore train`` wrote.
         data: an NPZ archive: ``x`` (N, C, H, W) or (N, F), floats in [0, 1] or uint8, and ``y`` (N,), whole numbers; or
-            a prepared data set, of which the test points are taken.
+            a prepared data set, of which the test points are taken. Inputs are rounded to the network's type.
 
     Raises:
         UserError: a file that cannot be read; inputs or labels out of their range or of another shape than the
@@ -40,7 +40,7 @@ def load_own(model: Path, data: Path, points: int | None, points_seed: int, devi
     """
     net, shape, about = _network(model)
     x, y, info = _points(data)
-    like = next(iter(net.state_dict().values()))
+    like = next(iter(net.state_dict().values()), torch.empty(0))
     x = x.to(like.dtype).div(255) if x.dtype == torch.uint8 else x.to(like.dtype)
     if tuple(x.shape[1:]) != shape:
         raise UserError(f"{data}: x has shape {('N', *x.shape[1:])}, but the network takes {('N', *shape)}")
