@@ -102,7 +102,7 @@ def _bracket(args: argparse.Namespace) -> None:
     from doublemargin.experiment.bracket import bracket, read_sides, together
 
     given = [args.model, args.data, args.eps]
-    if not all(given) if not args.files else any(given):
+    if any(given) if args.files else not all(given):
         raise UserError("give either --model, --data and --eps, or files of `dmcore certify` and `dmcore attack`")
     sides = read_sides(args.files) if args.files else _both_sides(args)
     shown = bracket(*sides)
