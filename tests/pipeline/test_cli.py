@@ -243,7 +243,7 @@ def test_a_specification_longer_than_an_argument_may_be_comes_on_standard_input(
     spec = capsys.readouterr().out
     assert len(spec) > 128 * 1024
     monkeypatch.setattr("sys.stdin", io.StringIO(spec))
-    run("overview", "--spec", "-", "--records", tmp_path / "none", "--out", tmp_path)
+    run("pages", "--spec", "-", "--records", tmp_path / "none", "--out", tmp_path)
     assert "0 of 2620 models" in (tmp_path / "overview.md").read_text()
 
 
@@ -266,22 +266,15 @@ def test_data_that_are_nowhere_are_one_line(capsys, tmp_path):
     assert told.endswith(f"(official) into {tmp_path}/cache/mnist")
 
 
-def test_comparisons_and_verdict_before_anything_was_run(capsys, tmp_path, monkeypatch):
+def test_tables_and_pages_before_anything_was_run(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)  # the config names the paper's cells from there
     run("spec", "short")
     spec = json.loads(capsys.readouterr().out)
     where = ["--records", tmp_path / "none", "--out", tmp_path]
-    run("comparisons", "--spec", json.dumps({"table10": spec["tables"]["table10"]}), *where)
-    run("verdict", "--spec", json.dumps(spec), *where)
-    assert "0 of 18 cells compared (18 not run)" in (tmp_path / "table10.md").read_text()
+    run("tables", "--spec", json.dumps({"table10": spec["tables"]["table10"]}), *where)
+    run("pages", "--spec", json.dumps(spec), *where)
+    assert "0 of 18 cells compared (18 not run)" in (tmp_path / "comparisons/table10.md").read_text()
     assert "24 not run" in (tmp_path / "verdict.md").read_text()
-
-
-def test_a_report_that_has_nothing_of_the_papers_is_refused(capsys, tmp_path):
-    run("spec", "demo", "--config", ROOT / "config.yaml")
-    spec = capsys.readouterr().out
-    told = fails(capsys, "verdict", "--spec", spec, "--records", tmp_path, "--out", tmp_path)
-    assert told.startswith("dmcore: error: the report of schedule 'demo' has no numbers of the paper to compare with;")
 
 
 def test_a_checkpoint_of_another_architecture_is_refused(tmp_path):

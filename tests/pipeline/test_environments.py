@@ -79,18 +79,7 @@ def test_every_stage_has_an_environment():
         "attack": ["attack"],
         "certify": ["certify", "radius"],
         "data": ["data"],
-        "tables": [
-            "collect",
-            "comparisons",
-            "document",
-            "figures",
-            "history",
-            "overview",
-            "report",
-            "spec",
-            "tables",
-            "verdict",
-        ],
+        "tables": ["collect", "figures", "history", "pages", "report", "spec", "tables"],
         "train": ["train"],
     }
 
@@ -131,10 +120,10 @@ def make_exhibits(python, folder):
     records, spec = folder / "records", json.dumps({"table2": EXHIBIT})
     dmcore(python, "collect", "--results", folder, "--schedule", "demo", "--out", records)
     dmcore(python, "tables", "--spec", spec, "--records", records, "--out", folder)
-    assert re.search(r"\| Double Margin +\| ε = 0\.3 +\|.*\*\*66\.0%\*\*", (folder / "table2.md").read_text())
+    assert re.search(r"\| Double Margin +\| ε = 0\.3 +\|.*\*\*66\.0%\*\*", (folder / "tables/table2.md").read_text())
     spec = json.dumps({"figure1": EXHIBIT | {"kind": "curves"}})
     dmcore(python, "figures", "--spec", spec, "--records", records, "--out", folder)
-    assert (folder / "figure1.png").stat().st_size > 1000
+    assert (folder / "figures/figure1.png").stat().st_size > 1000
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
 """Records made up for a whole report: every point's verdict of every cell is known."""
 
+from pathlib import Path
+
 import pandas as pd
 from test_config import CONFIG, ROOT
 
@@ -10,7 +12,7 @@ from doublemargin.records.paper import read_reported
 from doublemargin.records.statistics import wilson_interval
 from doublemargin.records.tidy import Records
 
-REPORTED = ROOT / "resources/paper/reported.csv"
+REPORTED = str(ROOT / "resources/paper/reported.csv")
 ORIGIN = {
     "variant": "official", "data_sha256": "d" * 16, "device": "GPU (test)", "threads": "1", "commit": "abc123",
     "torch": "2.0", "model_sha256": "m" * 16,
@@ -18,7 +20,7 @@ ORIGIN = {
 
 
 def spec_of(schedule="paper", config=CONFIG):
-    return report_spec(Grid(config, schedule)) | {"reported": str(REPORTED)}
+    return report_spec(Grid(config, schedule)) | {"reported": REPORTED}
 
 
 def first(k, n):
@@ -68,7 +70,7 @@ def made_records(spec, verdicts_of, seconds_of=lambda place, seed: 100.0, **orig
 
 def the_papers_own():
     """The paper's numbers as if they were ours: what it reports is certified of the first points, where legible."""
-    reported = read_reported(REPORTED)
+    reported = read_reported(Path(REPORTED))
     cells = {
         (c.table, c.dataset, c.arch, c.method, c.eps_train, c.certifier, c.norm, c.points, c.eps_cert): c
         for c in reported.itertuples()

@@ -2,7 +2,7 @@
 
 from doublemargin.records.statistics import Share
 from doublemargin.report.claims.evidence import Evidence
-from doublemargin.report.paper_comparison import ComparedCell, ComparedRow, Timing
+from doublemargin.report.tables import Cell, Row, Timing
 
 POINTS = 200
 
@@ -22,7 +22,7 @@ def cell(method="dm", strings=(), paper=None, models=1, **where):
     } | where  # fmt: skip
     strings = (strings,) if isinstance(strings, str) else strings
     share = None if paper is None else Share(paper, where["points"] * models)
-    return ComparedCell(
+    return Cell(
         **where, method=method, label=method.upper(), models=models, verdicts=strings, data="d" if strings else "",
         paper=share, reported=True,
     )  # fmt: skip
@@ -32,9 +32,9 @@ def row(*cells, times=(), paper_seconds=None, baseline=False, **where):
     """A row of cells of one method, or of times alone; ``times`` are (seconds, device) or seconds."""
     about = cells[0] if cells else cell(**where)
     timings = [time if isinstance(time, tuple) else (time, "GPU") for time in times]
-    return ComparedRow(
+    return Row(
         table=about.table, panel="a panel", dataset=about.dataset, arch=about.arch, method=about.method,
-        label=about.label, eps_train=about.eps_train, baseline=baseline,
+        label=about.label, eps_train=about.eps_train, group=0, baseline=baseline, own=False,
         timings=tuple(Timing(seconds, device, "1", seed) for seed, (seconds, device) in enumerate(timings)),
         paper_seconds=paper_seconds, cells=cells,
     )  # fmt: skip

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 from made_records import REPORTED, first, made_records, spec_of, the_papers_own
+from test_config import ROOT
 
-from dmcore.errors import UserError
 from doublemargin.records.statistics import Share, newcombe_interval
-from doublemargin.report.comparison import ABOVE, BELOW, compare, signed
-from doublemargin.report.make import make_comparisons
-from doublemargin.report.paper_comparison import PaperComparison
+from doublemargin.report.build_table import Lookup, build_table
+from doublemargin.report.comparison import ABOVE, BELOW, Difference, compare, paper_time, signed, time_ratio
+from doublemargin.report.make_tables import make_tables
 from doublemargin.report.render_comparison import comma_separated, html, markdown
 
 SPEC = spec_of()
@@ -32,7 +32,8 @@ def seconds_of(place, seed):
 
 def compared(spec=SPEC, table="table2", records=None, **origin):
     records = records or made_records(spec, verdicts_of, seconds_of, **origin)
-    return compare(spec["tables"][table], records, PaperComparison.of(records, REPORTED))
+    exhibit = spec["tables"][table]
+    return compare(exhibit, build_table(exhibit, Lookup.of(records, REPORTED)), records)
 
 
 @pytest.fixture(scope="module")
@@ -40,37 +41,41 @@ def comparison():
     return compared()
 
 
-def line(comparison, label, panel=0):
-    return next(line for line in comparison.panels[panel].lines if line.label == label)
+def row_of(comparison, label, panel=0):
+    return next(row for row in comparison.panels[panel].rows if row.label == label)
+
+
+def differences(row):
+    return [Difference(cell) for cell in row.cells]
 
 
 def test_values_differences_and_marks(comparison):
-    dm = dict(zip(comparison.panels[0].eps, line(comparison, "Double Margin").pairs, strict=True))
+    dm = dict(zip(comparison.panels[0].eps, differences(row_of(comparison, "Double Margin")), strict=True))
     assert dm["0"].ours_text == "90.0 [85.1, 93.4]"
-    assert (dm["0"].difference_text, dm["0"].mark) == ("0.0", "")
+    assert (dm["0"].text, dm["0"].mark) == ("0.0", "")
     assert dm["0.30"].ours_text == "50.5 [43.6, 57.4]"
     assert dm["0.30"].paper_text == "66.5 [59.7, 72.7]"
-    assert dm["0.30"].difference_text == f"−16.0 {BELOW}"
+    assert dm["0.30"].text == f"−16.0 {BELOW}"
     assert dm["0.30"].interval == newcombe_interval(Share(101, 200), Share(133, 200))
-    assert dm["0.40"].difference_text == f"+6.0 {ABOVE}"
-    assert (dm["0.10"].ours_text, dm["0.10"].difference_text) == ("–", "")
-    ibp = line(comparison, "IBP").pairs[0]
-    assert (ibp.difference_text, ibp.mark) == ("+2.5", "")  # 98.0 against 95.5: sampling
+    assert dm["0.40"].text == f"+6.0 {ABOVE}"
+    assert (dm["0.10"].ours_text, dm["0.10"].text) == ("–", "")
+    ibp = differences(row_of(comparison, "IBP"))[0]
+    assert (ibp.text, ibp.mark) == ("+2.5", "")  # 98.0 against 95.5: sampling
 
 
 def test_times(comparison):
-    dm = line(comparison, "Double Margin")
-    assert (dm.seconds, dm.paper_seconds, dm.ratio) == (104.0, 520.0, 0.2)
-    assert line(comparison, "Bounded").seconds is None
-    lower = line(comparison, "Double Margin", panel=4)
-    assert (lower.paper_time_text, lower.pairs[0].paper_text) == ("illegible", "illegible")
+    dm = row_of(comparison, "Double Margin")
+    assert (dm.seconds, dm.paper_seconds, time_ratio(dm)) == (104.0, 520.0, 0.2)
+    assert row_of(comparison, "Bounded").seconds is None
+    lower = row_of(comparison, "Double Margin", panel=4)
+    assert (paper_time(lower, printed=True), differences(lower)[0].paper_text) == ("illegible", "illegible")
 
 
 def test_a_time_that_others_may_have_prolonged_is_shown_and_not_compared():
     made = made_records(SPEC, verdicts_of, seconds_of)
     slowed = compared(records=replace(made, training=made.training.assign(timing="disturbed")))
-    dm = line(slowed, "Double Margin")
-    assert (dm.time_text, dm.ratio) == ("104.0‡", None)
+    dm = row_of(slowed, "Double Margin")
+    assert (dm.time, time_ratio(dm)) == ("104.0‡", None)
     assert any(note.startswith("‡") for note in slowed.notes)
 
 
@@ -95,11 +100,11 @@ def test_the_papers_own_numbers_differ_in_nothing():
 
 def test_a_mean_over_models_counts_all_their_points():
     own = compared(table="table5", records=the_papers_own())
-    dm = line(own, "Double Margin").pairs
-    assert (dm[2].cell.paper, dm[2].cell.ours) == (Share(571, 600), Share(571, 600))  # printed 95.2%
+    dm = row_of(own, "Double Margin").cells
+    assert (dm[2].paper, dm[2].ours) == (Share(571, 600), Share(571, 600))  # printed 95.2%
     assert any("models × points" in note for note in own.notes)
     records = made_records(SPEC, lambda place, seed: first(190, 200) if seed == 0 else None)
-    some = line(compared(table="table5", records=records), "Double Margin").pairs[0]
+    some = differences(row_of(compared(table="table5", records=records), "Double Margin"))[0]
     assert some.ours_text.endswith("†")
 
 
@@ -161,10 +166,22 @@ def test_nothing_run_yet():
     assert "nothing has been run yet" in "\n".join(empty.notes)
 
 
-def test_a_report_without_the_papers_numbers_is_refused(tmp_path):
-    table = {"table2": SPEC["tables"]["table2"] | {"reported": None}}
-    with pytest.raises(UserError, match="the report of schedule 'paper' has no numbers of the paper"):
-        make_comparisons(table, made_records(SPEC, verdicts_of), tmp_path)
+@pytest.mark.parametrize(
+    ("table", "change", "why"),
+    [
+        (
+            "table2",
+            {"reported": None},
+            "the report of schedule 'paper' has no numbers of the paper; give",
+        ),
+        ("table12", {}, "the table shows no accuracies."),
+    ],
+)
+def test_where_nothing_can_be_compared_the_page_says_so(tmp_path, monkeypatch, table, change, why):
+    monkeypatch.chdir(ROOT)  # sources are named from there
+    make_tables({table: SPEC["tables"][table] | change}, made_records(SPEC, verdicts_of), tmp_path)
+    assert f"> **Nothing to compare: {why}" in (tmp_path / f"comparisons/{table}.md").read_text()
+    assert len((tmp_path / f"comparisons/{table}.csv").read_text().splitlines()) == 1
 
 
 def test_signed():

@@ -26,6 +26,7 @@ from doublemargin.experiment.looks import COLORS
 from doublemargin.records.paper import read_reported
 from doublemargin.records.statistics import wilson_interval
 from doublemargin.records.tidy import collect, read_records
+from doublemargin.report.build_table import Lookup
 from doublemargin.report.figures import curves, margins, relu_bounds
 from doublemargin.report.figures.style import STYLE, WIDTH
 from doublemargin.report.make import make_figures
@@ -70,7 +71,7 @@ def test_curves_are_the_records_values(records):
 def test_bands_are_the_records_intervals(records):
     one = replace(records, certified_accuracy=records.certified_accuracy.query("seed == 0"))
     (axis,) = curves.draw(EXHIBIT, one).axes
-    curve = curves.curves(EXHIBIT["panels"][0], one, None)[2]
+    curve = curves.curves(EXHIBIT["panels"][0], Lookup.of(one, None), None)[2]
     assert all(low < at < high for low, at, high in zip(curve.low[:3], curve.accuracy, curve.high, strict=False))
     corners = axis.collections[2].get_paths()[0].vertices  # Double Margin's
     for eps, certified in ((0, 178), (0.05, 180), (0.3, 133)):
@@ -175,7 +176,7 @@ def test_without_cells_of_the_paper_there_are_only_our_curves(records):
     panel["points"] = 4
     papers = curves.papers_cells(panel, read_reported(REPORTED))
     assert papers.empty
-    drawn_curves = curves.curves(panel, records, papers)
+    drawn_curves = curves.curves(panel, Lookup.of(records, None), papers)
     assert all(math.isnan(y) for curve in drawn_curves for y in curve.papers)
 
 
@@ -188,11 +189,20 @@ def test_an_illegible_cell_is_a_gap():
     gaps = reported[(reported["arch"] == "pooling") & (reported["dataset"] == "mnist") & reported["accuracy"].isna()]
     row = gaps[["method", "eps_train", "eps_cert"]].iloc[0]
     gap = row["eps_cert"]
-    row = {"method": row["method"], "eps": row["eps_train"], "label": "X", "baseline": False, "models": [], "look": 0}
-    panel["rows"] = [row]
+    row = {
+        "method": row["method"],
+        "eps": row["eps_train"],
+        "label": "X",
+        "baseline": False,
+        "own": False,
+        "group": 0,
+        "models": [],
+        "look": 0,
+    }
+    panel |= {"rows": [row], "title": "X"}
     empty = read_records(REPORTED.parent)
     panel |= {"points_seed": 0, "clip_input": False, "intersect_ibp": False, "std": False}
-    (curve,) = curves.curves(panel, empty, curves.papers_cells(panel, reported))
+    (curve,) = curves.curves(panel, Lookup.of(empty, None), curves.papers_cells(panel, reported))
     assert math.isnan(curve.papers[panel["eps_cert"].index(gap)])
     assert not all(map(math.isnan, curve.papers))
 
@@ -252,7 +262,7 @@ def test_the_picture_of_margins_stacks_them_on_the_output():
 @pytest.mark.parametrize("bounds", [*relu_bounds.CASES.values(), (-1.0, 1.0), (-0.25, 3.0)])
 @pytest.mark.parametrize("name", relu_bounds.CERTIFIERS)
 def test_lines_are_the_certifiers_own(name, bounds):
-    below, above = relu_bounds.lines(name, *bounds)
+    below, above = relu_bounds.bounds(name, *bounds)
     lower, upper = (torch.tensor([[end]], dtype=torch.float64) for end in bounds)
     if name == "ibp":
         # What IBP makes of a ReLU: the box of its outputs.
@@ -275,7 +285,7 @@ def test_the_picture_of_bounds_draws_these_lines():
     for ends in relu_bounds.CASES.values():
         for name in relu_bounds.CERTIFIERS:
             lines = {line.get_label(): line for line in next(axes).lines}
-            for kind, line in zip(("lower", "upper"), relu_bounds.lines(name, *ends), strict=True):
+            for kind, line in zip(("lower", "upper"), relu_bounds.bounds(name, *ends), strict=True):
                 shown = lines[f"{kind} bound"]
                 np.testing.assert_allclose(shown.get_xdata(), ends)
                 np.testing.assert_allclose(shown.get_ydata(), [line.slope * z + line.intercept for z in ends])
@@ -302,7 +312,7 @@ def written(results):
     figures = {name: exhibit_spec(grid, "figures", name) for name in grid.exhibits("figures")}
     figures = {name: figure | {"reported": str(REPORTED)} for name, figure in figures.items()}
     make_figures(figures | {"table2": EXHIBIT | {"kind": "curves"}}, collect(results, "demo"), results / "out")
-    return {path.name: path.read_bytes() for path in (results / "out").iterdir()}
+    return {path.name: path.read_bytes() for path in (results / "out/figures").iterdir()}
 
 
 @pytest.mark.slow
@@ -327,6 +337,7 @@ def test_the_size_on_paper_is_16_cm_and_letters_are_8_points(written):
 SCRIPT = """
 import sys
 from pathlib import Path
+from doublemargin.report.build_table import Lookup
 from doublemargin.report.figures import curves, margins, relu_bounds
 from doublemargin.records.tidy import collect
 from results_folder import EXHIBIT

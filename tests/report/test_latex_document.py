@@ -10,7 +10,8 @@ from made_records import spec_of, the_papers_own
 from test_config import ROOT
 
 from doublemargin.records.tidy import read_records
-from doublemargin.report.make import make_document, make_tables
+from doublemargin.report.make_tables import make_tables
+from doublemargin.report.render import latex
 
 PACKAGES = "texlive-latex-base texlive-latex-recommended texlive-latex-extra texlive-fonts-recommended"
 TOO_WIDE = 2.0  # pt that nobody sees
@@ -42,7 +43,7 @@ def assert_sound(log, pages):
 
 def make(folder, records):
     make_tables(SPEC["tables"], records, folder)
-    make_document("paper", list(SPEC["tables"]), folder)
+    (folder / "tables/all-tables.tex").write_text(latex.document("paper", list(SPEC["tables"])))
 
 
 def words(text):
@@ -52,16 +53,16 @@ def words(text):
 
 def test_nothing_run_yet(tmp_path):
     make(tmp_path, read_records(tmp_path))
-    assert_sound(compiled(tmp_path), range(6, 16))
+    assert_sound(compiled(tmp_path / "tables"), range(6, 16))
 
 
 def test_full_of_the_papers_numbers(tmp_path):
     make(tmp_path, the_papers_own())
-    assert_sound(compiled(tmp_path), range(6, 16))
+    assert_sound(compiled(tmp_path / "tables"), range(6, 16))
     if shutil.which("pdftotext") is None:
         pytest.skip("compiled, but no pdftotext to read it: apt-get install poppler-utils")
-    subprocess.run(["pdftotext", "-layout", "all-tables.pdf"], cwd=tmp_path, check=True)
-    text = (tmp_path / "all-tables.txt").read_text()
+    subprocess.run(["pdftotext", "-layout", "all-tables.pdf"], cwd=tmp_path / "tables", check=True)
+    text = (tmp_path / "tables/all-tables.txt").read_text()
     for number in range(1, 17):
         start = words(SPEC["tables"][f"table{number}"]["caption"])[:30]
         assert f"Table{number}{start}" in words(text), number

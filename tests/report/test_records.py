@@ -177,14 +177,14 @@ def test_damaged_records_are_named(results):
 def test_records_made_before_a_change_of_the_config_are_not_shown(results):
     from results_folder import EXHIBIT
 
-    from doublemargin.report.tables import build_table
+    from doublemargin.report.build_table import Lookup, build_table
 
     records = collect(results, "demo")
     other = replace(records, certified_accuracy=records.certified_accuracy.assign(spec_hash="older"))
-    assert {v.share for row in build_table(EXHIBIT, other).panels[0].rows for v in row.values} == {None}
+    assert {cell.ours for cell in build_table(EXHIBIT, Lookup.of(other, None)).cells} == {None}
     for option in ("clip_input", "intersect_ibp"):
         otherwise = replace(records, certified_accuracy=records.certified_accuracy.assign(**{option: "True"}))
-        assert {v.share for row in build_table(EXHIBIT, otherwise).panels[0].rows for v in row.values} == {None}
+        assert {cell.ours for cell in build_table(EXHIBIT, Lookup.of(otherwise, None)).cells} == {None}
 
 
 def test_what_was_made_before_an_option_was_there_counts_as_made_without_it(results):
@@ -213,17 +213,17 @@ def test_cells_with_and_without_intersection_are_two(results):
 def test_a_table_says_that_bounds_were_intersected(results):
     from results_folder import EXHIBIT
 
-    from doublemargin.report.tables import build_table
+    from doublemargin.report.build_table import Lookup, build_table
 
     words = "not cut to [0, 1], no linear bound outside the interval bounds"
     records = collect(results, "demo")
-    assert words not in build_table(EXHIBIT, records).notes[0]
+    assert words not in build_table(EXHIBIT, Lookup.of(records, None)).notes[0]
     for path in results.glob("**/certify/**/*.json"):
         change(path, intersect_ibp=True)
     panels = [panel | {"intersect_ibp": True} for panel in EXHIBIT["panels"]]
-    table = build_table(EXHIBIT | {"panels": panels}, collect(results, "demo"))
+    table = build_table(EXHIBIT | {"panels": panels}, Lookup.of(collect(results, "demo"), None))
     assert words in table.notes[0]
-    assert table.panels[0].rows[0].values[0].share == 197 / 200  # of two seeds: 198 and 196
+    assert table.panels[0].rows[0].cells[0].ours.value == 197 / 200  # of two seeds: 198 and 196
 
 
 def test_records_of_several_runs_are_merged(results, tmp_path):

@@ -7,25 +7,34 @@ import xml.etree.ElementTree as ET
 from dataclasses import replace
 
 import pytest
+from made_rows import cell
 
 from doublemargin.report.render import comma_separated, html, latex, markdown, plain
 from doublemargin.report.render.formats import write_table
 from doublemargin.report.render.layout import blocks, groups, head, ruled
-from doublemargin.report.tables import Panel, Row, Table, Value
+from doublemargin.report.tables import Panel, Row, Table, Timing
 
 
 def panel(title, eps_ids, rows, training_time=True):
     return Panel(title, "mnist", "small", "ibp", "linf", eps_ids, rows, training_time)
 
 
-def row(label, eps_id, shares, best=(), **others):
-    values = [Value(share, 200, best=i in best) for i, share in enumerate(shares)]
-    return Row(label.lower(), label, eps_id, 105.0, values, **others)
+def row(label, eps_train, counts, best=(), **others):
+    """A row of cells with so many of 200 points certified."""
+    cells = [
+        cell(label.lower(), "1" * n + "0" * (200 - n) if n is not None else (), eps_train=eps_train, eps_cert=eps)
+        for n, eps in zip(counts, ("0", "0.1"), strict=False)
+    ]
+    cells = tuple(replace(c, best=i in best) for i, c in enumerate(cells))
+    made = {"group": 0, "baseline": False, "own": False, "timings": (Timing(105.0, "GPU", "1", 0),)} | others
+    return Row(
+        "table2", "a panel", "mnist", "small", label.lower(), label, eps_train, paper_seconds=None, cells=cells, **made
+    )
 
 
-NORMAL = row("Normal", "none", [0.985, 0.095], baseline=True)
-IBP = row("IBP *", "0.3", [0.945, 0.0], best=[0], group=1)
-DM = row("DM ℓ∞", "0.3", [0.885, 0.66], best=[1], group=1, own=True)
+NORMAL = row("Normal", "none", [197, 19], baseline=True)
+IBP = row("IBP *", "0.3", [189, 0], best=[0], group=1)
+DM = row("DM ℓ∞", "0.3", [177, 132], best=[1], group=1, own=True)
 FIRST = panel("Small & MNIST", ["0", "0.1"], [NORMAL, IBP, DM])
 TABLE = Table("50% <of> λ", [FIRST, replace(FIRST, title="Large")], ["A note."])
 
@@ -43,7 +52,7 @@ def test_groups_are_rows_of_a_line_of_the_config_and_an_eps():
     assert [(eps, len(rows)) for eps, rows in groups(FIRST)] == [("", 1), ("ε = 0.3", 2)]
     assert ruled(FIRST)
     in_pixels = replace(DM, group=2)  # 0.3 here is no radius in the norm of the row before
-    apart = panel("", ["0", "0.1"], [replace(IBP, eps_id="8_255"), DM, in_pixels])
+    apart = panel("", ["0", "0.1"], [replace(IBP, eps_train="8_255"), DM, in_pixels])
     assert [(eps, len(rows)) for eps, rows in groups(apart)] == [("ε = 8/255", 1), ("ε = 0.3", 1), ("ε = 0.3", 1)]
     assert not ruled(apart)
 

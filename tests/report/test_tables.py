@@ -4,13 +4,19 @@ import copy
 from dataclasses import replace
 
 import pytest
+from made_rows import cell
 from results_folder import COUNTS, EXHIBIT, write_results
 
 from doublemargin.records.statistics import std_of_hundreds, wilson_interval
 from doublemargin.records.tidy import collect, read_records, write_records
-from doublemargin.report.tables import Value, build_table
+from doublemargin.report.build_table import Lookup
+from doublemargin.report.build_table import build_table as built
 
 DASH = "–"
+
+
+def build_table(exhibit, records):
+    return built(exhibit, Lookup.of(records, None))
 
 
 @pytest.fixture
@@ -22,21 +28,21 @@ def records(tmp_path):
 
 def test_values_are_means_over_seeds_and_the_best_are_marked(records):
     (panel,) = build_table(EXHIBIT, records).panels
-    texts = {row.label: [v.text for v in row.values] for row in panel.rows}
+    texts = {row.label: [v.text for v in row.cells] for row in panel.rows}
     assert texts == {
         "Normal": ["98.5%", "9.5%", "0.0%", DASH],
         "IBP *": ["94.5%", "89.5%", "0.0%", DASH],
         "Double Margin": ["88.5%", "89.5%", "66.0%", DASH],
         "DM + L1": [DASH] * 4,
     }
-    assert {row.label: [v.best for v in row.values] for row in panel.rows} == {
+    assert {row.label: [v.best for v in row.cells] for row in panel.rows} == {
         "Normal": [False] * 4,  # the best of its column, but a baseline
         "IBP *": [True, True, False, False],
         "Double Margin": [False, True, True, False],  # ties share the mark
         "DM + L1": [False] * 4,
     }
     assert [row.time for row in panel.rows] == ["105.0", "105.0", "105.0", DASH]
-    assert [row.eps_train for row in panel.rows] == ["", "0.3", "0.3", "0.3"]
+    assert [row.eps for row in panel.rows] == ["", "0.3", "0.3", "0.3"]
 
 
 def test_a_time_that_others_may_have_prolonged_is_marked(records):
@@ -62,7 +68,7 @@ def test_a_column_of_zeros_has_no_best(tmp_path):
     counts = {k: {"cnn-cert-relu": {"0": 100, "0.3": 0}} for k in COUNTS}
     write_results(tmp_path, counts)
     (panel,) = build_table(EXHIBIT, collect(tmp_path, "demo")).panels
-    assert not any(row.values[2].best for row in panel.rows)
+    assert not any(row.cells[2].best for row in panel.rows)
 
 
 def test_the_finding_follows_the_records(records):
@@ -85,7 +91,7 @@ def test_the_std_of_the_lower_half(records):
     exhibit = copy.deepcopy(EXHIBIT)
     exhibit["panels"][0]["std"] = True
     (panel,) = build_table(exhibit, records).panels
-    assert panel.rows[2].values[2].text == "66.0 (3.4)%"  # √(.66·.34/100 · 100/199)
+    assert panel.rows[2].cells[2].text == "66.0 (3.4)%"  # √(.66·.34/100 · 100/199)
 
 
 def test_notes_say_how_the_numbers_were_made(records):
@@ -104,30 +110,30 @@ def test_notes_say_how_the_numbers_were_made(records):
 
 def test_nothing_run_yet(tmp_path):
     table = build_table(EXHIBIT, read_records(tmp_path))
-    assert all(v.text == DASH for row in table.panels[0].rows for v in row.values)
+    assert all(v.text == DASH for row in table.panels[0].rows for v in row.cells)
     assert "nothing has been run yet" in table.notes[0]
 
 
-def test_decimals_are_those_that_the_points_can_differ_in():
-    def shown(share, points, **others):
-        return Value(share, points, **others).text
+def certified(*counts, points=200, **others):
+    """The cell of models of which so many points are certified."""
+    return replace(cell(strings=tuple("1" * n + "0" * (points - n) for n in counts), points=points), **others)
 
-    assert [shown(0.85, 20), shown(0.855, 200), shown(0.8551, 10000)] == ["85%", "85.5%", "85.51%"]
-    assert shown(0.925, 20, models=2, run=2) == "92.5%"
-    assert shown(0.604, 1000, with_std=True) == "60.4 (4.6)%"  # √(.604·.396/100 · 900/999)
+
+def test_decimals_are_those_that_the_points_can_differ_in():
+    assert [certified(17, points=20).text, certified(171).text, certified(8551, points=10000).text] == [
+        *("85%", "85.5%", "85.51%"),
+    ]
+    assert certified(18, 19, points=20, models=2).text == "92.5%"
+    assert certified(604, points=1000, with_std=True).text == "60.4 (4.6)%"  # √(.604·.396/100 · 900/999)
 
 
 def test_what_is_missing_from_a_mean():
-    whole, part, none = (
-        Value(0.5, 200, models=3, run=3),
-        Value(0.5, 200, models=3, run=2),
-        Value(None, 200, models=3, run=0),
-    )
-    assert [v.status for v in (whole, part, none)] == ["run", "partly", "not run"]
-    assert [v.text for v in (whole, part, none)] == ["50.0%", "50.0%†", DASH]
+    cells = whole, part, none = certified(90, 100, 110, models=3), certified(90, 110, models=3), certified(models=3)
+    assert [c.status for c in cells] == ["run", "partly", "not run"]
+    assert [c.text for c in cells] == ["50.0%", "50.0%†", DASH]
     assert none.std is none.interval is None
     assert part.interval == wilson_interval(100, 200)
-    assert part.std == std_of_hundreds(0.5, 200)
+    assert whole.std == std_of_hundreds(0.5, 200)
 
 
 def test_a_copy_of_the_data_that_is_not_official_is_marked(records):

@@ -6,12 +6,12 @@ import re
 from dataclasses import replace
 
 import pytest
-from made_records import REPORTED, first, made_records, spec_of, the_papers_own
+from made_records import first, made_records, spec_of, the_papers_own
 
 from doublemargin.report.claims.claims import CLAIMS
 from doublemargin.report.claims.judge import Status
 from doublemargin.report.claims.page import comma_separated, html, markdown, reach_verdict
-from doublemargin.report.make import make_verdict
+from doublemargin.report.make_pages import make_pages
 
 SPEC = spec_of()
 
@@ -19,7 +19,7 @@ SPEC = spec_of()
 @pytest.fixture(scope="module")
 def papers():
     """The paper's own numbers judged as if they were ours; verdicts are nested, which is the most they can show."""
-    return reach_verdict(SPEC, REPORTED, the_papers_own())
+    return reach_verdict(SPEC, the_papers_own())
 
 
 def by_name(verdict):
@@ -96,8 +96,8 @@ def test_tables_beyond_the_paper_do_not_count(papers):
 
 
 def test_the_page_follows_the_records():
-    ahead = by_name(reach_verdict(SPEC, REPORTED, one_duel(120, 60)))["mnist-large-eps"]
-    behind = by_name(reach_verdict(SPEC, REPORTED, one_duel(60, 120)))["mnist-large-eps"]
+    ahead = by_name(reach_verdict(SPEC, one_duel(120, 60)))["mnist-large-eps"]
+    behind = by_name(reach_verdict(SPEC, one_duel(60, 120)))["mnist-large-eps"]
     assert (ahead.status, behind.status) == (Status.REPRODUCED, Status.NOT_REPRODUCED)
     assert {f.ours for f in ahead.findings} == {(0.6, 0.3)}
     assert {(f.wins, f.losses) for f in behind.findings} == {(0, 60)}
@@ -115,7 +115,7 @@ def duel():
         lambda p, seed: 100.0 if p["method"] == "dm" else None,
         variant="a copy",
     )
-    return reach_verdict(spec, REPORTED, records)
+    return reach_verdict(spec, records)
 
 
 def test_the_pages_numbers_are_the_records(duel):
@@ -161,8 +161,18 @@ def test_html_escapes(duel):
 
 def test_nothing_run_yet(tmp_path):
     records = made_records(SPEC, lambda place, seed: None, lambda place, seed: None)
-    make_verdict(SPEC, records, tmp_path)
-    assert {p.name for p in tmp_path.iterdir()} == {"verdict.md", "verdict.csv", "verdict.html"}
+    make_pages(SPEC, records, tmp_path)
+    names = ("verdict.md", "verdict.csv", "verdict.html", "overview.md", "overview.html", "tables")
+    assert {p.name for p in tmp_path.iterdir()} == set(names)
     text = (tmp_path / "verdict.md").read_text()
     assert f"**{len(CLAIMS)} claims: 0 reproduced, 0 not reproduced, 0 undecided, {len(CLAIMS)} not run.**" in text
     assert "nothing has been run yet" in text
+
+
+def test_without_the_papers_numbers_no_claim_is_judged():
+    verdict = reach_verdict(SPEC | {"reported": None}, one_duel(120, 60))
+    assert verdict.warnings[0].startswith(
+        "Nothing to compare: the report of schedule 'paper' has no numbers of the paper"
+    )
+    assert verdict.count(Status.NOT_RUN) == len(CLAIMS)
+    assert "What does not fit" in markdown(verdict)

@@ -11,7 +11,7 @@ sys.path[:0] = [str(Path(workflow.snakefile).parents[2]), str(Path(workflow.snak
 from doublemargin.experiment.backlog.order import given_order
 from doublemargin.experiment.config import check_config
 from dmcore.errors import UserError, nearest
-from doublemargin.experiment.exhibits import accuracy_tables, exhibit_spec, report_spec
+from doublemargin.experiment.exhibits import exhibit_spec, report_spec
 from dmcore.files import digest, sha256, shipped, write_text
 from doublemargin.experiment.grid import Grid, find_model
 from dmcore.registries import certifier
@@ -116,31 +116,33 @@ def exhibit_input(kind, schedule, name):
 
 
 def exhibit_files(schedule):
-    """A schedule's records, all tables and figures of its report, what sets it beside the paper, and its histories."""
+    """A schedule's records, all tables and figures of its report, its pages, and its histories."""
     shown, folder = grid(schedule), f"results/{schedule}"
-    tables = shown.exhibits("tables")
-    beside_paper = [f"{folder}/comparisons/{name}.md" for name in accuracy_tables(tables)] + [f"{folder}/verdict.md"]
     return (
-        [f"{folder}/{file}" for file in (*FILES.values(), SUMS, "overview.md", "tables/all-tables.tex")]
-        + [f"{folder}/tables/{name}.md" for name in tables]
+        [f"{folder}/{file}" for file in (*FILES.values(), SUMS, "overview.md")]
+        + [f"{folder}/tables/{name}.md" for name in shown.exhibits("tables")]
         + [f"{folder}/figures/{name}.png" for name in shown.exhibits("figures")]
-        + (beside_paper if "reported" in shown.report else [])
         + [f"results/{model}/history.png" for model in shown.model_paths()]
     )
 
 
-def contents(paths):
-    """What stands in files that the config names, as a hash. They are no input: neither age nor place matters."""
+def exhibit_contents(kind, schedule, name):
+    """The contents of the files that the config names for a table or figure, as a hash."""
+    return contents(exhibit(kind, schedule, name).get("source"), grid(schedule).report.get("reported"))
+
+
+def report_contents(schedule):
+    """The contents of the file with the paper's numbers, if a report names one, and of the one beside it, as a hash."""
+    reported = grid(schedule).report.get("reported")
+    return contents(reported, reported and Path(reported).with_name(REMARKS))
+
+
+def contents(*paths):
+    """What stands in the files of those paths that are given, as a hash. Neither their age nor place matters."""
     try:
-        return digest([sha256(shipped(path).read_bytes()) for path in paths])
+        return digest([sha256(shipped(path).read_bytes()) for path in paths if path])
     except OSError as error:
         raise UserError(f"cannot read {error.filename}, which the config names: {error.strerror}") from None
-
-
-def reported_in(schedule, *beside):
-    """The content of the file with the paper's numbers, if a report names one, and of others beside it, as a hash."""
-    path = grid(schedule).report.get("reported")
-    return contents([path, *(Path(path).with_name(name) for name in beside)] if path else [])
 
 
 def our_dmcore(wildcards, output):

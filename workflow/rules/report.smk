@@ -1,13 +1,9 @@
-"""From results to what is read: records, tables, figures, comparisons, overview, verdict."""
+"""From results to what is read: records, tables, figures and pages."""
 
 RECORDS = [f"results/{{schedule}}/{file}" for file in (*FILES.values(), SUMS)]
 EXHIBIT = (
     "( {params.dmcore} spec {params.exhibit} --config {params.config:q}"
     " | {params.dmcore} {params.command} --spec - --results {params.results:q} --out {params.out:q} ) > {log:q} 2>&1"
-)
-PAGE = (
-    "( {params.dmcore} spec {wildcards.schedule} --config {params.config:q}"
-    " | {params.dmcore} {params.command} --spec - --records {params.out:q} --out {params.out:q} ) > {log:q} 2>&1"
 )
 
 
@@ -34,7 +30,7 @@ rule collect:
 
 
 rule table:
-    """One table of a schedule's report, in five formats."""
+    """One table of a schedule's report in five formats, and its comparison with the paper."""
     input:
         lambda w: exhibit_input("tables", w.schedule, w.table),
     output:
@@ -43,6 +39,14 @@ rule table:
             "results/{schedule}/tables/{table}.html",
             caption="../report/table.rst",
             category="2 Tables",
+            subcategory="{schedule}",
+            labels={"table": "{table}"},
+        ),
+        multiext("results/{schedule}/comparisons/{table}", ".md", ".csv"),
+        report(
+            "results/{schedule}/comparisons/{table}.html",
+            caption="../report/comparison.rst",
+            category="5 Comparison with the paper",
             subcategory="{schedule}",
             labels={"table": "{table}"},
         ),
@@ -56,43 +60,11 @@ rule table:
         command="tables",
         config=config_file,
         spec=lambda w: digest(exhibit_spec(GRIDS[w.schedule], "tables", w.table)),
-        text=lambda w: contents([path for path in [exhibit("tables", w.schedule, w.table).get("source")] if path]),
+        files=lambda w: exhibit_contents("tables", w.schedule, w.table),
         results=folder(2),
-        out=folder(),
+        out=folder(1),
         dmcore=our_dmcore,
-        code=code_hash("doublemargin.report.tables", "doublemargin.report.cost", "doublemargin.report.render.formats"),
-    shell:
-        EXHIBIT
-
-
-rule comparison:
-    """One table of a schedule's report beside the paper's."""
-    input:
-        lambda w: exhibit_input("tables", w.schedule, w.table),
-    output:
-        multiext("results/{schedule}/comparisons/{table}", ".md", ".csv"),
-        report(
-            "results/{schedule}/comparisons/{table}.html",
-            caption="../report/comparison.rst",
-            category="5 Comparison with the paper",
-            subcategory="{schedule}",
-            labels={"table": "{table}"},
-        ),
-    log:
-        "logs/comparisons/{schedule}/{table}.log",
-    localrule: True
-    conda:
-        "../../envs/tables.yaml"
-    params:
-        exhibit="{schedule}/tables/{table}",
-        command="comparisons",
-        config=config_file,
-        spec=lambda w: digest(exhibit_spec(GRIDS[w.schedule], "tables", w.table)),
-        reported=lambda w: reported_in(w.schedule),
-        results=folder(2),
-        out=folder(),
-        dmcore=our_dmcore,
-        code=code_hash("doublemargin.report.comparison", "doublemargin.report.render_comparison"),
+        code=code_hash("doublemargin.report.make_tables"),
     shell:
         EXHIBIT
 
@@ -120,9 +92,9 @@ rule figure:
         command="figures",
         config=config_file,
         spec=lambda w: digest(exhibit_spec(GRIDS[w.schedule], "figures", w.figure)),
-        reported=lambda w: reported_in(w.schedule),
+        files=lambda w: exhibit_contents("figures", w.schedule, w.figure),
         results=folder(2),
-        out=folder(),
+        out=folder(1),
         dmcore=our_dmcore,
         # The module that draws a figure has the name of its kind.
         code=lambda w: code_hash(f"doublemargin.report.figures.{exhibit('figures', w.schedule, w.figure)['kind']}"),
@@ -130,27 +102,8 @@ rule figure:
         EXHIBIT
 
 
-# It names the tables' files, and needs none of them.
-rule document:
-    """A LaTeX document with all tables of a schedule's report."""
-    output:
-        "results/{schedule}/tables/all-tables.tex",
-    log:
-        "logs/tables/{schedule}/all-tables.log",
-    localrule: True
-    conda:
-        "../../envs/tables.yaml"
-    params:
-        tables=lambda w: list(grid(w.schedule).exhibits("tables")),
-        out=folder(),
-        dmcore=our_dmcore,
-        code=code_hash("doublemargin.report.render.latex"),
-    shell:
-        "{params.dmcore} document {params.tables:q} --schedule {wildcards.schedule} --out {params.out:q} > {log:q} 2>&1"
-
-
-rule overview:
-    """What of a schedule's report has been run, on what, at what cost."""
+rule pages:
+    """What of a schedule's report has been run, what that says to the paper's claims, and all its tables for LaTeX."""
     input:
         RECORDS,
     output:
@@ -161,27 +114,6 @@ rule overview:
             category="1 Overview",
             labels={"schedule": "{schedule}"},
         ),
-    log:
-        "logs/overview/{schedule}.log",
-    localrule: True
-    conda:
-        "../../envs/tables.yaml"
-    params:
-        command="overview",
-        config=config_file,
-        spec=lambda w: digest(report_spec(grid(w.schedule))),
-        out=folder(),
-        dmcore=our_dmcore,
-        code=code_hash("doublemargin.report.overview", "doublemargin.report.render_overview"),
-    shell:
-        PAGE
-
-
-rule verdict:
-    """The paper's claims, judged by a schedule's results."""
-    input:
-        RECORDS,
-    output:
         multiext("results/{schedule}/verdict", ".md", ".csv"),
         report(
             "results/{schedule}/verdict.html",
@@ -189,21 +121,22 @@ rule verdict:
             category="6 Verdict",
             labels={"schedule": "{schedule}"},
         ),
+        "results/{schedule}/tables/all-tables.tex",
     log:
-        "logs/verdict/{schedule}.log",
+        "logs/pages/{schedule}.log",
     localrule: True
     conda:
         "../../envs/tables.yaml"
     params:
-        command="verdict",
         config=config_file,
         spec=lambda w: digest(report_spec(grid(w.schedule))),
-        reported=lambda w: reported_in(w.schedule, REMARKS),
+        files=lambda w: report_contents(w.schedule),
         out=folder(),
         dmcore=our_dmcore,
-        code=code_hash("doublemargin.report.claims.page"),
+        code=code_hash("doublemargin.report.make_pages"),
     shell:
-        PAGE
+        "( {params.dmcore} spec {wildcards.schedule} --config {params.config:q}"
+        " | {params.dmcore} pages --spec - --records {params.out:q} --out {params.out:q} ) > {log:q} 2>&1"
 
 
 rule history:

@@ -13,13 +13,11 @@ import time
 from pathlib import Path
 
 RECORDS = ("training.csv", "certified_accuracy.csv", "verdicts.csv.gz", "points.csv.gz", "SHA256SUMS")
-SUFFIXES = {
-    "tables": (".md", ".txt", ".tex", ".csv", ".html"),
-    "figures": (".png", ".svg", ".pdf"),
-    "comparisons": (".md", ".csv", ".html"),
-    "overview": (".md", ".html"),
-    "verdict": (".md", ".csv", ".html"),
+EXHIBITS = {
+    "tables": {"tables": (".md", ".txt", ".tex", ".csv", ".html"), "comparisons": (".md", ".csv", ".html")},
+    "figures": {"figures": (".png", ".svg", ".pdf")},
 }
+PAGES = ("overview.md", "overview.html", "verdict.md", "verdict.csv", "verdict.html", "tables/all-tables.tex")
 
 
 def outputs(command: str, rest: list[str]) -> list[Path]:
@@ -32,13 +30,16 @@ def outputs(command: str, rest: list[str]) -> list[Path]:
         return [args.model, args.record]
     if command == "collect":
         return [args.out / name for name in RECORDS]
-    if command == "document":
-        return [args.out / "all-tables.tex"]
-    if command in ("overview", "verdict"):
-        return [args.out / f"{command}{suffix}" for suffix in SUFFIXES[command]]
-    if command in SUFFIXES:
-        exhibits = json.load(sys.stdin)  # as the stand-in of `spec` writes them
-        return [args.out / f"{name}{suffix}" for name in exhibits for suffix in SUFFIXES[command]]
+    if command == "pages":
+        return [args.out / name for name in PAGES]
+    if command in EXHIBITS:
+        names = json.load(sys.stdin)  # as the stand-in of `spec` writes them
+        return [
+            args.out / f"{folder}/{name}{suffix}"
+            for name in names
+            for folder, suffixes in EXHIBITS[command].items()
+            for suffix in suffixes
+        ]
     return [args.out]  # data, certify, history
 
 

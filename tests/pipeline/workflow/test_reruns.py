@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-CERTIFICATION = {"certify": 4, **dict.fromkeys(("collect", "table", "figure", "comparison", "overview", "verdict"), 1)}
+CERTIFICATION = {"certify": 4, **dict.fromkeys(("collect", "table", "figure", "pages"), 1)}
 TRAINING = CERTIFICATION | {"train": 2, "history": 2}
 ONE_TRAINING = CERTIFICATION | {"certify": 2, "train": 1, "history": 1}
 EVERYTHING = TRAINING | {"prepare_data": 1}
@@ -50,7 +50,7 @@ def new_words(text):
         ("workflow/doublemargin/report/figures/margins.py", {}),
         ("workflow/doublemargin/report/figures/style.py", {"figure": 1, "history": 2}),
         ("workflow/doublemargin/report/render/html.py", {"table": 1}),
-        ("workflow/doublemargin/report/claims/claims.py", {"verdict": 1}),
+        ("workflow/doublemargin/report/claims/claims.py", {"pages": 1}),
         (
             "dmcore/certifiers/ibp.py",
             {rule: n for rule, n in CERTIFICATION.items() if rule != "figure"} | {"certify": 2},

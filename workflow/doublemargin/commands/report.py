@@ -31,23 +31,13 @@ def add_to(command: Command) -> None:
     )
     merge.add_argument("--out", type=Path, required=True, help="folder for the records; what it holds is the oldest")
 
-    for kind, run in (("tables", _tables), ("figures", _figures)):
-        sub = command(kind, run, f"Make some {kind} from tidy records; cells not run yet show as such.")
-        spec_arguments(sub, f"resolved descriptions of the {kind} by name, as JSON")
-        from_records_arguments(sub)
-    document = command("document", _document, "Make all-tables.tex, a LaTeX document of tables that lie beside it.")
-    document.add_argument("tables", nargs="+", help="the tables' names, in order")
-    document.add_argument("--schedule", required=True, help="the schedule that they are of")
-    document.add_argument("--out", type=Path, required=True, help="folder of the tables")
-    comparisons = command("comparisons", _comparisons, "Set accuracy tables beside the paper's, from tidy records.")
-    spec_arguments(comparisons, "resolved descriptions of the tables by name, as JSON")
-    from_records_arguments(comparisons)
     for name, run, what in (
-        ("overview", _overview, "Count what of a report has been run, on what, at what cost."),
-        ("verdict", _verdict, "Judge the paper's claims by tidy records."),
+        ("tables", _tables, "Make tables from tidy records, each with its comparison with the paper."),
+        ("figures", _figures, "Make figures from tidy records."),
+        ("pages", _pages, "Make the pages about a whole schedule: its overview, its verdict and all-tables.tex."),
     ):
         sub = command(name, run, what)
-        spec_arguments(sub, "a schedule's report as JSON, as `dmcore spec SCHEDULE` prints it")
+        spec_arguments(sub, "what to make as JSON, as `dmcore spec` prints it")
         from_records_arguments(sub)
     report = command("report", _report, "Gather all records and make everything of a report that they allow.")
     report.add_argument("schedules", nargs="*", help="by default those with results, or else the config's own")
@@ -99,7 +89,7 @@ def _records(args: argparse.Namespace, exhibits: Mapping[str, Any]) -> Records:
 
 
 def _tables(args: argparse.Namespace) -> None:
-    from doublemargin.report.make import make_tables
+    from doublemargin.report.make_tables import make_tables
 
     make_tables(args.spec, _records(args, args.spec), args.out)
 
@@ -110,38 +100,13 @@ def _figures(args: argparse.Namespace) -> None:
     make_figures(args.spec, _records(args, args.spec), args.out)
 
 
-def _comparisons(args: argparse.Namespace) -> None:
-    from doublemargin.report.make import make_comparisons
+def _pages(args: argparse.Namespace) -> None:
+    from doublemargin.report.make_pages import make_pages
 
-    make_comparisons(args.spec, _records(args, args.spec), args.out)
-
-
-def _of_report(spec: dict[str, Any]) -> dict[str, Any]:
-    """A schedule's report, if it is one."""
     for key in ("schedule", "tables", "figures"):
-        if key not in spec:
+        if key not in args.spec:
             raise UserError(f"--spec: no report of a schedule, it has no '{key}'; `dmcore spec SCHEDULE` prints one")
-    return spec
-
-
-def _overview(args: argparse.Namespace) -> None:
-    from doublemargin.report.make import make_overview
-
-    spec = _of_report(args.spec)
-    make_overview(spec, _records(args, spec["tables"] | spec["figures"]), args.out)
-
-
-def _verdict(args: argparse.Namespace) -> None:
-    from doublemargin.report.make import make_verdict
-
-    spec = _of_report(args.spec)
-    make_verdict(spec, _records(args, spec["tables"]), args.out)
-
-
-def _document(args: argparse.Namespace) -> None:
-    from doublemargin.report.make import make_document
-
-    make_document(args.schedule, args.tables, args.out)
+    make_pages(args.spec, _records(args, args.spec["tables"] | args.spec["figures"]), args.out)
 
 
 def _report(args: argparse.Namespace) -> None:

@@ -42,7 +42,7 @@ def from_records_arguments(parser: argparse.ArgumentParser) -> None:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--records", type=Path, help="folder with tidy records, as `collect` writes them")
     source.add_argument("--results", type=Path, help="results folder, to read the result files themselves")
-    parser.add_argument("--out", type=Path, required=True, help="folder to write to")
+    parser.add_argument("--out", type=Path, required=True, help="the schedule's folder, as results/SCHEDULE")
 
 
 def compute_arguments(parser: argparse.ArgumentParser) -> None:

@@ -12,11 +12,11 @@ from doublemargin.experiment.grid import Grid
 from doublemargin.markdown import table
 from doublemargin.records.tidy import Records, read_records
 from doublemargin.report import render_overview
+from doublemargin.report.build_table import Lookup, build_table
 from doublemargin.report.claims import page as verdict_page
 from doublemargin.report.claims.judge import Status
 from doublemargin.report.overview import build_overview
 from doublemargin.report.render import markdown
-from doublemargin.report.tables import build_table
 
 ROOT = Path(__file__).parents[3]
 
@@ -50,15 +50,16 @@ def _schedule(spec: Mapping[str, Any], records: Records) -> list[str]:
     parts.append(table(render_overview.COVERAGE, render_overview.coverage_rows(overview)))
     parts.append(table(render_overview.DEVICES, render_overview.device_rows(overview)))
     parts += [f"{note}\n" for note in render_overview.notes(overview)]
-    verdict = verdict_page.reach_verdict(spec, spec["reported"], records)
+    verdict = verdict_page.reach_verdict(spec, records)
     rows = [verdict_page.summary_row(judged) for judged in verdict.judged if judged.status != Status.NOT_RUN]
     parts += ["### The paper's claims\n", f"{verdict.summary} Those with a status:\n"]
     parts.append(table(verdict_page.SUMMARY_HEAD, rows))
+    lookup = Lookup.of(records, None)
     for name, exhibit in accuracy_tables(spec["tables"]).items():
         run = _run(exhibit, records)
         if run["panels"]:
             parts.append(f"### {heading(name)}\n")
-            parts.append(markdown.accuracies(build_table(run, records)).replace("\n### ", "\n#### "))
+            parts.append(markdown.accuracies(build_table(run, lookup)).replace("\n### ", "\n#### "))
     return parts
 
 

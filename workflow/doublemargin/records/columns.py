@@ -29,10 +29,10 @@ FILES = {
     "points": "points.csv.gz",
 }
 SUMS = "SHA256SUMS"
-"""PaperComparison the files: the hash of each, as sha256sum(1) writes it."""
+"""Beside the files: the hash of each, as sha256sum(1) writes it."""
 NUMBERS = {
     **dict.fromkeys(("seed", "points", "points_seed", "parameters", "steps", "certified"), int),
     **dict.fromkeys(("seconds", "test_accuracy", "accuracy", "wilson_low", "wilson_high", "std"), float),
 }
 REMARKS = "inconsistencies.yaml"
-"""PaperComparison the paper's reported cells: what does not fit in the paper itself."""
+"""Beside the paper's reported cells: what does not fit in the paper itself."""

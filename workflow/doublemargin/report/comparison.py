@@ -7,18 +7,15 @@ interval adds the arms of the two Wilson intervals in squares, so that then neit
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from dmcore.eps import Eps, labels
 from doublemargin.experiment.exhibits import heading
-from doublemargin.records.columns import UNDISTURBED
 from doublemargin.records.statistics import Share, decimals, newcombe_interval
 from doublemargin.records.tidy import Records
 from doublemargin.report.origin import data_mark, notes, used_by, warnings
-from doublemargin.report.paper_comparison import ComparedCell, ComparedRow, PaperComparison
-from doublemargin.report.tables import NOT_RUN, PARTLY, ROUGHLY, SLOWED
+from doublemargin.report.tables import NOT_RUN, PARTLY, SLOWED, Cell, Panel, Row, Table
 
 ILLEGIBLE = "illegible"
 NOT_REPORTED = "not printed"
@@ -26,39 +23,39 @@ ABOVE, BELOW = "▲", "▼"
 
 
 @dataclass(frozen=True)
-class Pair:
-    """One cell, ours and the paper's."""
+class Difference:
+    """A cell's two values, and ours less the paper's."""
 
-    cell: ComparedCell
-
-    @property
-    def compared(self) -> bool:
-        """Whether there are both values."""
-        return self.cell.ours is not None and self.cell.paper is not None
+    cell: Cell
 
     @property
-    def difference(self) -> float | None:
-        """Ours less the paper's, as a share."""
-        return self.cell.ours.value - self.cell.paper.value if self.compared else None
+    def value(self) -> float | None:
+        """As a share; None unless there are both values."""
+        return self.cell.ours.value - self.cell.paper.value if self.cell.ours and self.cell.paper else None
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """The difference's 95% interval."""
-        return newcombe_interval(self.cell.ours, self.cell.paper) if self.compared else None
+        """Its 95% interval."""
+        return newcombe_interval(self.cell.ours, self.cell.paper) if self.cell.ours and self.cell.paper else None
 
     @property
     def mark(self) -> str:
-        """Up or down where the difference is outside both samplings, else nothing."""
+        """Up or down where it is outside both samplings, else nothing."""
         if self.interval is None or self.interval[0] <= 0 <= self.interval[1]:
             return ""
         return ABOVE if self.interval[0] > 0 else BELOW
+
+    @property
+    def text(self) -> str:
+        """``−12.5 ▼``, in percentage points; or nothing."""
+        return "" if self.value is None else f"{signed(100 * self.value, self._decimals)} {self.mark}".rstrip()
 
     @property
     def ours_text(self) -> str:
         """``66.5 [59.7, 72.7]``, with a dagger where models are missing from a mean, or a dash."""
         if self.cell.ours is None:
             return NOT_RUN
-        return self._shown(self.cell.ours) + (PARTLY if len(self.cell.verdicts) < self.cell.models else "")
+        return self._shown(self.cell.ours) + (PARTLY if self.cell.status == "partly" else "")
 
     @property
     def paper_text(self) -> str:
@@ -68,65 +65,13 @@ class Pair:
         return self._shown(self.cell.paper)
 
     @property
-    def difference_text(self) -> str:
-        """``−12.5 ▼``, in percentage points."""
-        if self.difference is None:
-            return ""
-        return f"{signed(100 * self.difference, self._decimals)} {self.mark}".rstrip()
-
-    @property
     def _decimals(self) -> int:
-        several = self.cell.models > 1 or (self.cell.paper is not None and self.cell.paper.n > self.cell.points)
-        return decimals(self.cell.points, several)
+        return decimals(self.cell.points, _averaged(self.cell))
 
     def _shown(self, share: Share) -> str:
         digits = self._decimals
         low, high = (100 * end for end in share.interval)
         return f"{100 * share.value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
-
-
-@dataclass(frozen=True)
-class Line:
-    """A row of the table: a method at one ε_train, its times and its cells.
-
-    Attributes:
-        undisturbed: whether our trainings had a processor for themselves; else their time is compared with no other.
-    """
-
-    label: str
-    eps_train: str
-    baseline: bool
-    seconds: float | None
-    paper_seconds: float | None
-    time_printed: bool
-    pairs: tuple[Pair, ...]
-    undisturbed: bool = True
-
-    @property
-    def time_text(self) -> str:
-        """Our training time; marked where others may have slowed it down."""
-        return NOT_RUN if self.seconds is None else f"{self.seconds:.1f}" + ("" if self.undisturbed else ROUGHLY)
-
-    @property
-    def paper_time_text(self) -> str:
-        """The paper's training time, or why there is none."""
-        if self.paper_seconds is None:
-            return ILLEGIBLE if self.time_printed else NOT_REPORTED
-        return f"{self.paper_seconds:.1f}"
-
-    @property
-    def ratio(self) -> float | None:
-        """Our training time over the paper's."""
-        return self.seconds / self.paper_seconds if self.seconds and self.paper_seconds and self.undisturbed else None
-
-
-@dataclass(frozen=True)
-class Panel:
-    """One block of the table."""
-
-    title: str
-    eps: list[str]
-    lines: list[Line]
 
 
 @dataclass(frozen=True)
@@ -174,62 +119,75 @@ class Summary:
 class Comparison:
     """A whole table beside the paper's."""
 
-    name: str
-    caption: str
+    title: str
     warnings: list[str]
     panels: list[Panel]
     summary: Summary
     notes: list[str]
 
-    @property
-    def title(self) -> str:
-        return f"Ours beside the paper's: {heading(self.name)}. {self.caption}"
 
-
-def compare(exhibit: Mapping[str, Any], records: Records, beside: PaperComparison) -> Comparison:
-    """Sets a table of ours beside the paper's.
+def compare(exhibit: Mapping[str, Any], table: Table | None, records: Records) -> Comparison:
+    """Sets a table of ours beside the paper's; where there is nothing to compare, a warning says why.
 
     Args:
-        exhibit: a resolved accuracy table (:func:`doublemargin.experiment.exhibits.exhibit_spec`).
+        exhibit: its description (:func:`doublemargin.experiment.exhibits.exhibit_spec`).
+        table: made from it; None if it shows no accuracies.
         records: ours.
-        beside: these and the paper's cells, indexed.
     """
+    title = f"Ours beside the paper's: {heading(exhibit['name'])}. {exhibit['caption']}"
+    if table is None:
+        return Comparison(title, ["Nothing to compare: the table shows no accuracies."], [], summarise([]), [])
+    if not exhibit["reported"]:
+        return Comparison(title, [nothing_reported(exhibit)], [], summarise([]), [])
     cells, training = used_by({exhibit["name"]: exhibit}, records)
-    rows = list(beside.panels(exhibit))
+    # The mark of a data set is on all its panels, run or not: the paper's numbers stand in each.
     panels = [
-        Panel(
-            panel["title"] + data_mark(cells[cells["dataset"] == panel["dataset"]]),
-            labels(panel["eps_cert"]),
-            [_line(row, panel["training_time"]) for row in block],
-        )
-        for panel, block in zip(exhibit["panels"], rows, strict=True)
+        replace(panel, title=described["title"] + data_mark(cells[cells["dataset"] == panel.dataset]))
+        for described, panel in zip(exhibit["panels"], table.panels, strict=True)
     ]
-    lines = [line for panel in panels for line in panel.lines]
-    pairs = [pair for line in lines for pair in line.pairs]
-    slowed = [] if all(line.undisturbed for line in lines) else [SLOWED]
+    slowed = [] if all(row.undisturbed for panel in table.panels for row in panel.rows) else [SLOWED]
     return Comparison(
-        exhibit["name"],
-        exhibit["caption"],
+        title,
         warnings(exhibit, cells),
         panels,
-        summarise(pairs),
-        [*_rules(pairs), *slowed, *notes(exhibit, cells, training)],
+        summarise(table.cells),
+        [*_rules(table.cells), *slowed, *notes(exhibit, cells, training)],
     )
 
 
-def summarise(pairs: list[Pair]) -> Summary:
+def nothing_reported(spec: Mapping[str, Any]) -> str:
+    """Why there is nothing to compare with, and what to do about it."""
+    return (
+        f"Nothing to compare: the report of schedule '{spec['schedule']}' has no numbers of the paper; give it a "
+        "'reported' file in the config."
+    )
+
+
+def summarise(cells: Sequence[Cell]) -> Summary:
     """Counts the cells of a table."""
-    compared = [pair for pair in pairs if pair.compared]
-    mean = sum(abs(pair.difference) for pair in compared) / len(compared) if compared else None
+    compared = [difference for cell in cells if (difference := Difference(cell)).value is not None]
+    total = sum(abs(difference.value) for difference in compared)
     return Summary(
-        cells=len(pairs),
+        cells=len(cells),
         compared=len(compared),
-        not_run=sum(pair.cell.ours is None for pair in pairs),
-        illegible=sum(pair.cell.paper is None for pair in pairs),
-        above=sum(pair.mark == ABOVE for pair in compared),
-        below=sum(pair.mark == BELOW for pair in compared),
-        mean_difference=None if mean is None else 100 * mean,
+        not_run=sum(cell.ours is None for cell in cells),
+        illegible=sum(cell.paper is None for cell in cells),
+        above=sum(difference.mark == ABOVE for difference in compared),
+        below=sum(difference.mark == BELOW for difference in compared),
+        mean_difference=100 * (total / len(compared)) if compared else None,
     )
+
+
+def paper_time(row: Row, printed: bool) -> str:
+    """The paper's training time, or why there is none."""
+    if row.paper_seconds is None:
+        return ILLEGIBLE if printed else NOT_REPORTED
+    return f"{row.paper_seconds:.1f}"
+
+
+def time_ratio(row: Row) -> float | None:
+    """Our training time over the paper's; None where it cannot be compared."""
+    return row.seconds / row.paper_seconds if row.seconds and row.paper_seconds and row.undisturbed else None
 
 
 def signed(value: float, digits: int = 1) -> str:
@@ -238,16 +196,12 @@ def signed(value: float, digits: int = 1) -> str:
     return shown if float(shown) == 0 else f"{'+' if value > 0 else '−'}{shown}"
 
 
-def _line(row: ComparedRow, time_printed: bool) -> Line:
-    seconds = [timing.seconds for timing in row.timings]
-    eps = "" if row.eps_train == "none" else Eps.parse(row.eps_train).label
-    mean = sum(seconds) / len(seconds) if seconds else None
-    pairs = tuple(Pair(cell) for cell in row.cells)
-    undisturbed = all(timing.timing == UNDISTURBED for timing in row.timings)
-    return Line(row.label, eps, row.baseline, mean, row.paper_seconds, time_printed, pairs, undisturbed)
+def _averaged(cell: Cell) -> bool:
+    """Whether either value is a mean over several models."""
+    return cell.models > 1 or (cell.paper is not None and cell.paper.n > cell.points)
 
 
-def _rules(pairs: list[Pair]) -> list[str]:
+def _rules(cells: Iterable[Cell]) -> list[str]:
     found = [
         "Accuracies in percent with their 95% Wilson intervals; differences (ours less the paper's) in percentage "
         f"points. {ABOVE} and {BELOW}: outside both samplings, that is, the difference's 95% interval for two "
@@ -256,7 +210,7 @@ def _rules(pairs: list[Pair]) -> list[str]:
         "model, so marks come in runs. How much two trainings of one model differ is not part of it.",
         f"{NOT_RUN}: not run. '{ILLEGIBLE}': the paper's text is damaged there; nothing is filled in.",
     ]
-    if any(pair.cell.models > 1 or (pair.cell.paper and pair.cell.paper.n > pair.cell.points) for pair in pairs):
+    if any(map(_averaged, cells)):
         found.append(
             "Means over several models: the interval takes models × points as the number of points. That is a rough "
             "guide, as the models are tested on the same points and err together: the true interval is wider, at most "

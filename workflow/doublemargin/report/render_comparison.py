@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
+from typing import Any
 
 from tabulate import tabulate
 
 from dmcore.files import write_text
-from doublemargin.report.comparison import Comparison, Line, Panel
+from doublemargin.report.comparison import Comparison, Difference, paper_time, time_ratio
+from doublemargin.report.render.comma_separated import csv_text
 from doublemargin.report.render.markdown import words
 from doublemargin.report.render.templates import web_page
+from doublemargin.report.tables import Cell, Panel, Row
 
 HEAD = ["Method", "ε_train", "", "Training time (s)"]
 
@@ -27,43 +28,47 @@ def markdown(comparison: Comparison) -> str:
     parts = [f"**{words(comparison.title)}**", *(f"> **{words(warning)}**" for warning in comparison.warnings)]
     parts.append(f"**{comparison.summary.text}**")
     for panel in comparison.panels:
-        head = [*HEAD, *(f"ε = {eps}" for eps in panel.eps)]
+        head = _head(panel)
         align = ["left", "left", "left", *["right"] * (len(head) - 3)]
-        body = [[words(row[0]), *row[1:]] for line in panel.lines for row in rows(line)]
+        body = [[words(first), *rest] for row in panel.rows for first, *rest in lines(panel, row)]
         parts += [
             f"### {words(panel.title)}",
             tabulate(body, head, tablefmt="pipe", colalign=align, disable_numparse=True),
         ]
     parts.append("\n".join(f"- {words(note)}" for note in comparison.notes))
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def rows(line: Line) -> list[list[str]]:
-    """A line's three rows of text."""
-    ratio = "" if line.ratio is None else f"× {line.ratio:.2g}"
+def lines(panel: Panel, row: Row) -> list[list[str]]:
+    """A row's three lines of text."""
+    differences = [Difference(cell) for cell in row.cells]
+    ratio = time_ratio(row)
     return [
-        [line.label, line.eps_train, "ours", line.time_text, *(pair.ours_text for pair in line.pairs)],
-        ["", "", "paper", line.paper_time_text, *(pair.paper_text for pair in line.pairs)],
-        ["", "", "difference", ratio, *(pair.difference_text for pair in line.pairs)],
+        [row.label, row.eps, "ours", row.time, *(difference.ours_text for difference in differences)],
+        ["", "", "paper", paper_time(row, panel.training_time), *(d.paper_text for d in differences)],
+        ["", "", "difference", "" if ratio is None else f"× {ratio:.2g}", *(d.text for d in differences)],
     ]
 
 
 def comma_separated(comparison: Comparison) -> str:
     """One line a cell, numbers unrounded; shares in [0, 1], empty where there is no value."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    for panel in comparison.panels:
-        for line in panel.lines:
-            for eps, pair in zip(panel.eps, line.pairs, strict=True):
-                cell = pair.cell
-                ours, paper = (
-                    (share.value, *share.interval) if share else [""] * 3 for share in (cell.ours, cell.paper)
-                )
-                place = [panel.title, line.label, line.eps_train, line.seconds, line.paper_seconds, eps]
-                difference = [pair.difference, *(pair.interval or ("", "")), bool(pair.mark)]
-                writer.writerow([*place, cell.points, len(cell.verdicts), *ours, *paper, *difference])
-    return text.getvalue()
+    lines = [
+        _line(panel, row, eps, cell)
+        for panel in comparison.panels
+        for row in panel.rows
+        for eps, cell in zip(panel.eps, row.cells, strict=True)
+    ]
+    return csv_text([_COLUMNS, *lines])
+
+
+def _line(panel: Panel, row: Row, eps: str, cell: Cell) -> list[Any]:
+    difference = Difference(cell)
+    shares = [(share.value, *share.interval) if share else (None,) * 3 for share in (cell.ours, cell.paper)]
+    return [
+        *(panel.title, row.label, row.eps, row.seconds, row.paper_seconds, eps),
+        *(cell.points, len(cell.verdicts), *shares[0], *shares[1]),
+        *(difference.value, *(difference.interval or (None, None)), bool(difference.mark)),
+    ]
 
 
 _COLUMNS = [
@@ -75,7 +80,7 @@ _COLUMNS = [
 
 def html(comparison: Comparison) -> str:
     """A page of its own, for the report."""
-    return web_page("comparison.html.j2", comparison=comparison, head=_head, rows=rows)
+    return web_page("comparison.html.j2", comparison=comparison, head=_head, lines=lines)
 
 
 def _head(panel: Panel) -> list[str]:

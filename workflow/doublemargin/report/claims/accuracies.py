@@ -9,7 +9,7 @@ from dmcore.eps import Eps
 from doublemargin.records.statistics import Share, decimals, difference_interval, newcombe_interval
 from doublemargin.report.claims.evidence import Evidence, Finding, Outcome, Pairs, not_run, place
 from doublemargin.report.claims.significance import beyond_p, paired_interval, paired_p, subset_p
-from doublemargin.report.paper_comparison import ComparedCell
+from doublemargin.report.tables import Cell
 
 COMPARABLE = 0.05
 """Accuracies that differ by less are comparable: what sampling 200 points alone does to a share of 85%."""
@@ -31,7 +31,7 @@ class Ahead:
     def findings(self, evidence: Evidence) -> list[Finding]:
         return [self._finding(first, second) for first, second in self.pairs.of(evidence.cells)]
 
-    def _finding(self, first: ComparedCell, second: ComparedCell) -> Finding:
+    def _finding(self, first: Cell, second: Cell) -> Finding:
         finding = _described(first, second)
         if first.paper and second.paper:
             gain = first.paper.value - second.paper.value
@@ -59,7 +59,7 @@ class Comparable:
     def findings(self, evidence: Evidence) -> list[Finding]:
         return [self._finding(first, second) for first, second in self.pairs.of(evidence.cells)]
 
-    def _finding(self, first: ComparedCell, second: ComparedCell) -> Finding:
+    def _finding(self, first: Cell, second: Cell) -> Finding:
         finding = _described(first, second)
         if first.paper and second.paper:
             gain = first.paper.value - second.paper.value
@@ -86,7 +86,7 @@ class NeverBelow:
     def findings(self, evidence: Evidence) -> list[Finding]:
         return [self._finding(first, second) for first, second in self.pairs.of(evidence.cells)]
 
-    def _finding(self, first: ComparedCell, second: ComparedCell) -> Finding:
+    def _finding(self, first: Cell, second: Cell) -> Finding:
         finding = _described(first, second)
         if first.paper and second.paper:
             finding = replace(finding, as_claimed=first.paper.successes >= second.paper.successes)
@@ -116,7 +116,7 @@ class Represents:
     def findings(self, evidence: Evidence) -> list[Finding]:
         return [self._finding(whole, sample) for whole, sample in self.pairs.of(evidence.cells)]
 
-    def _finding(self, whole: ComparedCell, sample: ComparedCell) -> Finding:
+    def _finding(self, whole: Cell, sample: Cell) -> Finding:
         finding = replace(_described(whole, sample, paired=False), digits=decimals(whole.points))
         if whole.paper and sample.paper:
             low, high = sample.paper.interval
@@ -163,7 +163,7 @@ class Gain:
         others = [cell for cell in cells if cell.method not in self.own]
         return [self._finding(own, others)] if own and others else []
 
-    def _finding(self, own: list[ComparedCell], others: list[ComparedCell]) -> Finding:
+    def _finding(self, own: list[Cell], others: list[Cell]) -> Finding:
         theirs = [_best(cells, "paper") for cells in (own, others)]
         ours = [_best(cells, "ours") for cells in (own, others)]
         finding = Finding(
@@ -200,24 +200,24 @@ class Gain:
         )
 
 
-def differences(first: ComparedCell, second: ComparedCell) -> tuple[list[int], int]:
+def differences(first: Cell, second: Cell) -> tuple[list[int], int]:
     """Each point's difference of two cells on the same points, in whole units, and how many units make 1.
 
     Means over several models differ by parts: with one model and three the unit is a third.
     """
     unit = math.lcm(len(first.verdicts), len(second.verdicts))
 
-    def sums(cell: ComparedCell) -> list[int]:
+    def sums(cell: Cell) -> list[int]:
         return [column.count("1") * unit // len(cell.verdicts) for column in zip(*cell.verdicts, strict=True)]
 
     return [a - b for a, b in zip(sums(first), sums(second), strict=True)], unit
 
 
-def _described(first: ComparedCell, second: ComparedCell, paired: bool = True) -> Finding:
+def _described(first: Cell, second: Cell, paired: bool = True) -> Finding:
     """All of a finding that does not depend on the statement; decided if something was not run."""
     differ = [key for key in ("certifier", "points") if getattr(first, key) != getattr(second, key)]
 
-    def name(cell: ComparedCell) -> str:
+    def name(cell: Cell) -> str:
         return ", ".join([cell.label, *(_said(cell, key) for key in differ)])
 
     finding = Finding(
@@ -244,7 +244,7 @@ def _described(first: ComparedCell, second: ComparedCell, paired: bool = True) -
     )
 
 
-def _said(cell: ComparedCell, key: str) -> str:
+def _said(cell: Cell, key: str) -> str:
     return f"{cell.points} points" if key == "points" else f"certified by {cell.certifier}"
 
 
@@ -253,16 +253,16 @@ def _no_information(first: Share, second: Share) -> bool:
     return first.value == second.value and first.value in (0, 1)
 
 
-def _count(cell: ComparedCell) -> int:
+def _count(cell: Cell) -> int:
     """Certified points; of a mean over models, rounded."""
     return round(cell.ours.value * cell.points)
 
 
-def _best(cells: list[ComparedCell], side: str) -> ComparedCell | None:
+def _best(cells: list[Cell], side: str) -> Cell | None:
     """The cell with the highest value of one side; None if any is without."""
     shares = [getattr(cell, side) for cell in cells]
     return None if None in shares else max(cells, key=lambda cell: getattr(cell, side).value)
 
 
-def _winners(whose: str, best: list[ComparedCell | None]) -> str:
+def _winners(whose: str, best: list[Cell | None]) -> str:
     return f"{whose}: " + " against ".join(cell.label if cell else "illegible" for cell in best)

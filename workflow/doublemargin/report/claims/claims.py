@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from doublemargin.report.claims.accuracies import Ahead, Comparable, Gain, NeverBelow, Represents
-from doublemargin.report.claims.evidence import EpsRange, Pairs, Part
+from doublemargin.report.claims.evidence import EpsRange, Pairs, Statement
 from doublemargin.report.claims.times import Faster, TakesLonger
 
 TOLERATED_SHARE = 0.1
@@ -33,7 +33,7 @@ class Claim:
     title: str
     words: str
     section: str
-    parts: tuple[Part, ...]
+    parts: tuple[Statement, ...]
     exceptions: float = 0.0
     remark: str = ""
 

@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Any, Protocol
 
 from dmcore.eps import Eps
-from doublemargin.report.paper_comparison import ComparedCell, ComparedRow
+from doublemargin.report.tables import Cell, Row
 
 KEYS = ("table", "dataset", "arch", "certifier", "norm", "points", "method", "eps_train", "eps_cert")
 
@@ -66,14 +66,14 @@ class Finding:
 class Evidence:
     """All rows of a report's accuracy tables, ours beside the paper's."""
 
-    rows: Sequence[ComparedRow]
+    rows: Sequence[Row]
 
     @property
-    def cells(self) -> list[ComparedCell]:
+    def cells(self) -> list[Cell]:
         return [cell for row in self.rows for cell in row.cells]
 
 
-class Part(Protocol):
+class Statement(Protocol):
     """A part of a claim: it names the numbers and how to compare them."""
 
     def findings(self, evidence: Evidence) -> list[Finding]: ...
@@ -96,7 +96,7 @@ class EpsRange:
     largest: bool = False
     trained: bool = False
 
-    def admits(self, cell: ComparedCell) -> bool:
+    def admits(self, cell: Cell) -> bool:
         """Whether a cell is among them, the largest apart."""
         eps = Eps.parse(cell.eps_cert)
         return (
@@ -123,10 +123,10 @@ class Pairs:
     eps: EpsRange = EpsRange()
     free: tuple[str, ...] = ()
 
-    def of(self, cells: Sequence[ComparedCell]) -> list[tuple[ComparedCell, ComparedCell]]:
+    def of(self, cells: Sequence[Cell]) -> list[tuple[Cell, Cell]]:
         """The pairs, in the order of the first cells."""
         shared = [key for key in KEYS if key not in {*self.first, *self.second, *self.free}]
-        seconds: dict[tuple[Any, ...], list[ComparedCell]] = {}
+        seconds: dict[tuple[Any, ...], list[Cell]] = {}
         for cell in self._among(cells, self.second):
             seconds.setdefault(_values(cell, shared), []).append(cell)
         found = [
@@ -134,18 +134,16 @@ class Pairs:
         ]
         return _at_largest(found, shared) if self.eps.largest else found
 
-    def _among(self, cells: Sequence[ComparedCell], side: Mapping[str, Any]) -> list[ComparedCell]:
+    def _among(self, cells: Sequence[Cell], side: Mapping[str, Any]) -> list[Cell]:
         wanted = {**self.where, **side}
         return [c for c in cells if all(getattr(c, k) == v for k, v in wanted.items()) and self.eps.admits(c)]
 
 
-def _values(cell: ComparedCell, keys: Sequence[str]) -> tuple[Any, ...]:
+def _values(cell: Cell, keys: Sequence[str]) -> tuple[Any, ...]:
     return tuple(getattr(cell, key) for key in keys)
 
 
-def _at_largest(
-    pairs: list[tuple[ComparedCell, ComparedCell]], shared: Sequence[str]
-) -> list[tuple[ComparedCell, ComparedCell]]:
+def _at_largest(pairs: list[tuple[Cell, Cell]], shared: Sequence[str]) -> list[tuple[Cell, Cell]]:
     place = [key for key in shared if key != "eps_cert"]
     largest: dict[tuple[Any, ...], Fraction] = {}
     for cell, _ in pairs:
@@ -154,27 +152,22 @@ def _at_largest(
     return [pair for pair in pairs if Eps.parse(pair[0].eps_cert).value == largest[_values(pair[0], place)]]
 
 
-def place(cell: ComparedCell, with_eps: bool = True) -> str:
+def place(cell: Cell) -> str:
     """Where a cell stands, in words: ``mnist small, ε_train 0.3, ε 0.1``."""
     parts = [f"{cell.dataset} {cell.arch}"]
     if cell.norm != "linf":
         parts.append(f"ℓ{cell.norm[1:]}")
     if cell.eps_train != "none":
         parts.append(f"ε_train {Eps.parse(cell.eps_train).label}")
-    if with_eps:
-        parts.append(f"ε {Eps.parse(cell.eps_cert).label}")
-    return ", ".join(parts)
+    return ", ".join([*parts, f"ε {Eps.parse(cell.eps_cert).label}"])
 
 
-def model(cell: ComparedCell | ComparedRow) -> str:
-    """Which model a cell is of, in words."""
-    eps = "" if cell.eps_train == "none" else f" at ε_train {Eps.parse(cell.eps_train).label}"
-    return f"{cell.method}{eps} on {cell.dataset} {cell.arch}"
-
-
-def not_run(cells: Sequence[ComparedCell]) -> str:
+def not_run(cells: Sequence[Cell]) -> str:
     """Which models, with which certification, are missing among some cells; empty if none is."""
-    missing = [
-        f"{model(cell)} ({cell.certifier}, {cell.norm}, {cell.points} points)" for cell in cells if not cell.verdicts
-    ]
+    missing = []
+    for cell in cells:
+        if not cell.verdicts:
+            eps = "" if cell.eps_train == "none" else f" at ε_train {Eps.parse(cell.eps_train).label}"
+            model = f"{cell.method}{eps} on {cell.dataset} {cell.arch}"
+            missing.append(f"{model} ({cell.certifier}, {cell.norm}, {cell.points} points)")
     return "; ".join(dict.fromkeys(missing))

@@ -17,14 +17,14 @@ from dmcore.files import shipped, write_text
 from doublemargin.experiment.exhibits import accuracy_tables, heading
 from doublemargin.records.columns import REMARKS
 from doublemargin.records.tidy import Records
+from doublemargin.report.build_table import Lookup
 from doublemargin.report.claims.claims import CLAIMS
 from doublemargin.report.claims.evidence import Evidence, Finding, Outcome
 from doublemargin.report.claims.judge import RULES, Judged, Status, judge
-from doublemargin.report.comparison import ILLEGIBLE, Pair, Summary, signed, summarise
+from doublemargin.report.comparison import ILLEGIBLE, Summary, nothing_reported, signed, summarise
 from doublemargin.report.origin import notes, used_by, warnings
-from doublemargin.report.paper_comparison import ComparedRow, PaperComparison
 from doublemargin.report.render.templates import web_page
-from doublemargin.report.tables import NOT_RUN
+from doublemargin.report.tables import NOT_RUN, Row
 
 TITLE = "Verdict: the paper's claims against our results"
 SUMMARY_HEAD = [
@@ -66,25 +66,25 @@ class Verdict:
         return f"{len(self.judged)} claims: {counts}."
 
 
-def reach_verdict(spec: Mapping[str, Any], reported: Path, records: Records) -> Verdict:
-    """Judges all claims.
+def reach_verdict(spec: Mapping[str, Any], records: Records) -> Verdict:
+    """Judges all claims; none where the report names no ``reported`` cells of the paper, as a warning then says.
 
     Args:
-        spec: a schedule's report (:func:`doublemargin.experiment.exhibits.report_spec`).
-        reported: the file of the paper's cells; ``inconsistencies.yaml`` lies beside it.
+        spec: a schedule's report (:func:`doublemargin.experiment.exhibits.report_spec`); ``inconsistencies.yaml`` lies
+            beside the file of its ``reported`` cells.
         records: the schedule's.
     """
     tables = accuracy_tables(spec["tables"])
-    beside = PaperComparison.of(records, reported)
-    rows = {name: beside.rows(table) for name, table in tables.items()}
+    lookup = Lookup.of(records, spec["reported"])
+    rows = {name: lookup.rows(table) for name, table in tables.items()}
     rows = {name: found for name, found in rows.items() if _in_the_paper(found)}  # its claims are about its own tables
     evidence = Evidence([row for of_table in rows.values() for row in of_table])
     cells, training = used_by(tables, records)
     return Verdict(
-        warnings(spec, cells),
+        [*([] if spec["reported"] else [nothing_reported(spec)]), *warnings(spec, cells)],
         [judge(claim, evidence) for claim in CLAIMS],
-        {name: summarise([Pair(c) for row in of_table for c in row.cells]) for name, of_table in rows.items()},
-        _inconsistencies(reported.with_name(REMARKS)),
+        {name: summarise([cell for row in of_table for cell in row.cells]) for name, of_table in rows.items()},
+        _inconsistencies(Path(spec["reported"]).with_name(REMARKS)) if spec["reported"] else [],
         notes(spec, cells, training),
     )
 
@@ -97,7 +97,7 @@ def _inconsistencies(path: Path) -> list[dict[str, Any]]:
         raise UserError(f"cannot read {path}, which belongs beside the reported cells: {error}") from error
 
 
-def _in_the_paper(rows: list[ComparedRow]) -> bool:
+def _in_the_paper(rows: list[Row]) -> bool:
     return any(cell.reported for row in rows for cell in row.cells)
 
 

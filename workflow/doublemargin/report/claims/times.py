@@ -10,7 +10,7 @@ from dmcore.eps import Eps
 from doublemargin.records.columns import UNDISTURBED
 from doublemargin.report.claims.evidence import Evidence, Finding, Outcome
 from doublemargin.report.claims.significance import sign_test_p
-from doublemargin.report.paper_comparison import ComparedRow
+from doublemargin.report.tables import Row
 
 LEVEL_TIMES = 0.05
 """Times that differ by less count as level; like trainings scatter by more."""
@@ -48,7 +48,7 @@ class Faster:
                 found.append(self._finding(rival, dataset, [row for row in rows if row.dataset == dataset]))
         return found
 
-    def _finding(self, rival: str, dataset: str, rows: Sequence[ComparedRow]) -> Finding:
+    def _finding(self, rival: str, dataset: str, rows: Sequence[Row]) -> Finding:
         pairs = our_pairs(rows, self.first, rival)
         papers = paper_pairs(rows, self.first, rival)
         up, down = (sum(_sense(pair) == sense for pair in pairs) for sense in (1, -1))
@@ -116,7 +116,7 @@ class TakesLonger:
         return Outcome.OPEN if near else Outcome.FAILS
 
 
-def our_pairs(rows: Sequence[ComparedRow], first: str, second: str) -> list[TimePair]:
+def our_pairs(rows: Sequence[Row], first: str, second: str) -> list[TimePair]:
     """Our trainings of two methods with the same data, network, ε_train and seed, on the same device; each once.
 
     Only of processes that had a processor for themselves: on a busy machine the others' times say nothing.
@@ -133,7 +133,7 @@ def our_pairs(rows: Sequence[ComparedRow], first: str, second: str) -> list[Time
     )
 
 
-def paper_pairs(rows: Sequence[ComparedRow], first: str, second: str) -> list[TimePair]:
+def paper_pairs(rows: Sequence[Row], first: str, second: str) -> list[TimePair]:
     """The paper's times of two methods in one block of a table; a pair that several tables print counts once."""
     return list(
         dict.fromkeys(
@@ -144,7 +144,7 @@ def paper_pairs(rows: Sequence[ComparedRow], first: str, second: str) -> list[Ti
     )
 
 
-def _alike(rows: Sequence[ComparedRow], first: str, second: str) -> Iterator[tuple[ComparedRow, ComparedRow]]:
+def _alike(rows: Sequence[Row], first: str, second: str) -> Iterator[tuple[Row, Row]]:
     for a in rows:
         for b in rows:
             same = (a.dataset, a.arch, a.eps_train) == (b.dataset, b.arch, b.eps_train)
@@ -166,11 +166,11 @@ def _medians(pairs: Sequence[TimePair]) -> tuple[float | None, float | None]:
     return middle.first, middle.second
 
 
-def _where(row: ComparedRow) -> str:
+def _where(row: Row) -> str:
     return f"{row.dataset} {row.arch}, ε_train {Eps.parse(row.eps_train).label}"
 
 
-def _label(rows: Sequence[ComparedRow], method: str) -> str:
+def _label(rows: Sequence[Row], method: str) -> str:
     return next(row.label for row in rows if row.method == method)
 
 

@@ -21,14 +21,14 @@ from dmcore.eps import Eps
 from doublemargin.experiment.looks import BASELINES, METHODS, Look
 from doublemargin.records.paper import read_reported
 from doublemargin.records.tidy import Records
+from doublemargin.report.build_table import Lookup
 from doublemargin.report.figures.style import WIDTH, house_style, save
 from doublemargin.report.origin import cells_of, data_mark, shortening
-from doublemargin.report.tables import row_values
 
-LETTERS = 100
+PAGE_LETTERS = 100
 """As many fit across the page."""
-SPARE, LINE = 12, 1 / 6
-"""Entries of a legend that fit in a plot's place, and inches of each."""
+PLOT_ENTRIES, ENTRY_INCHES = 12, 1 / 6
+"""Entries of a legend that fit in a plot's place, and the height of each."""
 
 Plots = list[tuple[str, list["Curve"]]]
 
@@ -81,17 +81,18 @@ def draw(exhibit: Mapping[str, Any], records: Records) -> Figure:
     panels = exhibit["panels"]
     reported = read_reported(Path(exhibit["reported"])) if exhibit["reported"] else None
     papers = [None if reported is None else papers_cells(panel, reported) for panel in panels]
-    drawn = [curves(panel, records, cells) for panel, cells in zip(panels, papers, strict=True)]
+    lookup = Lookup.of(records, None)
+    drawn = [curves(panel, lookup, cells) for panel, cells in zip(panels, papers, strict=True)]
     plots = [_by_eps_train(of_panel) for of_panel in drawn]
 
     letters = [f"({letter}) " for letter in string.ascii_lowercase[: len(panels)]] if len(panels) > 1 else [""]
 
     across = max(map(len, plots))
     handles = _legend([curve for of_panel in drawn for curve in of_panel])
-    spare = len(handles) <= SPARE and any(len(row) < across for row in plots)
+    spare = len(handles) <= PLOT_ENTRIES and any(len(row) < across for row in plots)
     lines = math.ceil(len(handles) / 3)
     rows = len(panels) if across > 1 else 1
-    height = 2.3 * rows + (0.3 if spare else 0.5 + LINE * max(lines, 3))
+    height = 2.3 * rows + (0.3 if spare else 0.5 + ENTRY_INCHES * max(lines, 3))
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     figure.get_layout_engine().set(wspace=0.04, hspace=0.06)
     axes = figure.subplots(rows, across if across > 1 else len(panels), squeeze=False, sharey="row")
@@ -100,7 +101,7 @@ def draw(exhibit: Mapping[str, Any], records: Records) -> Figure:
         title = f"{letters[i]}{panel['title']}, schedule {exhibit['schedule']}{mark}".replace(
             " points)", "\u00a0points)"
         )
-        width = LETTERS if across > 1 else LETTERS // len(panels) - 4
+        width = PAGE_LETTERS if across > 1 else PAGE_LETTERS // len(panels) - 4
         _draw_panel(places, panel, textwrap.wrap(title, width, break_on_hyphens=False), row)
     for axis in axes[:, 0]:
         axis.set_ylabel("certified accuracy (%)")
@@ -111,23 +112,23 @@ def draw(exhibit: Mapping[str, Any], records: Records) -> Figure:
     else:
         figure.legend(handles=handles, loc="outside upper center", ncols=math.ceil(len(handles) / lines))
     notes = [
-        textwrap.fill(note, LETTERS, break_on_hyphens=False)
+        textwrap.fill(note, PAGE_LETTERS, break_on_hyphens=False)
         for note in (*shortening(exhibit), *_notes(dict(zip(letters, drawn, strict=True)), papers))
     ]
     figure.supxlabel("\n".join(notes), fontsize=8, x=0.01, ha="left")
     return figure
 
 
-def curves(panel: Mapping[str, Any], records: Records, papers: pd.DataFrame | None) -> list[Curve]:
+def curves(panel: Mapping[str, Any], lookup: Lookup, papers: pd.DataFrame | None) -> list[Curve]:
     """A panel's curves, in the order of its rows.
 
     Args:
         papers: what the paper reports of it, by :func:`papers_cells`.
     """
-    cells = cells_of(panel, records.certified_accuracy)
+    cells = cells_of(panel, lookup.records.certified_accuracy)
     made = []
     for row in panel["rows"]:
-        values = row_values(panel, row, cells)
+        ours = lookup.row("", panel, row).cells
         ends = cells[cells["spec_hash"].isin(row["models"])].groupby("eps_cert")[["wilson_low", "wilson_high"]].mean()
         low, high = (ends[end].to_dict() for end in ends)
         told = {} if papers is None else _of_row(papers, row)
@@ -136,9 +137,9 @@ def curves(panel: Mapping[str, Any], records: Records, papers: pd.DataFrame | No
                 row["label"],
                 (BASELINES if row["baseline"] else METHODS)[row["look"]],
                 row["eps"],
-                [math.nan if value.share is None else 100 * value.share for value in values],
+                [100 * cell.ours.value if cell.ours else math.nan for cell in ours],
                 *([100 * found.get(eps, math.nan) for eps in panel["eps_cert"]] for found in (low, high, told)),
-                whole=all(value.run == value.models for value in values),
+                whole=all(cell.status == "run" for cell in ours),
             )
         )
     return made

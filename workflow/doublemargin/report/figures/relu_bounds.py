@@ -24,7 +24,7 @@ FOOT = -1.25
 UPPER, LOWER = COLORS[0], COLORS[1]
 
 
-class Line(NamedTuple):
+class LinearBound(NamedTuple):
     """``slope · z + intercept``."""
 
     slope: float
@@ -35,13 +35,13 @@ class Line(NamedTuple):
         return self.slope * z + self.intercept
 
 
-def lines(certifier: str, lower: float, upper: float) -> tuple[Line, Line]:
-    """The (lower, upper) line of a certifier for a ReLU whose input is in [lower, upper], lower < 0 < upper."""
+def bounds(certifier: str, lower: float, upper: float) -> tuple[LinearBound, LinearBound]:
+    """A certifier's (lower, upper) bound for a ReLU whose input is in [lower, upper], lower < 0 < upper."""
     if certifier == "ibp":
-        return Line(0, 0), Line(0, upper)
+        return LinearBound(0, 0), LinearBound(0, upper)
     chord = upper / (upper - lower)
     slope = {"cnn-cert-relu": chord, "cnn-cert-ada": float(upper >= -lower), "cnn-cert-zero": 0}[certifier]
-    return Line(slope, 0), Line(chord, -chord * lower)
+    return LinearBound(slope, 0), LinearBound(chord, -chord * lower)
 
 
 def write(exhibit: Mapping[str, Any], records: Records, stem: Path) -> None:
@@ -57,7 +57,7 @@ def draw() -> Figure:
     axes = figure.subplots(len(CASES), len(CERTIFIERS), sharex=True, sharey=True)
     for row, (case, (lower, upper)) in zip(axes, CASES.items(), strict=True):
         for axis, certifier in zip(row, CERTIFIERS, strict=True):
-            _draw(axis, lower, upper, *lines(certifier, lower, upper))
+            _draw(axis, lower, upper, *bounds(certifier, lower, upper))
         row[0].text(-0.04, 0.5, case, transform=row[0].transAxes, rotation=90, ha="right", va="center")
     for axis, certifier in zip(axes[0], CERTIFIERS, strict=True):
         axis.set_title(certifiers.constant(certifier, "LABEL"))
@@ -66,7 +66,7 @@ def draw() -> Figure:
     return figure
 
 
-def _draw(axis: Axes, lower: float, upper: float, below: Line, above: Line) -> None:
+def _draw(axis: Axes, lower: float, upper: float, below: LinearBound, above: LinearBound) -> None:
     """ReLU, its bounds over [l, u] and what lies between them."""
     ends = [lower, upper]
     axis.axhline(0, color="#bbbbbb", linewidth=1, zorder=1)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from doublemargin.report.render.plain import source
-from doublemargin.report.tables import Panel, Row, Table, Value
+from doublemargin.report.tables import Cell, Panel, Row, Table
 from doublemargin.report.text_tables import TextTable
 
 COLUMNS = [
@@ -19,14 +19,14 @@ COLUMNS = [
 
 def accuracies(table: Table) -> str:
     """An accuracy table; a cell is the mean of ``models_run`` models, where it is to be that of ``models``."""
-    return _lines(
+    return csv_text(
         [
             COLUMNS,
             *(
-                [*_line(panel, row, eps, value), " ".join(table.warnings)]
+                [*_line(panel, row, cell), " ".join(table.warnings)]
                 for panel in table.panels
                 for row in panel.rows
-                for eps, value in zip(panel.eps_ids, row.values, strict=True)
+                for cell in row.cells
             ),
         ]
     )
@@ -37,21 +37,22 @@ def text(table: TextTable) -> str:
     rows = [[source(cell) for cell in row] for row in (table.head, *table.rows)]
     if table.warnings:
         rows = [[*row, " ".join(table.warnings) if i else "Warning"] for i, row in enumerate(rows)]
-    return _lines(rows)
+    return csv_text(rows)
 
 
-def _line(panel: Panel, row: Row, eps: str, value: Value) -> list[Any]:
-    shares = (value.share, value.std, *(value.interval or (None, None)))
+def _line(panel: Panel, row: Row, cell: Cell) -> list[Any]:
+    shares = (cell.ours and cell.ours.value, cell.std, *(cell.interval or (None, None)))
     return [
         *(panel.title, panel.dataset, panel.arch, panel.certifier, panel.norm),
-        *(row.method, row.label, row.eps_id, row.seconds, eps),
-        *(value.points, value.models, value.run),
+        *(row.method, row.label, row.eps_train, row.seconds, cell.eps_cert),
+        *(cell.points, cell.models, len(cell.verdicts)),
         *(None if share is None else round(share, 6) for share in shares),
-        *(value.best, value.status),
+        *(cell.best, cell.status),
     ]
 
 
-def _lines(rows: Iterable[Sequence[Any]]) -> str:
+def csv_text(rows: Iterable[Sequence[Any]]) -> str:
+    """Rows as CSV, numbers unrounded, None as nothing."""
     written = io.StringIO()
     csv.writer(written, lineterminator="\n").writerows(rows)
     return written.getvalue()

@@ -26,12 +26,12 @@ def head(panel: Panel) -> list[str]:
 def cells(panel: Panel, row: Row, best: str) -> list[str]:
     """What stands in a row from the third column on; ``best`` is how the best of a column is written."""
     time = [row.time] if panel.training_time else []
-    return time + [best.format(value.text) if value.best else value.text for value in row.values]
+    return time + [best.format(cell.text) if cell.best else cell.text for cell in row.cells]
 
 
 def groups(panel: Panel) -> list[Group]:
     """The rows that share a line of the config and an ε_train: methods that measure ε in other norms stay apart."""
-    by_group = groupby(panel.rows, key=lambda row: (row.group, row.eps_train))
+    by_group = groupby(panel.rows, key=lambda row: (row.group, row.eps))
     return [(f"ε = {eps}" if eps else "", list(rows)) for (_, eps), rows in by_group]
 
 

@@ -1,0 +1,195 @@
+"""From records and the paper's reported cells to accuracy tables."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from dmcore.eps import Eps
+from doublemargin.records.columns import CELL, MODEL
+from doublemargin.records.paper import read_reported
+from doublemargin.records.statistics import Share
+from doublemargin.records.tidy import Records
+from doublemargin.report.origin import cells_of, data_mark, shortening
+from doublemargin.report.tables import NOT_RUN, PARTLY, ROUGHLY, SLOWED, Cell, Panel, Row, Table, Timing
+
+_REPORTED_KEY = ["table", "dataset", "arch", "method", "eps_train", "certifier", "norm", "points", "eps_cert"]
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """Both sides of a cell, ours and the paper's, indexed once.
+
+    Attributes:
+        reported: the paper's cells by :data:`_REPORTED_KEY`.
+        certified: ours, by model and certification: verdicts and the hash of the data.
+        timings: of our models, by their specifications' hashes.
+    """
+
+    records: Records
+    reported: Mapping[tuple[Any, ...], Any]
+    certified: Mapping[tuple[Any, ...], tuple[str, str]]
+    timings: Mapping[str, Timing]
+
+    @classmethod
+    def of(cls, records: Records, reported: str | Path | None) -> Lookup:
+        """From our records and the file of the paper's cells, if there is one."""
+        paper = {}
+        if reported:
+            frame = read_reported(Path(reported))
+            keys = frame[_REPORTED_KEY].itertuples(index=False, name=None)
+            paper = dict(zip(keys, frame.itertuples(index=False), strict=True))
+        verdicts = records.verdicts[[*MODEL, *CELL, "verdicts"]]
+        ours = records.certified_accuracy.merge(verdicts, on=[*MODEL, *CELL], validate="one_to_one")
+        return cls(
+            records,
+            paper,
+            {(c.spec_hash, *(getattr(c, k) for k in CELL)): (c.verdicts, c.data_sha256) for c in ours.itertuples()},
+            {
+                t.spec_hash: Timing(t.seconds, t.device, t.threads, t.seed, t.timing)
+                for t in records.training.itertuples()
+            },
+        )
+
+    def rows(self, exhibit: Mapping[str, Any]) -> list[Row]:
+        """The rows of all panels of an accuracy table (:func:`doublemargin.experiment.exhibits.exhibit_spec`)."""
+        return [self.row(exhibit["name"], panel, row) for panel in exhibit["panels"] for row in panel["rows"]]
+
+    def row(self, table: str, panel: Mapping[str, Any], row: Mapping[str, Any]) -> Row:
+        """One row of a panel, its cells in the order of the panel's ε."""
+        cells, seconds = [], None
+        for eps in panel["eps_cert"]:
+            place = {
+                "table": table, "dataset": panel["dataset"], "arch": panel["arch"], "method": row["method"],
+                "eps_train": row["eps"], "certifier": panel["certifier"], "norm": panel["norm"],
+                "points": panel["points"], "eps_cert": eps,
+            }  # fmt: skip
+            paper = self.reported.get(tuple(place[key] for key in _REPORTED_KEY))
+            certified = {**panel, **place, **{key: str(panel[key]) for key in ("clip_input", "intersect_ibp")}}
+            keys = [(model, *(certified[key] for key in CELL)) for model in row["models"]]
+            ours = [self.certified[key] for key in keys if key in self.certified]
+            cells.append(
+                Cell(
+                    **place,
+                    label=row["label"],
+                    models=len(row["models"]),
+                    verdicts=tuple(verdicts for verdicts, _ in ours),
+                    data=" ".join(sorted({data for _, data in ours})),
+                    paper=_share(paper),
+                    reported=paper is not None,
+                    with_std=panel["std"],
+                )
+            )
+            if paper is not None and not math.isnan(paper.seconds):
+                seconds = paper.seconds
+        return Row(
+            table=table,
+            panel=panel["title"],
+            **{key: panel[key] for key in ("dataset", "arch")},
+            **{key: row[key] for key in ("method", "label", "group", "baseline", "own")},
+            eps_train=row["eps"],
+            timings=tuple(self.timings[model] for model in row["models"] if model in self.timings),
+            paper_seconds=seconds,
+            cells=tuple(cells),
+        )
+
+
+def build_table(exhibit: Mapping[str, Any], lookup: Lookup) -> Table:
+    """A table from its description (:func:`doublemargin.experiment.exhibits.exhibit_spec`)."""
+    of_panels = [cells_of(panel, lookup.records.certified_accuracy) for panel in exhibit["panels"]]
+    panels = [
+        _panel(panel, [lookup.row(exhibit["name"], panel, row) for row in panel["rows"]], data_mark(used))
+        for panel, used in zip(exhibit["panels"], of_panels, strict=True)
+    ]
+    table = Table(exhibit["caption"], panels, warnings=shortening(exhibit))
+    return replace(table, notes=[*table.warnings, *_notes(exhibit, table, pd.concat(of_panels))])
+
+
+def _share(paper: Any) -> Share | None:
+    """A reported accuracy as a count of points; of a mean over models, of all their points."""
+    if paper is None or math.isnan(paper.accuracy):
+        return None
+    n = paper.points * paper.models
+    return Share(round(paper.accuracy * n), n)
+
+
+def _panel(panel: Mapping[str, Any], rows: list[Row], mark: str) -> Panel:
+    return Panel(
+        panel["title"] + mark,
+        *(panel[key] for key in ("dataset", "arch", "certifier", "norm", "eps_cert")),
+        _mark_best(rows),
+        panel["training_time"],
+        _finding(panel, rows) if panel["compare"] else "",
+    )
+
+
+def _mark_best(rows: list[Row]) -> list[Row]:
+    """Marks the largest value of each column, ties included, leaving out the baselines and columns that are all 0."""
+    columns = zip(*(row.cells for row in rows if not row.baseline), strict=True)
+    best = [max((cell.ours.value for cell in column if cell.ours), default=0.0) for column in columns]
+
+    def marked(row: Row) -> Row:
+        cells = [
+            replace(cell, best=cell.ours is not None and cell.ours.value == top > 0)
+            for cell, top in zip(row.cells, best, strict=True)
+        ]
+        return replace(row, cells=tuple(cells))
+
+    return [row if row.baseline else marked(row) for row in rows]
+
+
+def _finding(panel: Mapping[str, Any], rows: list[Row]) -> str:
+    """What the panel's two compared methods show at its largest ε, computed from the records."""
+    by_method = {row.method: row for row in rows}  # the last row of each
+    eps = max(panel["eps_cert"], key=lambda e: Eps.parse(e))
+    at = panel["eps_cert"].index(eps)
+    first, second = (by_method[method].cells[at] for method in panel["compare"])
+    if first.ours is None or second.ours is None:
+        return f"At ε = {Eps.parse(eps).label}: not run."
+    parts = []
+    for cell in (first, second):
+        low, high = cell.interval
+        parts.append(f"{cell.label} {cell.text} [{100 * low:.1f}, {100 * high:.1f}]")
+    gain = 100 * (first.ours.value - second.ours.value)
+    verdict = "ahead" if gain > 0 else "behind" if gain < 0 else "level"
+    amount = f" by {abs(gain):.1f} points" if gain else ""
+    return f"At ε = {Eps.parse(eps).label}, {' against '.join(parts)}: {first.label} is {verdict}{amount}."
+
+
+def _notes(exhibit: Mapping[str, Any], table: Table, used: pd.DataFrame) -> list[str]:
+    run = f"{sum(cell.ours is not None for cell in table.cells)} of {len(table.cells)} cells have been run"
+    if used.empty:
+        return [f"Schedule {exhibit['schedule']}; nothing has been run yet. {NOT_RUN}: not run."]
+
+    def distinct(column: str) -> str:
+        return ", ".join(sorted(used[column].astype(str).unique()))
+
+    cut = " and ".join(
+        f"{'' if clipped == 'True' else 'not '}cut to [0, 1]" for clipped in sorted(used["clip_input"].unique())
+    )
+    if (used["intersect_ibp"] == "True").any():
+        cut += ", no linear bound outside the interval bounds"
+    data = ", ".join(
+        f"{d} ({v})" for d, v in used[["dataset", "variant"]].drop_duplicates().sort_values("dataset").values
+    )
+    points = ", ".join(str(n) for n in sorted(used["points"].unique()))
+    notes = [
+        f"Schedule {exhibit['schedule']}; data {data}; {distinct('certifier')}; {points} test points "
+        f"(selection seed {distinct('points_seed')}); input ball {cut}. {run}.",
+        f"Made on {distinct('device')} with torch {distinct('torch')}, commit {distinct('commit')}.",
+        f"Marked: the best of a column, normal training and weight regularization left out. {NOT_RUN}: not run.",
+    ]
+    if any(cell.models > 1 for cell in table.cells):
+        notes.append(f"{PARTLY}: the mean of fewer models than it is to be.")
+    if any(panel.training_time and ROUGHLY in row.time for panel in table.panels for row in panel.rows):
+        notes.append(SLOWED)
+    if any(cell.with_std for cell in table.cells):
+        notes.append("In brackets: the standard deviation over random hundreds of the points.")
+    if any(panel.finding for panel in table.panels):
+        notes.append("In square brackets: 95% Wilson interval.")
+    return notes
