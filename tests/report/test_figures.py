@@ -170,40 +170,15 @@ def test_the_papers_curves_are_of_the_table_that_has_most(cells, chosen):
     )
 
 
-def test_without_cells_of_the_paper_there_are_only_our_curves(records):
-    exhibit = copy.deepcopy(EXHIBIT) | {"reported": str(REPORTED)}
-    (panel,) = exhibit["panels"]
-    panel["points"] = 4
-    papers = curves.papers_cells(panel, read_reported(REPORTED))
-    assert papers.empty
-    drawn_curves = curves.curves(panel, Lookup.of(records, None), papers)
-    assert all(math.isnan(y) for curve in drawn_curves for y in curve.papers)
-
-
-def test_an_illegible_cell_is_a_gap():
-    panel = {
-        "dataset": "mnist", "arch": "pooling", "certifier": "cnn-cert-relu", "norm": "linf", "points": 200,
-        "eps_cert": ["0", "0.01", "0.03", "0.05", "0.07", "0.1", "0.2", "0.3", "0.4"],
-    }  # fmt: skip
+def test_an_illegible_cell_is_a_gap(nothing):
     reported = read_reported(REPORTED)
-    gaps = reported[(reported["arch"] == "pooling") & (reported["dataset"] == "mnist") & reported["accuracy"].isna()]
-    row = gaps[["method", "eps_train", "eps_cert"]].iloc[0]
-    gap = row["eps_cert"]
-    row = {
-        "method": row["method"],
-        "eps": row["eps_train"],
-        "label": "X",
-        "baseline": False,
-        "own": False,
-        "group": 0,
-        "models": [],
-        "look": 0,
-    }
-    panel |= {"rows": [row], "title": "X"}
-    empty = read_records(REPORTED.parent)
-    panel |= {"points_seed": 0, "clip_input": False, "intersect_ibp": False, "std": False}
-    (curve,) = curves.curves(panel, Lookup.of(empty, None), curves.papers_cells(panel, reported))
-    assert math.isnan(curve.papers[panel["eps_cert"].index(gap)])
+    cells = reported.query("arch == 'pooling' and dataset == 'mnist' and points == 200")
+    gap = cells[cells["accuracy"].isna()].iloc[0]
+    row = EXHIBIT["panels"][0]["rows"][2] | {"method": gap["method"], "eps": gap["eps_train"], "models": []}
+    panel = EXHIBIT["panels"][0] | {"arch": "pooling", "eps_cert": ["0", "0.01", "0.03", "0.05", "0.07", "0.1", "0.2"]}
+    panel |= {"eps_cert": [*panel["eps_cert"], "0.3", "0.4"], "rows": [row]}
+    (curve,) = curves.curves(panel, Lookup.of(nothing, None), curves.papers_cells(panel, reported))
+    assert math.isnan(curve.papers[panel["eps_cert"].index(gap["eps_cert"])])
     assert not all(map(math.isnan, curve.papers))
 
 
@@ -241,12 +216,6 @@ def test_margins_are_double_margins_own(neuron):
     assert [float(t) for t in before] == pytest.approx([neuron.z, neuron.s, neuron.v])
     after = margins.relu_margins(neuron.z, neuron.s, neuron.v)
     assert [float(t) for t in double_margins(net, x, 1.0)] == pytest.approx([after.value, after.s, after.v])
-
-
-def test_margins_by_hand():
-    out = margins.relu_margins(-0.5, 1.0, 0.75)
-    # σ(0.5) = 0.5, σ(−1.5) = 0; σ(0.25) = 0.25, σ(−1.25) = 0; σ(1.25) = 1.25, σ(−2.25) = 0, σ(z) = 0
-    assert (out.value, out.s, out.v_range, out.v_curve, out.v) == (0, 0.25, 0.125, 0.625, 0.75)
 
 
 def test_the_picture_of_margins_stacks_them_on_the_output():
@@ -337,7 +306,6 @@ def test_the_size_on_paper_is_16_cm_and_letters_are_8_points(written):
 SCRIPT = """
 import sys
 from pathlib import Path
-from doublemargin.report.build_table import Lookup
 from doublemargin.report.figures import curves, margins, relu_bounds
 from doublemargin.records.tidy import collect
 from results_folder import EXHIBIT

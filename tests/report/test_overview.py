@@ -8,7 +8,6 @@ from test_config import ROOT
 
 from doublemargin.records.tidy import collect
 from doublemargin.report.overview import build_overview
-from doublemargin.report.render_overview import html, markdown
 
 REPORTED = str(ROOT / "resources/paper/reported.csv")
 
@@ -53,16 +52,3 @@ def test_models_of_an_older_config_do_not_count(records):
     training = records.training.assign(spec_hash="older")
     overview = build_overview(spec(), replace(records, training=training))
     assert (overview.total.trained, overview.total.hours) == (0, 0)
-
-
-def test_the_papers_hours_and_what_sets_us_apart(records):
-    overview = build_overview(spec(reported=REPORTED, shortened={"from": "paper", "factor": 0.1}), records)
-    assert overview.paper_hours == pytest.approx(329.78, abs=0.01)
-    assert ["0.1 times the steps" in warning for warning in overview.warnings] == [True]
-
-
-def test_pages_show_the_counts(records):
-    overview = build_overview(spec(), records)
-    assert "6 of 8 models are trained and 18 of 32 cells certified" in markdown(overview)
-    assert "<td>Table 5</td><td>2 of 4</td><td>2 of 8</td><td>0.06</td><td>mnist (official)</td>" in html(overview)
-    assert "Made by commit abc123 with torch 2.0." in markdown(overview)

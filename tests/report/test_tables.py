@@ -54,16 +54,6 @@ def test_a_time_that_others_may_have_prolonged_is_marked(records):
     assert not any("‡" in note for note in build_table(EXHIBIT, records).notes)
 
 
-def test_a_shortened_schedule_is_said_first_below_the_table(records):
-    short = build_table(EXHIBIT | {"shortened": {"from": "paper", "factor": 0.1}}, records)
-    assert short.warnings == [
-        "Schedule demo: each of our trainings took 0.1 times the steps of schedule paper. What differs from the "
-        "paper's numbers may be due to that alone."
-    ]
-    whole = build_table(EXHIBIT, records)
-    assert (whole.warnings, short.notes) == ([], short.warnings + whole.notes)
-
-
 def test_a_column_of_zeros_has_no_best(tmp_path):
     counts = {k: {"cnn-cert-relu": {"0": 100, "0.3": 0}} for k in COUNTS}
     write_results(tmp_path, counts)
@@ -85,27 +75,6 @@ def test_the_finding_follows_the_records(records):
     assert build_table(exhibit, records).panels[0].finding.endswith("Double Margin is level.")
     exhibit["panels"][0]["eps_cert"] = ["0", "0.4"]
     assert build_table(exhibit, records).panels[0].finding == "At ε = 0.4: not run."
-
-
-def test_the_std_of_the_lower_half(records):
-    exhibit = copy.deepcopy(EXHIBIT)
-    exhibit["panels"][0]["std"] = True
-    (panel,) = build_table(exhibit, records).panels
-    assert panel.rows[2].cells[2].text == "66.0 (3.4)%"  # √(.66·.34/100 · 100/199)
-
-
-def test_notes_say_how_the_numbers_were_made(records):
-    notes = "\n".join(build_table(EXHIBIT, records).notes)
-    for part in (
-        "Schedule demo",
-        "mnist (official)",
-        "9 of 16 cells have been run",
-        "200 test points",
-        "not cut to [0, 1]",
-        "CPU (test)",
-    ):
-        assert part in notes
-    assert "commit abc123" in notes
 
 
 def test_nothing_run_yet(tmp_path):
@@ -134,11 +103,3 @@ def test_what_is_missing_from_a_mean():
     assert none.std is none.interval is None
     assert part.interval == wilson_interval(100, 200)
     assert whole.std == std_of_hundreds(0.5, 200)
-
-
-def test_a_copy_of_the_data_that_is_not_official_is_marked(records):
-    official = build_table(EXHIBIT, records).panels[0].title
-    changed = records.certified_accuracy.assign(variant="JPEG quality 75 re-encoded")
-    again = build_table(EXHIBIT, replace(records, certified_accuracy=changed)).panels[0].title
-    assert again == f"{official} [data: JPEG quality 75 re-encoded]"
-    assert "[data" not in official

@@ -1,7 +1,6 @@
 """Tables of words and formulas, and the measured cost."""
 
 import re
-import xml.etree.ElementTree as ET
 from dataclasses import replace
 
 import pandas as pd
@@ -15,7 +14,7 @@ from doublemargin.experiment.grid import Grid
 from doublemargin.records.columns import COLUMNS
 from doublemargin.records.tidy import read_records
 from doublemargin.report.cost import cost_table, ratios
-from doublemargin.report.render import comma_separated, html, latex, markdown, plain
+from doublemargin.report.render import html, latex, plain
 from doublemargin.report.text_tables import TextTable, inline, read_text_table
 
 PAPERS = {name: exhibit_spec(Grid(CONFIG, "paper"), "tables", name) for name in ("table1", "table3", "table12")}
@@ -25,17 +24,6 @@ TABLE = TextTable("C & D", ["Head", "$R$"], [["**a $\\ell_1$ b**", "$\\frac{1}{2
 @pytest.fixture(autouse=True)
 def at_the_root(monkeypatch):
     monkeypatch.chdir(ROOT)  # sources are named from there
-
-
-def test_the_table_and_the_notes_below_it():
-    table = read_text_table(EXHIBITS["table12"])
-    assert table.head == ["Certifier", "Equivalents"]
-    assert table.rows[1] == ["CNN-Cert-Zero", "–"]
-    assert table.notes == [
-        "How each bounds a ReLU:",
-        r"CNN-Cert-ReLU by parallel lines, $\alpha z \leq \sigma(z)$, with $\alpha = \frac{u}{u-l}$.",
-        "CNN-Cert-Zero by $y = 0$ below.",
-    ]
 
 
 @pytest.mark.parametrize(
@@ -56,23 +44,6 @@ def test_a_source_that_is_no_table_is_named(tmp_path, text, message):
 def test_inline_parts_go_through_the_function_of_their_kind():
     shown = inline("a **b $c$** $d*e*$ f", words=str.upper, formula="[{}]".format, bold="<{}>".format)
     assert shown == "A <B [c]> [d*e*] F"
-
-
-def test_five_formats():
-    assert "| **a $\\ell_1$ b** | $\\frac{1}{2}$ |" in markdown.text(TABLE)
-    assert "a $\\ell_1$ b  $\\frac{1}{2}$" in plain.text(TABLE)
-    assert comma_separated.text(TABLE) == "Head,$R$\na $\\ell_1$ b,$\\frac{1}{2}$\n50%,x < y\n"
-    tex = latex.text(TABLE)
-    assert "\\captionof{table}{C \\& D}" in tex
-    assert "\\textbf{a $\\ell_1$ b} & $\\frac{1}{2}$ \\\\" in tex
-    assert "50\\% & x $<$ y \\\\" in tex
-    page = html.text(TABLE)
-    assert "x &lt; y" in page
-    assert "C &amp; D" in page
-    body = ET.fromstring(re.search(r"<tbody>.*</tbody>", page, re.DOTALL)[0])
-    maths = "{http://www.w3.org/1998/Math/MathML}"
-    assert ["".join(f.itertext()) for f in body.iter(f"{maths}mfrac")] == ["12"]
-    assert body.find(f"tr/td/b/{maths}math") is not None
 
 
 def test_long_words_are_broken_into_lines_and_formulas_are_not():

@@ -13,7 +13,7 @@ from doublemargin.records.columns import FILES
 from doublemargin.records.tidy import Records, collect, merge, read_records, write_records
 from doublemargin.report.figures import curves, margins, relu_bounds
 from doublemargin.report.make_tables import make_tables
-from doublemargin.report.one_page import Part, part_of, write_one_page
+from doublemargin.report.one_page import SchedulePart, part_of, write_one_page
 
 FIGURES: dict[str, Callable[[Mapping[str, Any], Records, Path], None]] = {
     "curves": curves.write,
@@ -32,7 +32,7 @@ def make_figures(exhibits: Mapping[str, Mapping[str, Any]], records: Records, ou
         FIGURES[exhibit["kind"]](exhibit, records, out / "figures" / name)
 
 
-def make_report(spec: Mapping[str, Any], records: Records, out: Path) -> Part:
+def make_report(spec: Mapping[str, Any], records: Records, out: Path) -> SchedulePart:
     """Writes a report (:func:`doublemargin.experiment.exhibits.report_spec`), and returns it for a page of several."""
     # Here alone: SciPy, which the verdict needs, takes as long to load as all that figures need.
     from doublemargin.report.make_pages import make_pages

@@ -38,7 +38,7 @@ class Section:
 
 
 @dataclass(frozen=True)
-class Part:
+class SchedulePart:
     """What is shown of a schedule."""
 
     schedule: str
@@ -47,7 +47,7 @@ class Part:
     sections: Sequence[Section]
 
 
-def part_of(spec: Mapping[str, Any], overview: Overview, folder: Path) -> Part:
+def part_of(spec: Mapping[str, Any], overview: Overview, folder: Path) -> SchedulePart:
     """A schedule's part: its report (:func:`doublemargin.experiment.exhibits.report_spec`) as written to a folder."""
     schedule = spec["schedule"]
     run = {table.name: f"{table.run:,} of {table.cells:,} cells run." for table in overview.exhibits}
@@ -74,9 +74,9 @@ def part_of(spec: Mapping[str, Any], overview: Overview, folder: Path) -> Part:
         compared = spec["reported"] and name in run
         beside = page(f"comparisons/{name}", f"{heading(name)} beside the paper's", "") if compared else None
         sections.append(page(f"tables/{name}", heading(name), about, beside))
-    return Part(schedule, overview.warnings, summary(overview), sections)
+    return SchedulePart(schedule, overview.warnings, summary(overview), sections)
 
 
-def write_one_page(parts: Sequence[Part], path: Path) -> None:
+def write_one_page(parts: Sequence[SchedulePart], path: Path) -> None:
     """Writes the page of some schedules."""
     write_text(path, web_page("report.html.j2", parts=parts, version=__version__, commit=commit()))

@@ -10,7 +10,7 @@ from tabulate import tabulate
 from dmcore.files import write_text
 from doublemargin.report.comparison import Comparison, Difference, paper_time, time_ratio
 from doublemargin.report.render.comma_separated import csv_text
-from doublemargin.report.render.markdown import words
+from doublemargin.report.render.markdown import bullets, page, words
 from doublemargin.report.render.templates import web_page
 from doublemargin.report.tables import Cell, Panel, Row
 
@@ -35,8 +35,7 @@ def markdown(comparison: Comparison) -> str:
             f"### {words(panel.title)}",
             tabulate(body, head, tablefmt="pipe", colalign=align, disable_numparse=True),
         ]
-    parts.append("\n".join(f"- {words(note)}" for note in comparison.notes))
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return page([*parts, bullets(words(note) for note in comparison.notes)])
 
 
 def lines(panel: Panel, row: Row) -> list[list[str]]:

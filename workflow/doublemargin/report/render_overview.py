@@ -9,6 +9,7 @@ from tabulate import tabulate
 from dmcore.files import write_text
 from doublemargin.experiment.exhibits import heading
 from doublemargin.report.overview import Coverage, Overview
+from doublemargin.report.render.markdown import page
 from doublemargin.report.render.templates import web_page
 from doublemargin.report.tables import NOT_RUN
 
@@ -28,7 +29,7 @@ def markdown(overview: Overview) -> str:
     parts.append(_grid(coverage_rows(overview), COVERAGE))
     if overview.devices:
         parts.append(_grid(device_rows(overview), DEVICES))
-    return "\n\n".join([*parts, *notes(overview)]) + "\n"
+    return page([*parts, *notes(overview)])
 
 
 def html(overview: Overview) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 
 from dmcore.eps import Eps
@@ -11,20 +12,17 @@ from doublemargin.report.claims.evidence import Evidence, Finding, Outcome, Pair
 from doublemargin.report.claims.significance import beyond_p, paired_interval, paired_p, subset_p
 from doublemargin.report.tables import Cell
 
-COMPARABLE = 0.05
+MARGIN = 0.05
 """Accuracies that differ by less are comparable: what sampling 200 points alone does to a share of 85%."""
-LEVEL = 0.05
-"""Of significance."""
+SIGNIFICANCE = 0.05
+"""A difference counts where its p is below."""
 MIN_DISCORDANT = 6
 """With fewer points that differ no exact test is significant: 2 · 2⁻⁵ > 5%."""
 
 
 @dataclass(frozen=True)
-class Ahead:
-    """The first has the higher accuracy. Tested by the exact McNemar test.
-
-    Where so few points differ that it could not be significant, as at floor and ceiling, it says nothing.
-    """
+class PairStatement(ABC):
+    """A statement about pairs of cells."""
 
     pairs: Pairs
 
@@ -34,10 +32,29 @@ class Ahead:
     def _finding(self, first: Cell, second: Cell) -> Finding:
         finding = _described(first, second)
         if first.paper and second.paper:
-            gain = first.paper.value - second.paper.value
-            finding = replace(finding, as_claimed=None if _no_information(first.paper, second.paper) else gain > 0)
-        if finding.decided:
-            return finding
+            finding = replace(finding, as_claimed=self.as_claimed(first.paper, second.paper))
+        return finding if finding.decided else self.tested(finding, first, second)
+
+    @abstractmethod
+    def as_claimed(self, first: Share, second: Share) -> bool | None:
+        """Whether two values of the paper are as claimed; None where they say nothing."""
+
+    @abstractmethod
+    def tested(self, finding: Finding, first: Cell, second: Cell) -> Finding:
+        """The finding on two cells that were run, decided or with its p."""
+
+
+@dataclass(frozen=True)
+class Ahead(PairStatement):
+    """The first has the higher accuracy. Tested by the exact McNemar test.
+
+    Where so few points differ that it could not be significant, as at floor and ceiling, it says nothing.
+    """
+
+    def as_claimed(self, first: Share, second: Share) -> bool | None:
+        return None if _no_information(first, second) else first.value - second.value > 0
+
+    def tested(self, finding: Finding, first: Cell, second: Cell) -> Finding:
         if finding.wins + finding.losses < MIN_DISCORDANT:
             return replace(finding, decided=Outcome.EMPTY)
         units, _ = differences(first, second)
@@ -46,52 +63,38 @@ class Ahead:
 
 
 @dataclass(frozen=True)
-class Comparable:
+class Comparable(PairStatement):
     """The first is comparable to the second, or better where ``or_better``.
 
     Holds where the paired difference's 95% interval keeps within the margin, fails where the difference is
     significantly beyond it.
     """
 
-    pairs: Pairs
     or_better: bool = False
 
-    def findings(self, evidence: Evidence) -> list[Finding]:
-        return [self._finding(first, second) for first, second in self.pairs.of(evidence.cells)]
+    def as_claimed(self, first: Share, second: Share) -> bool | None:
+        gain = first.value - second.value
+        within = gain > -MARGIN and (self.or_better or gain < MARGIN)
+        return None if _no_information(first, second) else within
 
-    def _finding(self, first: Cell, second: Cell) -> Finding:
-        finding = _described(first, second)
-        if first.paper and second.paper:
-            gain = first.paper.value - second.paper.value
-            as_claimed = gain > -COMPARABLE and (self.or_better or gain < COMPARABLE)
-            as_claimed = None if _no_information(first.paper, second.paper) else as_claimed
-            finding = replace(finding, as_claimed=as_claimed)
-        if finding.decided:
-            return finding
+    def tested(self, finding: Finding, first: Cell, second: Cell) -> Finding:
         if _no_information(first.ours, second.ours):
             return replace(finding, decided=Outcome.EMPTY)
         low, high = finding.interval
-        inside = low > -COMPARABLE and (self.or_better or high < COMPARABLE)
+        within = low > -MARGIN and (self.or_better or high < MARGIN)
         units, unit = differences(first, second)
-        p = beyond_p([d / unit for d in units], COMPARABLE, both_sides=not self.or_better)
-        return replace(finding, p=p, direction=-1, decided=Outcome.HOLDS if inside else None)
+        p = beyond_p([d / unit for d in units], MARGIN, both_sides=not self.or_better)
+        return replace(finding, p=p, direction=-1, decided=Outcome.HOLDS if within else None)
 
 
 @dataclass(frozen=True)
-class NeverBelow:
+class NeverBelow(PairStatement):
     """No point that the second certifies is missed by the first: a theorem, which one counterexample refutes."""
 
-    pairs: Pairs
+    def as_claimed(self, first: Share, second: Share) -> bool | None:
+        return first.successes >= second.successes
 
-    def findings(self, evidence: Evidence) -> list[Finding]:
-        return [self._finding(first, second) for first, second in self.pairs.of(evidence.cells)]
-
-    def _finding(self, first: Cell, second: Cell) -> Finding:
-        finding = _described(first, second)
-        if first.paper and second.paper:
-            finding = replace(finding, as_claimed=first.paper.successes >= second.paper.successes)
-        if finding.decided:
-            return finding
+    def tested(self, finding: Finding, first: Cell, second: Cell) -> Finding:
         if len(first.verdicts) != len(second.verdicts):
             return replace(finding, missing="some of the models, by one certifier", decided=Outcome.MISSING)
         # Model by model: in a mean one model could hide what another misses.
@@ -104,31 +107,23 @@ class NeverBelow:
 
 
 @dataclass(frozen=True)
-class Represents:
+class Represents(PairStatement):
     """The second, on some points, represents the first, on all of them.
 
     Holds where the whole set's accuracy lies in the 95% Wilson interval of the sample's, fails where the sample is
     significantly unlike a random one (hypergeometric test).
     """
 
-    pairs: Pairs
+    def as_claimed(self, first: Share, second: Share) -> bool | None:
+        low, high = second.interval
+        return None if _no_information(first, second) else low <= first.value <= high
 
-    def findings(self, evidence: Evidence) -> list[Finding]:
-        return [self._finding(whole, sample) for whole, sample in self.pairs.of(evidence.cells)]
-
-    def _finding(self, whole: Cell, sample: Cell) -> Finding:
-        finding = replace(_described(whole, sample, paired=False), digits=decimals(whole.points))
-        if whole.paper and sample.paper:
-            low, high = sample.paper.interval
-            inside = None if _no_information(whole.paper, sample.paper) else low <= whole.paper.value <= high
-            finding = replace(finding, as_claimed=inside)
-        if finding.decided:
-            return finding
-        if _no_information(whole.ours, sample.ours):
+    def tested(self, finding: Finding, first: Cell, second: Cell) -> Finding:
+        if _no_information(first.ours, second.ours):
             return replace(finding, decided=Outcome.EMPTY)
-        low, high = sample.ours.interval
-        p = subset_p(_count(sample), sample.points, _count(whole), whole.points)
-        decided = Outcome.HOLDS if low <= whole.ours.value <= high else None
+        low, high = second.ours.interval
+        p = subset_p(_count(second), second.points, _count(first), first.points)
+        decided = Outcome.HOLDS if low <= first.ours.value <= high else None
         return replace(finding, p=p, direction=-1, decided=decided)
 
 
@@ -184,10 +179,10 @@ class Gain:
         interval, p = paired_interval(shares), paired_p(units)
         gain, reported = sum(shares) / len(shares), theirs[0].paper.value - theirs[1].paper.value
         _, reaches = difference_interval(gain, interval, reported, newcombe_interval(theirs[0].paper, theirs[1].paper))
-        if reaches < 0 or (gain < 0 and p < LEVEL):
+        if reaches < 0 or (gain < 0 and p < SIGNIFICANCE):
             decided = Outcome.FAILS
         else:
-            decided = Outcome.HOLDS if gain > 0 and p < LEVEL else Outcome.OPEN
+            decided = Outcome.HOLDS if gain > 0 and p < SIGNIFICANCE else Outcome.OPEN
         return replace(
             finding,
             ours=tuple(cell.ours.value for cell in ours),
@@ -213,7 +208,7 @@ def differences(first: Cell, second: Cell) -> tuple[list[int], int]:
     return [a - b for a, b in zip(sums(first), sums(second), strict=True)], unit
 
 
-def _described(first: Cell, second: Cell, paired: bool = True) -> Finding:
+def _described(first: Cell, second: Cell) -> Finding:
     """All of a finding that does not depend on the statement; decided if something was not run."""
     differ = [key for key in ("certifier", "points") if getattr(first, key) != getattr(second, key)]
 
@@ -233,8 +228,8 @@ def _described(first: Cell, second: Cell, paired: bool = True) -> Finding:
         missing = "both on the same data: one was certified on another copy"
     if missing:
         return replace(finding, missing=missing, decided=Outcome.MISSING)
-    if not paired:
-        return finding
+    if first.points != second.points:
+        return finding  # nothing can be paired
     units, unit = differences(first, second)
     return replace(
         finding,

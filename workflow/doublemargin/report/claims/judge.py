@@ -7,11 +7,11 @@ from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 
-from doublemargin.report.claims.accuracies import COMPARABLE, LEVEL, MIN_DISCORDANT
+from doublemargin.report.claims.accuracies import MARGIN, MIN_DISCORDANT, SIGNIFICANCE
 from doublemargin.report.claims.claims import TOLERATED_SHARE, Claim
 from doublemargin.report.claims.evidence import Evidence, Finding, Outcome
 from doublemargin.report.claims.significance import holm
-from doublemargin.report.claims.times import LEVEL_TIMES
+from doublemargin.report.claims.times import TIME_MARGIN
 
 MIN_SHARE_RUN = 0.5
 """The part of a claim's comparisons that must have been run to judge it."""
@@ -29,11 +29,11 @@ class Status(StrEnum):
 RULES = (
     "Two of our networks are compared on the same test points by the exact McNemar test (means over models: the exact "
     "sign-flip test, of which it is a case), with Holm's correction over all of a claim's comparisons. A comparison "
-    f"'holds' if it is significant at {LEVEL:.0%} in the claimed direction, 'fails' if it is significant in the other, "
-    f"and is 'open' otherwise. Where fewer than {MIN_DISCORDANT} points differ no test could be significant, as where "
-    "both networks certify next to nothing, or everything: it carries 'no information' and does not count.",
+    f"'holds' if it is significant at {SIGNIFICANCE:.0%} in the claimed direction, 'fails' if it is significant in the "
+    f"other, and is 'open' otherwise. Where fewer than {MIN_DISCORDANT} points differ no test could be significant, as "
+    "where both networks certify next to nothing, or everything: it carries 'no information' and does not count.",
     "'Comparable' holds if the 95% interval of the paired difference (Bonett and Price) keeps within "
-    f"{100 * COMPARABLE:.0f} points, and fails if the difference is significantly beyond; for 'or better' and 'the "
+    f"{100 * MARGIN:.0f} points, and fails if the difference is significantly beyond; for 'or better' and 'the "
     "same or higher' the lower side alone counts.",
     "'Up to X points': the best of Double Margin less the best of all other methods; X is computed from the paper's "
     "table in the same way. It holds if our gain is significantly above 0 and not below X by more than both samplings "
@@ -42,9 +42,9 @@ RULES = (
     "the whole set's accuracy lies in the sample's 95% Wilson interval; it fails if it is significantly unlike a "
     "random one (hypergeometric test).",
     "Times are paired on one device only, of processes that had a processor for themselves; pairs within "
-    f"{LEVEL_TIMES:.0%} are level. 'Faster' holds if all pairs are, "
+    f"{TIME_MARGIN:.0%} are level. 'Faster' holds if all pairs are, "
     "fails if all are slower, and else the sign test decides. A range of ratios holds if the median ratio is inside, "
-    f"and fails if it is more than {LEVEL_TIMES:.0%} outside.",
+    f"and fails if it is more than {TIME_MARGIN:.0%} outside.",
     "A claim is reproduced if all its comparisons that carry information hold, and at least half do carry some; not "
     "reproduced if any fails; undecided otherwise. Of a claim that says 'generally' or 'nearly all', "
     f"{TOLERATED_SHARE:.0%} may go otherwise. It is not run if less than {MIN_SHARE_RUN:.0%} of its comparisons were "
@@ -101,7 +101,7 @@ def outcome(finding: Finding, corrected: float | None) -> Outcome:
     """What a finding says, with its corrected p."""
     if finding.decided is not None:
         return finding.decided
-    if corrected is None or corrected >= LEVEL or finding.direction == 0:
+    if corrected is None or corrected >= SIGNIFICANCE or finding.direction == 0:
         return Outcome.OPEN
     return Outcome.HOLDS if finding.direction > 0 else Outcome.FAILS
 

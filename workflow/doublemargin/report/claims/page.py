@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +21,8 @@ from doublemargin.report.claims.evidence import Evidence, Finding, Outcome
 from doublemargin.report.claims.judge import RULES, Judged, Status, judge
 from doublemargin.report.comparison import ILLEGIBLE, Summary, nothing_reported, signed, summarise
 from doublemargin.report.origin import notes, used_by, warnings
+from doublemargin.report.render.comma_separated import csv_text
+from doublemargin.report.render.markdown import bullets, page
 from doublemargin.report.render.templates import web_page
 from doublemargin.report.tables import NOT_RUN, Row
 
@@ -111,7 +111,7 @@ def markdown(verdict: Verdict) -> str:
     """GitHub's Markdown."""
     parts = [f"# {TITLE}", *(f"> **{warning}**" for warning in verdict.warnings), f"**{verdict.summary}**"]
     parts += [_grid(SUMMARY_HEAD, [summary_row(judged) for judged in verdict.judged])]
-    parts += ["## How a status comes about", _list(RULES)]
+    parts += ["## How a status comes about", bullets(RULES)]
     for judged in verdict.judged:
         claim = judged.claim
         parts += [f"## {claim.title}: {judged.status}", f"> {claim.words} (Section {claim.section})", *said(judged)]
@@ -123,7 +123,7 @@ def markdown(verdict: Verdict) -> str:
     for found in verdict.inconsistencies:
         parts += [f"### {found['title']}", found["text"]]
         parts += [_grid(found["head"], found["rows"])] if "rows" in found else []
-    return "\n\n".join([*parts, _list(verdict.notes)]) + "\n"
+    return page([*parts, bullets(verdict.notes)])
 
 
 def said(judged: Judged) -> list[str]:
@@ -183,24 +183,22 @@ def table_row(name: str, summary: Summary) -> list[str]:
 
 def comma_separated(verdict: Verdict) -> str:
     """One line a comparison, numbers unrounded: shares in [0, 1] or seconds."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_COLUMNS)
+    lines: list[list[Any]] = [_COLUMNS]
     for judged in verdict.judged:
         claim = [judged.claim.name, judged.claim.section, judged.status]
         if not judged.findings:
-            writer.writerow([*claim, *[""] * (len(_COLUMNS) - len(claim))])
+            lines.append([*claim, *[None] * (len(_COLUMNS) - len(claim))])
         for finding, corrected, outcome in zip(judged.findings, judged.corrected, judged.outcomes, strict=True):
-            writer.writerow(
+            lines.append(
                 [
                     *claim,
                     *(finding.where, finding.first, finding.second, finding.unit),
                     *(*finding.paper, finding.as_claimed),
-                    *(*finding.ours, *(finding.interval or ("", ""))),
+                    *(*finding.ours, *(finding.interval or (None, None))),
                     *(finding.wins, finding.losses, finding.p, corrected, outcome, finding.missing),
                 ]
             )
-    return text.getvalue()
+    return csv_text(lines)
 
 
 _COLUMNS = [
@@ -258,7 +256,3 @@ def _p(p: float | None) -> str:
 def _grid(head: list[str], body: list[list[str]]) -> str:
     safe = [[text.replace("|", "\\|") for text in row] for row in [head, *body]]
     return tabulate(safe[1:], safe[0], tablefmt="pipe", disable_numparse=True)
-
-
-def _list(lines: list[str] | tuple[str, ...]) -> str:
-    return "\n".join(f"- {line}" for line in lines)

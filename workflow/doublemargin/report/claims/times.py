@@ -12,7 +12,7 @@ from doublemargin.report.claims.evidence import Evidence, Finding, Outcome
 from doublemargin.report.claims.significance import sign_test_p
 from doublemargin.report.tables import Row
 
-LEVEL_TIMES = 0.05
+TIME_MARGIN = 0.05
 """Times that differ by less count as level; like trainings scatter by more."""
 
 
@@ -112,7 +112,7 @@ class TakesLonger:
     def _outcome(self, ratio: float) -> Outcome:
         if self.low <= ratio <= self.high:
             return Outcome.HOLDS
-        near = self.low * (1 - LEVEL_TIMES) <= ratio <= self.high * (1 + LEVEL_TIMES)
+        near = self.low * (1 - TIME_MARGIN) <= ratio <= self.high * (1 + TIME_MARGIN)
         return Outcome.OPEN if near else Outcome.FAILS
 
 
@@ -154,7 +154,7 @@ def _alike(rows: Sequence[Row], first: str, second: str) -> Iterator[tuple[Row, 
 
 def _sense(pair: TimePair) -> int:
     """1 where the first is clearly faster, −1 where it is clearly slower."""
-    return (pair.ratio < 1 - LEVEL_TIMES) - (pair.ratio > 1 + LEVEL_TIMES)
+    return (pair.ratio < 1 - TIME_MARGIN) - (pair.ratio > 1 + TIME_MARGIN)
 
 
 def _medians(pairs: Sequence[TimePair]) -> tuple[float | None, float | None]:

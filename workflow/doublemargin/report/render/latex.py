@@ -13,8 +13,8 @@ from doublemargin.report.render.templates import TEX
 from doublemargin.report.tables import Panel, Table
 from doublemargin.report.text_tables import TextTable, inline
 
-TOGETHER = 15  # rows of a panel that are kept on a page; longer ones may break between their groups
-WORDS = 40  # characters from which on a column of words is broken into lines
+MAX_UNBROKEN_ROWS = 15  # of a panel that is kept on a page; longer ones may break between their groups
+MAX_UNBROKEN_WIDTH = 40  # characters of a column of words; a wider one is broken into lines
 BROKEN = r">{\raggedright\arraybackslash}X"
 
 _SPECIAL = {c: f"\\{c}" for c in "%&#_${}"} | {c: f"${c}$" for c in "<>|"}
@@ -42,13 +42,13 @@ _TOKEN = re.compile(r"ℓ(?P<norm>[∞\dp])|ε_(?P<of>[a-z]+)|.", re.DOTALL)
 def accuracies(table: Table) -> str:
     """An accuracy table as the paper sets it: blocks, groups with their ε_train, the best in bold, own methods blue."""
     return TEX.get_template("accuracies.tex.j2").render(
-        table=table, blocks=blocks, groups=groups, head=_head, ruled=ruled, escape=escape, together=TOGETHER
+        table=table, blocks=blocks, groups=groups, head=_head, ruled=ruled, escape=escape, together=MAX_UNBROKEN_ROWS
     )
 
 
 def text(table: TextTable) -> str:
     """A table of words and formulas."""
-    columns = [BROKEN if _words(table.rows, i) > WORDS else "l" for i in range(len(table.head))]
+    columns = [BROKEN if _words(table.rows, i) > MAX_UNBROKEN_WIDTH else "l" for i in range(len(table.head))]
     if BROKEN not in columns:
         columns[-1] = BROKEN
     return TEX.get_template("text.tex.j2").render(table=table, columns="".join(columns), line=_line, rich=_rich)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from tabulate import tabulate
 
 from doublemargin.report.render.layout import cells, groups, head
@@ -14,6 +16,16 @@ def words(text: str) -> str:
     return " ".join(text.split()).replace("\\", "\\\\").replace("<", "\\<").replace("|", "\\|")
 
 
+def bullets(lines: Iterable[str]) -> str:
+    """A list."""
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def page(parts: Iterable[str]) -> str:
+    """Paragraphs, tables and lists, without those that are empty."""
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
 def accuracies(table: Table) -> str:
     """An accuracy table."""
     parts = [f"**{words(table.caption)}**"]
@@ -21,12 +33,14 @@ def accuracies(table: Table) -> str:
         parts += [f"### {words(panel.title)}", _grid(panel)]
         if panel.finding:
             parts.append(words(panel.finding))
-    return _page([*parts, _list([words(note) for note in table.notes])])
+    return page([*parts, bullets([words(note) for note in table.notes])])
 
 
 def text(table: TextTable) -> str:
     """A table of words and formulas, which is Markdown already."""
-    return _page([f"**{words(table.caption)}**", tabulate(table.rows, table.head, tablefmt="pipe"), _list(table.notes)])
+    return page(
+        [f"**{words(table.caption)}**", tabulate(table.rows, table.head, tablefmt="pipe"), bullets(table.notes)]
+    )
 
 
 def _grid(panel: Panel) -> str:
@@ -34,11 +48,3 @@ def _grid(panel: Panel) -> str:
     names = head(panel)
     align = ["left", "left", *["right"] * (len(names) - 2)]
     return tabulate(body, names, tablefmt="pipe", colalign=align, disable_numparse=True)
-
-
-def _list(notes: list[str]) -> str:
-    return "\n".join(f"- {note}" for note in notes)
-
-
-def _page(parts: list[str]) -> str:
-    return "\n\n".join(part for part in parts if part) + "\n"

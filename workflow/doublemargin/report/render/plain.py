@@ -8,7 +8,7 @@ from doublemargin.report.render.layout import blocks, cells, groups, head, ruled
 from doublemargin.report.tables import Panel, Table
 from doublemargin.report.text_tables import TextTable, inline
 
-WIDEST = 60  # characters of a column of words; longer cells go on in the next line, but formulas are not broken
+MAX_WIDTH = 60  # characters of a column of words; longer cells go on in the next line, but formulas are not broken
 
 
 def accuracies(table: Table) -> str:
@@ -20,7 +20,7 @@ def accuracies(table: Table) -> str:
 def text(table: TextTable) -> str:
     """A table of words and formulas."""
     head, *body = [[source(cell) for cell in row] for row in (table.head, *table.rows)]
-    widest = [None if any("$" in cell for cell in column) else WIDEST for column in zip(*body, strict=True)]
+    widest = [None if any("$" in cell for cell in column) else MAX_WIDTH for column in zip(*body, strict=True)]
     grid = tabulate(body, head, tablefmt="simple", maxcolwidths=widest)
     notes = [source(note) for note in table.notes]
     return "\n\n".join([source(table.caption), grid, *(["\n".join(notes)] if notes else [])]) + "\n"
