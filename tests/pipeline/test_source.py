@@ -21,7 +21,7 @@ USES = {
     "convex": ("doublemargin.experiment.jobs.train", ["small", {"kind": "convex_outer"}]),
     "ibp": ("doublemargin.experiment.jobs.certify", ["ibp", "small"]),
     "alpha": ("doublemargin.experiment.jobs.certify", ["alpha", "small"]),
-    "tables": ("doublemargin.report.tables", []),
+    "tables": ("doublemargin.report.make_tables", []),
     "curves": ("doublemargin.report.figures.curves", []),
     "mine": (
         "doublemargin.experiment.jobs.train",

@@ -175,7 +175,8 @@ def _serve(stderr, trace):
     import doublemargin.cli
     import doublemargin.experiment.jobs.certify
     import doublemargin.experiment.jobs.train
-    import doublemargin.report.make  # noqa: F401
+    import doublemargin.report.make
+    import doublemargin.report.make_pages  # noqa: F401
     from dmcore.device import choose_device
     from doublemargin.experiment.source import code_hash
 

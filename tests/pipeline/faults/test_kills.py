@@ -144,7 +144,7 @@ def test_making_records_and_tables(command, forks, tmp_path):
     """Every file is that of before or that of after, and in the end all are those of an undisturbed run."""
     killed = 0
     config = json.loads(json.dumps(CONFIG))
-    if command == "report of tables":  # without figures, comparisons and the verdict, which take their time
+    if command == "report of tables":  # without figures and comparisons, which take their time
         config["reports"]["demo"]["figures"] = {}
         config["reports"]["demo"].pop("reported", None)
     file = tmp_path / "config.json"
