@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-Z = 1.959964  # of a 95% interval
-GROUP = 100  # the paper's std fits random subsets of this many points
+Z_95 = 1.959964  # of a 95% interval
+SUBSET_POINTS = 100  # the paper's std fits random subsets of this many points
 
 
-def wilson_interval(successes: int, n: int, z: float = Z) -> tuple[float, float]:
+def wilson_interval(successes: int, n: int, z: float = Z_95) -> tuple[float, float]:
     """The 95% Wilson interval of a share, (low, high) in [0, 1]."""
     if n < 1 or not 0 <= successes <= n:
         raise ValueError(f"{successes} of {n} is not a share")
@@ -61,6 +61,6 @@ def std_of_hundreds(p: float, n: int) -> float:
 
     The form of the paper's "(std)": √(p(1−p)/100 · (n−100)/(n−1)).
     """
-    if n <= GROUP:
+    if n <= SUBSET_POINTS:
         return 0.0
-    return math.sqrt(p * (1 - p) / GROUP * (n - GROUP) / (n - 1))
+    return math.sqrt(p * (1 - p) / SUBSET_POINTS * (n - SUBSET_POINTS) / (n - 1))

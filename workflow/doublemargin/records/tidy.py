@@ -37,7 +37,7 @@ from doublemargin.records.columns import (
 from doublemargin.records.statistics import std_of_hundreds, wilson_interval
 from doublemargin.records.sums import Sums, gather, write_sums
 
-OWN_SHARE = 0.95
+MIN_CPU_SHARE = 0.95
 """Of its time, a process must have been given a processor for so much for its seconds to be comparable."""
 
 
@@ -195,13 +195,13 @@ def _model(path: str) -> dict[str, Any]:
 
 
 def _timing(record: dict[str, Any]) -> str:
-    """Whether the training's process was given a processor for at least :data:`OWN_SHARE` of its time.
+    """Whether the training's process was given a processor for at least :data:`MIN_CPU_SHARE` of its time.
 
     Of others on the same GPU it says nothing.
     """
     if "cpu_seconds" not in record:
         return UNKNOWN
-    return UNDISTURBED if record["cpu_seconds"] >= OWN_SHARE * record["seconds"] else DISTURBED
+    return UNDISTURBED if record["cpu_seconds"] >= MIN_CPU_SHARE * record["seconds"] else DISTURBED
 
 
 def _cell(record: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from scipy.stats import hypergeom, norm
 
-from doublemargin.records.statistics import Z
+from doublemargin.records.statistics import Z_95
 
 
 def paired_p(differences: Sequence[int]) -> float:
@@ -44,7 +44,7 @@ def paired_interval(differences: Sequence[float]) -> tuple[float, float]:
         differences: one a point, in [−1, 1].
     """
     mean, error = _adjusted(differences)
-    return max(mean - Z * error, -1.0), min(mean + Z * error, 1.0)
+    return max(mean - Z_95 * error, -1.0), min(mean + Z_95 * error, 1.0)
 
 
 def beyond_p(differences: Sequence[float], margin: float, both_sides: bool) -> float:
