@@ -1,98 +1,119 @@
+from dataclasses import replace
+from functools import cache, partial
+
 import pandas as pd
 import pytest
-from test_config import CONFIG
+from test_config import CONFIG, ROOT
 
-from doublemargin.experiment.backlog.costs import POINT, SLOW, Costs
+from doublemargin.experiment.backlog.costs import OPERATION, TEST_POINT, Costs
+from doublemargin.experiment.backlog.operations import step_operations
 from doublemargin.experiment.grid import Certification
-from doublemargin.records.tidy import Records
+from doublemargin.records.columns import COLUMNS, MODEL
+from doublemargin.records.tidy import Records, read_records
 
-TRAINING = ["dataset", "arch", "method", "seconds", "steps"]
-CELLS = ["dataset", "arch", "method", "certifier", "norm", "points", "seconds"]
-REPORTED = ["dataset", "arch", "method", "eps_train", "seconds"]
-WORK = {"small": 1e8, "large": 1e10}
+FACTOR = 3
+"""Within which a training's time is foretold from others', whose machine was shared."""
+TRAINING = ["seconds", "steps"]
+CELLS = ["certifier", "norm", "points", "seconds"]
+OPERATIONS = {("mnist", "small"): 1e7, ("mnist", "large"): 1e9, ("cifar10", "small"): 2e7, ("gtsrb", "pureconv"): 3e7}
 
 
-def costs(trained=(), certified=(), reported=()):
-    training, cells = pd.DataFrame(trained, columns=TRAINING), pd.DataFrame(certified, columns=CELLS)
-    records = Records(training, cells, pd.DataFrame(), pd.DataFrame())
-    paper = pd.DataFrame(reported, columns=REPORTED)
-    return Costs(CONFIG, "short", records, paper, multiply_adds=lambda dataset, arch: WORK[arch])
+def frame(columns, lines):
+    """Records of models, ``dataset/arch/method/eps_train`` each under schedule ``demo`` or the one before a colon."""
+    rows = []
+    for name, *values in lines:
+        schedule, _, model = name.rpartition(":")
+        names = [schedule or "demo", *model.split("/"), 0]
+        rows.append(dict(zip([*MODEL, *columns], [*names, *values], strict=True)))
+    return pd.DataFrame(rows, columns=[*MODEL, *columns])
+
+
+def costs(trained=(), certified=()):
+    records = Records(frame(TRAINING, trained), frame(CELLS, certified), pd.DataFrame(), pd.DataFrame())
+
+    def operations(dataset, arch, method):
+        return OPERATIONS[dataset, arch] * (1 if method == "normal" else 3)
+
+    return Costs(CONFIG, {"demo": records}, operations)
 
 
 def job(model, certifier="cnn-cert-relu", norm="linf", points=200, eps=("0", "0.1")):
     return Certification(f"short/mnist/{model}/seed0", certifier, norm, points, eps)
 
 
-def test_a_step_takes_as_long_as_our_own():
-    found = costs([("mnist", "small", "dm", 60.0, 600), ("mnist", "small", "dm", 90.0, 600)])
-    assert found.step("mnist", "small", "dm") == pytest.approx(0.125)
+def test_a_training_takes_as_long_as_our_own_of_whatever_schedule():
+    found = costs([("mnist/small/dm/0.3", 60.0, 600), ("paper:mnist/small/dm/0.1", 90.0, 600)])
+    assert found.training_point("mnist", "small", "dm") == pytest.approx(0.125 / 100)
     assert found.training("short/mnist/small/dm/0.2/seed0") == pytest.approx(6000 * 0.125)
+    assert found.training("paper/mnist/small/dm/0.2/seed0") == pytest.approx(60000 * 0.125)
 
 
-def test_on_another_network_it_takes_as_much_more_as_its_forward_pass():
-    found = costs([("mnist", "small", "dm", 60.0, 600)])
-    assert found.step("mnist", "large", "dm") == pytest.approx(0.1 * WORK["large"] / WORK["small"])
+def test_what_was_never_run_takes_as_long_as_its_operations_on_the_nearest_network():
+    trained = [("mnist/small/normal/none", 12.0, 600), ("gtsrb/pureconv/dm/8_255", 12.0, 100)]
+    found = costs([*trained[:1], ("trial:" + trained[1][0], *trained[1][1:])])
+    small, pureconv = 12.0 / 600 / 100 / 1e7, 12.0 / 100 / 100 / 9e7
+    assert found.training_point("mnist", "small", "trades") == pytest.approx(3e7 * small)
+    assert found.training_point("cifar10", "small", "dm") == pytest.approx(6e7 * small)
+    assert found.training_point("mnist", "large", "dm") == pytest.approx(3e9 * pureconv)
+    assert found.training_point("mnist", "large", "ibp") == pytest.approx(3e9 * (small + pureconv) / 2)
 
 
-def test_a_method_that_was_never_run_costs_as_in_the_paper_over_normal_training():
-    reported = [
-        ("mnist", "small", "normal", "none", 100.0), ("mnist", "small", "ibp", "0.1", 300.0),
-        ("mnist", "small", "ibp", "0.1", 999.0),  # the same model in another table
-        ("mnist", "small", "ibp", "0.3", 500.0),
-    ]  # fmt: skip
-    found = costs([("mnist", "small", "normal", 12.0, 600)], reported=reported)
-    assert found.step("mnist", "small", "ibp") == pytest.approx(0.02 * 4)
-    assert found.step("mnist", "small", "of our own") == pytest.approx(0.02 * 3)  # as the methods of the paper
-
-
-def test_the_papers_times_are_of_as_many_steps_as_it_took():
-    reported = [
-        ("gtsrb", "pureconv", "normal", "none", 100.0), ("gtsrb", "pureconv", "mmr", "8_255", 200.0),
-        ("gtsrb", "pureconv", "gone", "none", 200.0),  # no longer in the config
-    ]  # fmt: skip
-    found = costs([("mnist", "small", "normal", 12.0, 600)], reported=reported)
-    assert found.step("mnist", "small", "mmr") == pytest.approx(0.02 * 2 / 0.04, rel=0.01)  # 4 epochs of 100
-    assert found.step("mnist", "small", "gone") == pytest.approx(0.02 * (1 + 2 / 0.04) / 2, rel=0.01)  # the median
-
-
-def test_where_nothing_was_timed_it_is_guessed():
-    found = costs()
-    assert found.step("mnist", "small") == pytest.approx(SLOW * WORK["small"])
-    assert found.certification(job("small/dm/0.3")) == pytest.approx(200 * 2 * POINT * SLOW * WORK["small"])
+def test_records_of_what_the_config_no_longer_has_count_for_nothing():
+    gone = [("fashion/small/dm/0.3", 1.0, 1), ("mnist/small/gone/none", 1.0, 1), ("demo:cifar10/small/dm/0.3", 1.0, 1)]
+    found = costs(gone, [(name, "ibp", "linf", 1, 1.0) for name, *_ in gone])
+    assert found.training_point("mnist", "small", "normal") == OPERATION * 1e7
+    assert found.certification(job("small/dm/0.3")) == pytest.approx(200 * 2 * TEST_POINT * OPERATION * 1e7)
 
 
 def test_a_certification_takes_as_long_as_the_nearest():
     certified = [
-        ("mnist", "small", "dm", "cnn-cert-relu", "linf", 200, 20.0),
-        ("mnist", "small", "normal", "cnn-cert-relu", "linf", 200, 60.0),
-        ("mnist", "small", "normal", "cnn-cert-relu", "l2", 100, 50.0),
+        ("mnist/small/dm/0.3", "cnn-cert-relu", "linf", 200, 20.0),
+        ("mnist/small/normal/none", "cnn-cert-relu", "linf", 200, 60.0),
+        ("mnist/small/normal/none", "cnn-cert-relu", "l2", 100, 50.0),
     ]
-    found = costs([("mnist", "small", "normal", 12.0, 600)], certified)
+    found = costs([("mnist/small/normal/none", 12.0, 600)], certified)
     assert found.certification(job("small/dm/0.3")) == pytest.approx(0.1 * 200 * 2)
-    assert found.certification(job("small/ibp/0.3", eps=("0.1",))) == pytest.approx(
-        0.2 * 200
-    )  # its median over methods
-    assert found.certification(job("small/ibp/0.3", norm="l1", points=1, eps=("0",))) == pytest.approx(
-        0.3
-    )  # over norms
+    over_methods = found.certification(job("small/ibp/0.3", eps=("0.1",)))
+    assert over_methods == pytest.approx(0.2 * 200)
+    over_norms = found.certification(job("small/ibp/0.3", norm="l1", points=1, eps=("0",)))
+    assert over_norms == pytest.approx(0.3)
 
 
-def test_on_a_network_never_certified_it_is_so_many_training_steps():
-    certified = [("mnist", "small", "normal", "ibp", "linf", 200, 8.0)]
-    found = costs([("mnist", "small", "normal", 12.0, 600)], certified)
-    units = 0.04 / 0.02
-    large = 0.02 * WORK["large"] / WORK["small"]
-    assert found.certification(job("large/dm/0.3", certifier="ibp")) == pytest.approx(units * large * 200 * 2)
-    assert found.certification(job("large/dm/0.3", certifier="alpha")) == pytest.approx(units * large * 200 * 2)
+def test_on_a_network_never_certified_it_is_so_many_points_of_training():
+    found = costs([("mnist/small/normal/none", 12.0, 600)], [("mnist/small/normal/none", "ibp", "linf", 200, 8.0)])
+    large = 8.0 / 200 * 1e9 / 1e7
+    for certifier in ("ibp", "alpha"):
+        assert found.certification(job("large/dm/0.3", certifier)) == pytest.approx(large * 200 * 2)
 
 
-def test_multiply_adds_are_those_of_a_batch():
-    """The small CNN on MNIST, by hand: each weight once for each place of its output, of a batch of 100."""
+def test_every_training_on_record_is_foretold_from_the_others():
+    records = {schedule: read_records(ROOT / "results" / schedule) for schedule in CONFIG["schedules"]}
+    operations = cache(partial(step_operations, CONFIG))
+    for schedule, found in records.items():
+        for i, row in found.training.iterrows():
+            others = records | {schedule: replace(found, training=found.training.drop(index=i))}
+            model = "/".join([*row[MODEL[:-1]], f"seed{row['seed']}"])
+            ratio = Costs(CONFIG, others, operations).training(model) / row["seconds"]
+            assert 1 / FACTOR < ratio < FACTOR, model
+
+
+def test_operations_are_those_of_all_passes():
+    """Of the small CNN by hand: each weight once for each place of its output, forwards; twice more backwards.
+
+    A step of PGD needs no gradient of the weights; one of a training none of the input.
+    """
     from dmcore.nets.builder import build_net
 
-    empty = Records(pd.DataFrame(columns=TRAINING), pd.DataFrame(columns=CELLS), pd.DataFrame(), pd.DataFrame())
-    net = build_net("small", (1, 28, 28), 10)
-    weights = [layer.weight for layer in net.modules() if hasattr(layer, "weight")]
-    outputs = (14 * 14, 14 * 14, 1, 1)
-    macs = sum(weight.numel() * places for weight, places in zip(weights, outputs, strict=True))
-    assert Costs(CONFIG, "short", empty, None)._work("mnist", "small") == 100 * macs
+    weights = [layer.weight for layer in build_net("small", (1, 28, 28), 10).modules() if hasattr(layer, "weight")]
+    forwards = [w.numel() * places for w, places in zip(weights, (14 * 14, 14 * 14, 1, 1), strict=True)]
+    plain = 3 * sum(forwards) - forwards[0]
+    assert step_operations(CONFIG, "mnist", "small", "normal") == plain
+    assert step_operations(CONFIG, "mnist", "small", "adv") == 40 * 2 * sum(forwards) + plain
+    assert step_operations(CONFIG, "mnist", "small", "trades") == 40 * 2 * sum(forwards) + 2 * plain
+    ensemble = step_operations(CONFIG, "mnist", "small", "dm_ensemble")
+    assert ensemble == pytest.approx(3 * step_operations(CONFIG, "mnist", "small", "dm"), rel=0.01)
+
+
+def test_no_records_at_all():
+    empty = Records(*(pd.DataFrame(columns=COLUMNS[name]) for name in COLUMNS))
+    assert Costs(CONFIG, {"demo": empty}).training("demo/mnist/small/normal/none/seed0") > 0

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from test_config import CONFIG
 
-from doublemargin.experiment.backlog.items import cells_on_record, missing, models_here, places
+from doublemargin.experiment.backlog.items import cells_on_record, count_places, missing, models_here
 from doublemargin.experiment.grid import Grid
 from doublemargin.records.columns import COLUMNS
 
@@ -35,12 +35,12 @@ def test_a_model_is_trained_with_the_certifications_that_make_the_best_of_it():
     assert [item.model for item in items] == [NORMAL, L1, IBP, DM]
     assert str(items[0]) == f"{NORMAL}: train, ibp linf n200, cnn-cert-relu linf n200"
     # 8 ε with two certifiers, in Table 2 and Figure 1.
-    assert [(item.trains, item.cells, item.worth, item.seconds) for item in items[:2]] == [
+    assert [(item.trains, item.cells, item.places, item.seconds) for item in items[:2]] == [
         (True, 16, 32, 21.0), (True, 16, 32, 31.0),
     ]  # fmt: skip
 
 
-def test_what_would_lower_the_worth_of_a_training_comes_later():
+def test_what_would_lower_the_priority_of_a_training_comes_later():
     items = missing(GRID, set(), set(), set(), Fixed(10.0, **{"cnn-cert-relu": 1e4}))
     assert shown(items) == [f"{model}: train, ibp linf n200" for model in MODELS] + [
         f"{model}: cnn-cert-relu linf n200" for model in MODELS
@@ -64,7 +64,7 @@ def test_what_is_on_record_is_not_run_again():
     done = {cell for cell in GRID.cell_paths() if "/ibp/linf/" in cell or cell.endswith(("n200/0", "n200/0.1"))}
     items = missing(GRID, done, set(MODELS), set(), Fixed())
     assert shown(items) == [f"{model}: cnn-cert-relu linf n200" for model in MODELS]
-    assert {(item.cells, item.worth) for item in items} == {(6, 12)}
+    assert {(item.cells, item.places) for item in items} == {(6, 12)}
     assert items[0].targets == [f"results/{DM}/certify/cnn-cert-relu/linf/n200.json"]  # with all its ε
     assert missing(GRID, set(GRID.cell_paths()), set(), set(), Fixed()) == []
 
@@ -78,15 +78,15 @@ def test_what_was_begun_comes_first():
     assert [item.begun for item in items] == [True, True] + [False] * 3
 
 
-def test_a_cell_is_worth_the_panels_that_show_it():
+def test_a_cell_fills_a_place_in_each_panel_that_shows_it():
     grid = Grid(CONFIG, "short")
-    shown_in = places(grid)
+    shown_in = count_places(grid)
     end = "seed0/certify/cnn-cert-relu/linf/n200/0.1"
     # Normal training: Tables 2, 8 and 14 and Figure 1. Ibp at 0.1: Table 8 and Figure 1.
     assert shown_in[f"short/mnist/small/normal/none/{end}"] == 4
     assert shown_in[f"short/mnist/small/ibp/0.1/{end}"] == 2
     assert set(shown_in) == set(grid.cell_paths())
-    assert places(grid.part("tables", "table8", "table14"))[f"short/mnist/small/normal/none/{end}"] == 2
+    assert count_places(grid.part("tables", "table8", "table14"))[f"short/mnist/small/normal/none/{end}"] == 2
 
 
 def lines(kind, *rows):

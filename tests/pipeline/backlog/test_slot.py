@@ -16,7 +16,7 @@ GRID = Grid(CONFIG, "short")
 def item(seconds, name="dm/0.3", trains=True):
     model = f"short/mnist/small/{name}/seed0"
     jobs = (Certification(model, "ibp", "linf", 200, ("0", "0.1")),)
-    return Item(model, trains, jobs, cells=2, worth=3, seconds=seconds)
+    return Item(model, trains, jobs, cells=2, places=3, seconds=seconds)
 
 
 @pytest.mark.parametrize(

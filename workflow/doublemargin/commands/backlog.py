@@ -17,7 +17,7 @@ SHORTEST = 1
 def add_to(command: Command) -> None:
     """Declares this command."""
     next_ = command(
-        "next", _next, "Run the missing cells of a report, those most worth their time first, until a limit."
+        "next", _next, "Run the missing cells of a report, those that fill most places per second first, until a limit."
     )
     next_.add_argument("--minutes", type=positive, help="the limit, from now; by then all has ended and is on record")
     next_.add_argument("--list", action="store_true", help="only print what is missing, or what fits the limit")
@@ -34,7 +34,7 @@ def add_to(command: Command) -> None:
 def _next(args: argparse.Namespace) -> None:
     from dmcore.signals import stoppable
     from doublemargin.experiment.backlog.run import alone
-    from doublemargin.experiment.backlog.slot import LOG, Wanted, agenda, batch, fill, listing
+    from doublemargin.experiment.backlog.slot import LOG, Wanted, backlog, batch, fill, listing
     from doublemargin.experiment.config import load_config
     from doublemargin.experiment.grid import Grid
 
@@ -60,7 +60,7 @@ def _next(args: argparse.Namespace) -> None:
     if args.list:
         from tabulate import tabulate
 
-        items = agenda(wanted)
+        items = backlog(wanted)
         lines = listing(items if args.minutes is None else batch(items, slots * 60 * args.minutes, slots))
         print(tabulate(lines, headers="keys", floatfmt=".1f", tablefmt="simple") if lines else "nothing is missing")
         return

@@ -2,125 +2,94 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from statistics import median
 from typing import Any
 
 import pandas as pd
-import torch
 
 from dmcore.errors import UserError
+from doublemargin.experiment.backlog.operations import step_operations
 from doublemargin.experiment.grid import Certification, find_model
+from doublemargin.records.columns import MODEL
 from doublemargin.records.tidy import Records
 
-PLACE = ("dataset", "arch", "method")
-CERTIFIED = (*PLACE, "certifier", "norm")
+NETWORK = ("dataset", "arch")
 BASE = "normal"
-SLOW = 3 / 5e10
-"""Seconds that normal training takes for a multiply-add of its forward pass, where it was never timed."""
-POINT = 0.5
-"""Seconds of a point at one ε, in normal training steps of its network, where no certification was ever timed."""
+OPERATION = 5e-11
+"""Seconds of a multiply-add of training, where nothing was ever timed."""
+TEST_POINT = 50
+"""Training points of normal training that a test point takes at one ε, where no certification was ever timed."""
 
 
 class Costs:
-    """Expected seconds, each from the nearest thing that was timed.
+    """Expected seconds, each from the nearest thing that was timed, whatever its schedule.
 
-    A training step takes as long as our own with that data set, network and method. Where there was none: its forward
-    pass's multiply-adds, times what the method takes for one on other networks; or, of a method that we never ran, as
-    many times normal training's as in the paper. A certification takes as long as its nearest of our own; on a network
-    with none, as many of its normal training steps as on others.
+    A training point of a step takes as long as our own with that data set, network and method. Where there was none,
+    its multiply-adds are counted; one takes as long as with other methods on that network, else on that architecture,
+    else as with that method on others. A test point of a certification takes as long as its nearest of our own; on a
+    network with none, as many points of its normal training as on others.
 
     Args:
-        records: of the schedule; the device that they were made on is taken to be this one.
-        reported: the paper's cells (:func:`doublemargin.records.paper.read_reported`), or None.
-        multiply_adds: of a step's forward pass, by data set and architecture; by default counted.
+        records: by schedule; the device that they were made on is taken to be this one.
+        operations: multiply-adds per training point, by data set, architecture and method; by default counted.
     """
 
     def __init__(
         self,
         config: Mapping[str, Any],
-        schedule: str,
-        records: Records,
-        reported: pd.DataFrame | None,
-        multiply_adds: Callable[[str, str], float] | None = None,
+        records: Mapping[str, Records],
+        operations: Callable[[str, str, str], float] | None = None,
     ) -> None:
-        self.config, self.schedule = config, schedule
-        self._work = cache(multiply_adds or self._counted)
-        trained = records.training
-        self.steps = _Timed(trained.assign(time=trained["seconds"] / trained["steps"]))
-        works = [self._work(d, a) for d, a in zip(trained["dataset"], trained["arch"], strict=True)]
-        self.rates = _Timed(self.steps.frame.assign(time=self.steps.frame["time"] / works))
-        self.ratios = _Timed(self._ratios(reported))
-        cells = records.certified_accuracy
-        self.points = _Timed(cells.assign(time=cells["seconds"] / cells["points"]))
-        steps = [self.step(d, a) for d, a in zip(cells["dataset"], cells["arch"], strict=True)]
-        self.units = _Timed(cells.assign(time=cells["seconds"] / cells["points"] / steps))
+        self.config = config
+        self._operations = cache(operations or partial(step_operations, config))
+        trained = self._described(pd.concat([found.training for found in records.values()]))
+        counts = [self._operations(*names) for names in trained[[*NETWORK, "method"]].itertuples(index=False)]
+        self.training_points = _Timed(trained.assign(time=trained["seconds"] / trained["steps"] / trained["batch"]))
+        self.rates = _Timed(self.training_points.frame.assign(time=self.training_points.frame["time"] / counts))
+        cells = self._described(pd.concat([found.certified_accuracy for found in records.values()]))
+        self.test_points = _Timed(cells.assign(time=cells["seconds"] / cells["points"]))
+        units = [self.training_point(*names, BASE) for names in cells[[*NETWORK]].itertuples(index=False)]
+        self.units = _Timed(cells.assign(time=self.test_points.frame["time"] / units))
 
     def training(self, model: str) -> float:
         """Seconds of the training of a model, ``<schedule>/<dataset>/<arch>/<method>/<ε_train>/seed<k>``."""
         _, dataset, arch, method, _, _ = model.split("/")
-        return find_model(self.config, model).training.steps * self.step(dataset, arch, method)
+        planned = find_model(self.config, model).training
+        return planned.steps * planned.batch * self.training_point(dataset, arch, method)
 
     def certification(self, job: Certification) -> float:
         """Seconds of a certification at all its ε."""
         _, dataset, arch, method, _, _ = job.model.split("/")
         where = {"dataset": dataset, "arch": arch, "method": method, "certifier": job.certifier, "norm": job.norm}
-        there = [CERTIFIED, ("dataset", "arch", "certifier", "norm"), ("dataset", "arch", "certifier")]
-        point = self.points.nearest(where, *there)
+        point = self.test_points.nearest(
+            where, (*NETWORK, "method", "certifier", "norm"), (*NETWORK, "certifier", "norm"), (*NETWORK, "certifier")
+        )
         if point is None:
             units = self.units.nearest(where, ("certifier", "norm"), ("certifier",), ())
-            point = (POINT if units is None else units) * self.step(dataset, arch)
+            point = (TEST_POINT if units is None else units) * self.training_point(dataset, arch, BASE)
         return point * job.points * len(job.eps)
 
-    def step(self, dataset: str, arch: str, method: str = BASE) -> float:
-        """Seconds of a training step."""
+    def training_point(self, dataset: str, arch: str, method: str) -> float:
+        """Seconds of a training step, per point of its batch."""
         where = {"dataset": dataset, "arch": arch, "method": method}
-        timed = self.steps.nearest(where, PLACE)
-        return self._work(dataset, arch) * self._rate(method) if timed is None else timed
-
-    def _rate(self, method: str) -> float:
-        """Seconds of a method for a multiply-add of the forward pass."""
-        timed = self.rates.nearest({"method": method}, ("method",))
+        timed = self.training_points.nearest(where, (*NETWORK, "method"))
         if timed is not None:
             return timed
-        if method == BASE:
-            return SLOW
-        ratio = self.ratios.nearest({"method": method}, ("method",), ())
-        return self._rate(BASE) * (1.0 if ratio is None else ratio)
+        rate = self.rates.nearest(where, NETWORK, ("arch",), ("method",), ())
+        return self._operations(dataset, arch, method) * (OPERATION if rate is None else rate)
 
-    def _ratios(self, reported: pd.DataFrame | None) -> pd.DataFrame:
-        """The paper's times of a step by method, over those of normal training on the same network."""
-        columns = ["method", "time"]
-        if reported is None:
-            return pd.DataFrame(columns=columns)
-        timed = reported.dropna(subset="seconds").drop_duplicates([*PLACE, "eps_train"])
-        models = timed[[*PLACE, "eps_train"]].itertuples(index=False, name=None)
-        timed = timed.assign(step=timed["seconds"] / [self._steps(*model) for model in models])
-        pairs = timed.merge(timed[timed["method"] == BASE], on=["dataset", "arch"], suffixes=("", "_base"))
-        return pairs.assign(time=pairs["step"] / pairs["step_base"])[columns].dropna()
+    def _described(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The records of models that the config still describes, each with the ``batch`` of its training."""
+        batches = [self._batch(tuple(map(str, names))) for names in frame[list(MODEL)].itertuples(index=False)]
+        return frame.assign(batch=pd.Series(batches, frame.index, dtype=float)).dropna(subset="batch")
 
-    def _steps(self, dataset: str, arch: str, method: str, eps: str) -> float:
-        """Of a model of the paper's; NaN where the config no longer has it. Methods may be cut short, each its way."""
+    def _batch(self, names: tuple[str, ...]) -> int | None:
         try:
-            return find_model(self.config, f"{self.schedule}/{dataset}/{arch}/{method}/{eps}/seed0").training.steps
+            return find_model(self.config, "/".join((*names[:-1], f"seed{names[-1]}"))).training.batch
         except UserError:
-            return math.nan
-
-    def _counted(self, dataset: str, arch: str) -> float:
-        """Multiply-adds of a batch's forward pass."""
-        from torch.utils.flop_counter import FlopCounterMode
-
-        from dmcore.nets.builder import build_net
-
-        data = self.config["datasets"][dataset]
-        batch = find_model(self.config, f"{self.schedule}/{dataset}/{arch}/{BASE}/none/seed0").training.batch
-        with torch.device("meta"):  # shapes alone
-            net, images = build_net(arch, tuple(data["shape"]), data["classes"]), torch.empty(batch, *data["shape"])
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
-            net(images)
-        return counter.get_total_flops() / 2
+            return None
 
 
 class _Timed:

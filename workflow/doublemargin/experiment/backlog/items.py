@@ -1,4 +1,4 @@
-"""What is missing of a report, as items in the order of their worth per second."""
+"""What is missing of a report, as items by priority: the places that they fill per second."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Item:
 
     Attributes:
         cells: how many cells it adds.
-        worth: how many places of tables and figures they fill.
+        places: how many places of tables and figures they fill.
         seconds: expected on one processor or device slot.
         begun: a stopped run left a state to go on from.
     """
@@ -40,14 +40,14 @@ class Item:
     trains: bool
     certifications: tuple[Certification, ...]
     cells: int
-    worth: int
+    places: int
     seconds: float
     begun: bool = False
 
     @property
-    def worth_per_second(self) -> float:
-        """By which items are ordered; what was over too soon to be timed is worth much, not an error."""
-        return self.worth / max(self.seconds, 1e-9)
+    def priority(self) -> float:
+        """Places per second; of what was over too soon to be timed very many, not an error."""
+        return self.places / max(self.seconds, 1e-9)
 
     @property
     def targets(self) -> list[str]:
@@ -64,7 +64,7 @@ class Item:
         return f"{self.model}: {', '.join(parts)}"
 
 
-def places(grid: Grid) -> Counter[str]:
+def count_places(grid: Grid) -> Counter[str]:
     """In how many panels of tables and figures each cell stands."""
     shown: Counter[str] = Counter()
     for panel in grid.panels():
@@ -122,13 +122,13 @@ def missing(
         here: models whose weights are there.
         begun: the paths of models and certifications that left a state when they stopped.
     """
-    shown = places(grid)
+    shown = count_places(grid)
     by_model: dict[str, list[Item]] = {}
     for job in grid.certifications:
         cells = [cell for cell in job.cell_paths() if cell not in done]
         if cells:
-            worth = sum(shown[cell] for cell in cells)
-            item = Item(job.model, False, (job,), len(cells), worth, costs.certification(job), job.path in begun)
+            places = sum(shown[cell] for cell in cells)
+            item = Item(job.model, False, (job,), len(cells), places, costs.certification(job), job.path in begun)
             by_model.setdefault(job.model, []).append(item)
     items: list[Item] = []
     for model, parts in by_model.items():
@@ -141,20 +141,20 @@ def missing(
 
 
 def _with_training(model: str, seconds: float, parts: list[Item]) -> list[Item]:
-    """The training with as many of the sorted certifications as raise its worth per second, then the rest."""
+    """The training with as many of the sorted certifications as raise its priority, then the rest."""
     first = replace(parts[0], trains=True, seconds=seconds + parts[0].seconds)
     for taken, part in enumerate(parts[1:], 1):
-        if part.worth_per_second < first.worth_per_second:
+        if part.priority < first.priority:
             return [first, *parts[taken:]]
         first = replace(
             first,
             certifications=first.certifications + part.certifications,
             cells=first.cells + part.cells,
-            worth=first.worth + part.worth,
+            places=first.places + part.places,
             seconds=first.seconds + part.seconds,
         )
     return [first]
 
 
 def _rank(item: Item) -> tuple[Any, ...]:
-    return not item.begun, -item.worth_per_second, str(item)
+    return not item.begun, -item.priority, str(item)

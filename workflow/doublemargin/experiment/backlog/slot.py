@@ -1,4 +1,4 @@
-"""One slot of time, filled: the most worth while items of a report, run one batch after the other."""
+"""One slot of time, filled: the items of a report with the most places per second, run one batch after the other."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from doublemargin.experiment.backlog.costs import Costs
 from doublemargin.experiment.backlog.items import Item, cells_on_record, missing, models_here
 from doublemargin.experiment.backlog.run import run_until
 from doublemargin.experiment.grid import Grid
-from doublemargin.records.paper import read_reported
 from doublemargin.records.tidy import collect, merge, read_records, write_records
 
 RESULTS = Path("results")
@@ -65,22 +64,22 @@ class SlotResult:
     limited: bool = False
 
 
-def agenda(wanted: Wanted, gather: bool = False) -> list[Item]:
+def backlog(wanted: Wanted, gather: bool = False) -> list[Item]:
     """What is still to be run, by the records and the result files that are there.
 
     Args:
         gather: write the result files into the records.
 
     Raises:
-        UserError: records, result files or the paper's cells cannot be read.
+        UserError: records or result files cannot be read.
     """
     grid, folder = wanted.grid, RESULTS / wanted.grid.schedule
     made = collect(RESULTS, grid.schedule)
     records = merge(read_records(folder), made)
     if gather and len(made.training):
         write_records(records, folder)
-    reported = grid.report.get("reported")
-    costs = Costs(grid.config, grid.schedule, records, read_reported(Path(reported)) if reported else None)
+    others = {name: read_records(RESULTS / name) for name in grid.config["schedules"] if name != grid.schedule}
+    costs = Costs(grid.config, others | {grid.schedule: records})
     items = missing(grid, cells_on_record(grid, records), models_here(grid, made.training), _begun(grid), costs)
     return [item for item in items if wanted.has(item.model)]
 
@@ -103,10 +102,10 @@ def fill(
         tell: is given a line for each thing done.
 
     Raises:
-        UserError: as :func:`agenda`.
+        UserError: as :func:`backlog`.
     """
     deadline = time.monotonic() + 60 * minutes - SPARE
-    done = SlotResult(left=agenda(wanted, gather=True))
+    done = SlotResult(left=backlog(wanted, gather=True))
     tried: set[str] = set()
     while not done.limited:
         seconds = deadline - time.monotonic()
@@ -122,7 +121,7 @@ def fill(
         code = run_until(deadline, watch.targets, priorities, options, LOG, watch.look, stopped)
         watch.look()
         done.limited = code is None
-        before, done.left = done.left, agenda(wanted, gather=True)
+        before, done.left = done.left, backlog(wanted, gather=True)
         done.cells += sum(item.cells for item in before) - sum(item.cells for item in done.left)
         if not done.limited:
             tried |= {str(item) for item in items}
@@ -190,7 +189,7 @@ def listing(items: Sequence[Item]) -> list[Mapping[str, Any]]:
         lines.append(
             {
                 "cells": item.cells,
-                "places": item.worth,
+                "places": item.places,
                 "minutes": item.seconds / 60,
                 "all cells": cells,
                 "all hours": seconds / 3600,
