@@ -2,6 +2,7 @@
 
 import os
 import signal
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -78,6 +79,41 @@ def test_sigterm_saves_them_all(tmp_path, monkeypatch):
     finish(resumed)
     for run, spec in zip(resumed, SPECS, strict=True):
         assert torch.equal(weights(run.net), weights(train(spec, digits(), CPU).net))
+
+
+@pytest.mark.parametrize("under_way", [False, True])
+def test_a_loss_that_is_not_finite_at_sigterm_leaves_the_others_saved(under_way, tmp_path, monkeypatch):
+    """Whether it shows in the run's own turn or, as on a GPU, in the block that is under way when all are put aside."""
+    specs = [SPECS[0], model(steps=10, lr=1e30, optimizer="sgd", batch=30), SPECS[2]]
+    call = Step.__call__
+
+    def step_and_stop(self, step):
+        call(self, step)
+        if step == 1 and self.spec == SPECS[2]:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def record_event():
+        answers = iter([False] * under_way)
+        return SimpleNamespace(query=lambda: next(answers, True))
+
+    def saved():
+        return [Run(spec, digits(), CPU, Saving(tmp_path / str(i), "key")) for i, spec in enumerate(specs)]
+
+    together = saved()
+    with monkeypatch.context() as patch:
+        patch.setattr(Step, "__call__", step_and_stop)
+        patch.setattr(Run, "stream", lambda run: nullcontext())
+        for run in together:
+            run.own_stream = SimpleNamespace(record_event=record_event)
+        told = r"after step 2 of 12; its state is saved.*after step 2 of 10; its state is saved"
+        with pytest.raises(StoppedError, match=told):
+            finish(together)
+    assert "no longer finite at step 2 of 10" in str(together[1].error)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "2"]
+    first, _, last = saved()
+    finish([first, last])
+    for run in (first, last):
+        assert torch.equal(weights(run.net), weights(train(run.spec, digits(), CPU).net))
 
 
 def test_what_is_late_is_put_aside_with_its_state(tmp_path):
