@@ -24,22 +24,22 @@ include: "workflow/rules/report.smk"
 rule all:
     """Everything that the report of config.yaml's `schedule` shows, training and certifying what it needs."""
     input:
-        exhibit_files(config["schedule"]),
+        TARGETS.exhibit_files(config["schedule"]),
 
 
 rule certified:
     """What `all` trains and certifies, without records, tables and figures."""
     input:
-        result_files(GRIDS[config["schedule"]]),
+        result_files(grid(config["schedule"])),
 
 
 rule demo:
     """What `all` makes, for the schedule `demo`: four methods on MNIST, a few minutes on a laptop."""
     input:
-        lambda w: exhibit_files("demo"),
+        lambda w: TARGETS.exhibit_files("demo"),
 
 
 rule trial:
     """What `all` makes, for the schedule `trial`: two epochs of every method on its data sets."""
     input:
-        lambda w: exhibit_files("trial"),
+        lambda w: TARGETS.exhibit_files("trial"),

@@ -4,7 +4,7 @@
 rule attack:
     """The points of a model that an attack breaks, at each ε that is certified: robust accuracy, bounded from above."""
     input:
-        model=model_for(ATTACKED),
+        model=lambda w: model_for(ATTACKED, w),
         data=DATA,
     output:
         update(f"results/{ATTACKED}.json"),
@@ -20,7 +20,7 @@ rule attack:
         mem_mb=4000,
         runtime=240,
     params:
-        eps=eps_of(ATTACKED),
+        eps=lambda w: eps_of(ATTACKED, w),
         seed=lambda w: grid(w.schedule).certification["points_seed"],
         where=where,
         dmcore=our_dmcore,

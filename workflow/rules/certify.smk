@@ -2,7 +2,7 @@
 rule certify:
     """The verdicts and margins of one model's test points, at each ε that the report asks for."""
     input:
-        model=model_for(CERTIFIED),
+        model=lambda w: model_for(CERTIFIED, w),
         data=DATA,
     output:
         update(f"results/{CERTIFIED}.json"),
@@ -10,7 +10,7 @@ rule certify:
         f"logs/certify/{RUN}/{{certifier}}_{{norm}}_n{{points}}.log",
     benchmark:
         f"logs/benchmarks/certify/{RUN}/{{certifier}}_{{norm}}_n{{points}}.tsv"
-    priority: priority_of(CERTIFIED, otherwise=0)
+    priority: lambda w: ORDER.get(CERTIFIED.format(**w), 0)
     conda:
         "../../envs/certify.yaml"
     threads: 1
@@ -19,7 +19,7 @@ rule certify:
         mem_mb=4000,
         runtime=240,
     params:
-        eps=eps_of(CERTIFIED),
+        eps=lambda w: eps_of(CERTIFIED, w),
         seed=lambda w: grid(w.schedule).certification["points_seed"],
         clip=lambda w: "--clip-input" if grid(w.schedule).certification["clip_input"] else "",
         intersect=lambda w: "--intersect-ibp" if grid(w.schedule).certification["intersect_ibp"] else "",

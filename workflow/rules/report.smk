@@ -32,7 +32,7 @@ rule collect:
 rule table:
     """One table of a schedule's report in five formats, and its comparison with the paper."""
     input:
-        lambda w: exhibit_input("tables", w.schedule, w.table),
+        lambda w: TARGETS.exhibit_input("tables", w.schedule, w.table),
     output:
         multiext("results/{schedule}/tables/{table}", ".md", ".txt", ".tex", ".csv"),
         report(
@@ -59,8 +59,8 @@ rule table:
         exhibit="{schedule}/tables/{table}",
         command="tables",
         config=config_file,
-        spec=lambda w: digest(exhibit_spec(GRIDS[w.schedule], "tables", w.table)),
-        files=lambda w: exhibit_contents("tables", w.schedule, w.table),
+        spec=lambda w: digest(exhibit_spec(grid(w.schedule), "tables", w.table)),
+        files=lambda w: TARGETS.exhibit_contents("tables", w.schedule, w.table),
         results=folder(2),
         out=folder(1),
         dmcore=our_dmcore,
@@ -72,7 +72,7 @@ rule table:
 rule figure:
     """One figure of a schedule's report, in three formats."""
     input:
-        lambda w: exhibit_input("figures", w.schedule, w.figure),
+        lambda w: TARGETS.exhibit_input("figures", w.schedule, w.figure),
     output:
         report(
             "results/{schedule}/figures/{figure}.png",
@@ -91,13 +91,13 @@ rule figure:
         exhibit="{schedule}/figures/{figure}",
         command="figures",
         config=config_file,
-        spec=lambda w: digest(exhibit_spec(GRIDS[w.schedule], "figures", w.figure)),
-        files=lambda w: exhibit_contents("figures", w.schedule, w.figure),
+        spec=lambda w: digest(exhibit_spec(grid(w.schedule), "figures", w.figure)),
+        files=lambda w: TARGETS.exhibit_contents("figures", w.schedule, w.figure),
         results=folder(2),
         out=folder(1),
         dmcore=our_dmcore,
         # The module that draws a figure has the name of its kind.
-        code=lambda w: code_hash(f"doublemargin.report.figures.{exhibit('figures', w.schedule, w.figure)['kind']}"),
+        code=lambda w: code_hash(f"doublemargin.report.figures.{TARGETS.exhibit('figures', w.schedule, w.figure)['kind']}"),
     shell:
         EXHIBIT
 
@@ -130,7 +130,7 @@ rule pages:
     params:
         config=config_file,
         spec=lambda w: digest(report_spec(grid(w.schedule))),
-        files=lambda w: report_contents(w.schedule),
+        files=lambda w: TARGETS.report_contents(w.schedule),
         out=folder(),
         dmcore=our_dmcore,
         code=code_hash("doublemargin.report.make_pages"),

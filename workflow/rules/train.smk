@@ -11,7 +11,7 @@ rule train:
         f"logs/train/{RUN}.log",
     benchmark:
         f"logs/benchmarks/train/{RUN}.tsv"
-    priority: priority_of(RUN, otherwise=10)
+    priority: lambda w: ORDER.get(RUN.format(**w), 10)
     conda:
         "../../envs/train.yaml"
     threads: 1

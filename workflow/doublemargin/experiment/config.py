@@ -34,6 +34,7 @@ TYPES = {
     "string_type": "text",
 }
 """Pydantic's errors of type, and what should be there in plain words."""
+COMMAND_LINE = "; Snakemake's --config takes numbers in a list for text: put the list into a file, for --configfile"
 LARGEST = 10**6
 """Entries that a config may have; the paper's has a few thousand."""
 
@@ -108,7 +109,9 @@ def _explain(error: Mapping[str, Any]) -> str:
     if kind == "value_error":
         return f"{_where(path)}{error['ctx']['error']}"
     if kind in TYPES:
-        return f"{_where(path)}{_wrong_type(value, TYPES[kind])}"
+        in_list = any(isinstance(part, int) for part in path[-1:])
+        hint = COMMAND_LINE if in_list and isinstance(value, str) and _is_number(value) else ""
+        return f"{_where(path)}{_wrong_type(value, TYPES[kind])}{hint}"
     said = re.sub(r"^(Input|String|List|Dictionary) | after validation", "", error["msg"])
     return f"{_where(path)}{value!r} {said}"
 
@@ -123,6 +126,14 @@ def _wrong_type(value: Any, wanted: str) -> str:
         hint = "; YAML needs 1.0e-3 where you might write 1e-3" if wanted == "a number" else hint
         return f"'{value}' is text, not {wanted}{hint}"
     return f"{value} is not {wanted}{': put it in quotes' if wanted == 'text' else hint}"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _where(path: Iterable[str | int]) -> str:

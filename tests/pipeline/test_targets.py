@@ -1,0 +1,89 @@
+"""Which files the rules make, from which, and how they call dmcore."""
+
+import copy
+import json
+import shlex
+import subprocess
+
+import pytest
+from test_config import CONFIG, ROOT
+
+from dmcore.errors import UserError
+from doublemargin.experiment.calls import folder, our_dmcore, where, written_to_file
+from doublemargin.experiment.config import check_config
+from doublemargin.experiment.targets import Targets, contents, result_files
+from doublemargin.records.columns import REMARKS
+
+TARGETS = Targets(CONFIG)
+RESULTS = "results/demo"
+MODELS = [f"{RESULTS}/mnist/small/{model}/seed0" for model in ("dm/0.3", "ibp/0.3", "l1/none", "normal/none")]
+
+
+def test_a_schedules_files_are_those_of_its_report():
+    records = ["training.csv", "certified_accuracy.csv", "verdicts.csv.gz", "points.csv.gz", "SHA256SUMS"]
+    shown = ["overview.md", "tables/table2.md", "figures/figure1.png"]
+    histories = [f"{model}/history.png" for model in MODELS]
+    assert TARGETS.exhibit_files("demo") == [f"{RESULTS}/{name}" for name in records + shown] + histories
+
+
+def test_an_exhibit_is_made_from_its_own_cells_or_for_costs_from_all_trainings():
+    results = result_files(TARGETS.grid("demo"))
+    assert results == [f"{model}/training.json" for model in MODELS] + [
+        f"{model}/certify/{certifier}/linf/n200.json" for model in MODELS for certifier in ("cnn-cert-relu", "ibp")
+    ]
+    assert TARGETS.exhibit_input("tables", "demo", "table2") == results
+    of_table10 = TARGETS.exhibit_input("tables", "short", "table10")
+    assert [path.split("/")[2] for path in of_table10] == ["cifar10", "mnist"] * 2
+    costs = TARGETS.exhibit_input("tables", "short", "table1")
+    assert costs == [f"results/{model}/training.json" for model in TARGETS.grid("short").model_paths()]
+    assert TARGETS.exhibit_input("tables", "short", "table3") == []
+
+
+@pytest.mark.parametrize(
+    ("schedule", "name", "message"),
+    [
+        ("mine", "table2", r"the config has no schedule 'mine' \(did you forget --configfile\?\): known: demo, "),
+        ("demo", "table22", "'demo' has no table 'table22': did you mean 'table2'"),
+    ],
+)
+def test_what_the_config_does_not_have_is_named(schedule, name, message):
+    with pytest.raises(UserError, match=message):
+        TARGETS.exhibit_input("tables", schedule, name)
+
+
+def test_the_hash_of_named_files_is_that_of_their_content(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = copy.deepcopy(CONFIG)
+    config["reports"]["demo"]["reported"] = "mine/numbers.csv"
+    targets = Targets(check_config(config))
+    with pytest.raises(UserError, match=r"cannot read mine/numbers.csv, which the config names: No such file"):
+        targets.exhibit_contents("tables", "demo", "table2")
+    (tmp_path / "mine").mkdir()
+    for name in ("numbers.csv", REMARKS):
+        (tmp_path / "mine" / name).write_text(name)
+    assert targets.exhibit_contents("tables", "demo", "table2") == contents(["mine/numbers.csv"])
+    both = targets.report_contents("demo")
+    assert both == contents(["mine/numbers.csv", f"mine/{REMARKS}"]) != contents(["mine/numbers.csv"])
+    (tmp_path / "mine" / REMARKS).write_text("another")
+    assert targets.report_contents("demo") != both
+    assert Targets(CONFIG).report_contents("demo") == contents([])
+
+
+def test_a_job_calls_the_code_beside_the_rules(tmp_path):
+    (tmp_path / "doublemargin.py").write_text("raise SystemExit('this is not it')")
+    where_it_is = (
+        f"{our_dmcore(None, None)} spec demo/mnist/small/dm/0.3/seed0 --config {shlex.quote(str(ROOT))}/config.yaml"
+    )
+    done = subprocess.run(where_it_is, shell=True, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["arch"] == "small"
+
+
+def test_parameters_of_a_job(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert where(None, 2, {}) == "--threads 2 --device auto --gpu-slots 1"
+    assert where(None, 1, {"device": "a b", "gpu_slots": 3}) == "--threads 1 --device 'a b' --gpu-slots 3"
+    assert str(folder()(None, ["prefix/results/a/b.md", "c"])) == "prefix/results/a"
+    assert str(folder(2)(None, ["prefix/results/a/b.md"])) == "prefix"
+    path = written_to_file({"a": 1})(None, None)
+    assert json.loads(path.read_text()) == {"a": 1}
+    assert written_to_file({"a": 2})(None, None) != path == written_to_file({"a": 1})(None, None)

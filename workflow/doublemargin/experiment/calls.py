@@ -1,0 +1,44 @@
+"""How a rule calls dmcore: functions for its parameters, with the arguments that Snakemake gives them by name.
+
+One that takes the output is no reason for Snakemake to run a job again when its value changes.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dmcore.files import digest, write_text
+from doublemargin.experiment.source import PACKAGES
+
+
+def our_dmcore(wildcards: object, output: object) -> str:
+    """The command that runs the code that is hashed here, not what is installed or lies in the working folder."""
+    places = ":".join(shlex.quote(str(folder.parent)) for folder in PACKAGES.values())
+    return f"PYTHONPATH={places}${{PYTHONPATH:+:$PYTHONPATH}} PYTHONSAFEPATH=1 python -m doublemargin"
+
+
+def where(wildcards: object, threads: int, resources: Mapping[str, Any]) -> str:
+    """The options that say where a job computes: the profile's matter; without one, as the default profile has it."""
+    device, slots = resources.get("device", "auto"), resources.get("gpu_slots", 1)
+    return f"--threads {threads} --device {shlex.quote(str(device))} --gpu-slots {shlex.quote(str(slots))}"
+
+
+def folder(up: int = 0) -> Callable[[object, Sequence[str]], Path]:
+    """A function for the folder of the first output, or ``up`` above it: a module's prefix may stand before both."""
+    return lambda wildcards, output: Path(output[0]).parents[up]
+
+
+def written_to_file(config: Mapping[str, Any]) -> Callable[[object, object], Path]:
+    """A function for a file with the config, which is too long for a command."""
+    path = Path(f".snakemake/config-{digest(config)}.json")
+
+    def config_file(wildcards: object, output: object) -> Path:
+        if not path.exists():
+            write_text(path, json.dumps(config))
+        return path
+
+    return config_file
