@@ -188,6 +188,7 @@ FC = {"fc": nn.Linear(64, 3)}
         (nn.Sequential(nn.GELU()).eval(), "GELU is not piecewise linear: train with ReLU"),
         (nn.Sequential(nn.Flatten(), nn.Linear(64, 3), nn.Softmax(1)), "Leave out the last Softmax"),
         (nn.Sequential(nn.AvgPool2d(3, ceil_mode=True)), "ceil_mode"),
+        (nn.Bilinear(2, 2, 2).eval(), "Bilinear takes 2 inputs; one is known, a batch"),
         (nn.Sequential(nn.AdaptiveAvgPool2d(2)), "only an average over all positions, AdaptiveAvgPool2d(1)"),
         (
             Forward(lambda net, x: net.fc(x.flatten(1)) if x.sum() > 0 else x, **FC),

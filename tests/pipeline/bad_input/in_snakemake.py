@@ -15,19 +15,15 @@ MISTAKES = [
         "is not in the config's architectures: did you mean 'pureconv'? known: pureconv",
     ),
     target(
-        "target-table",
-        "results/demo/tables/table3.md",
-        "'demo' has no table 'table3': did you mean 'table2'? known: table2",
-    ),
-    target(
         "target-norm",
         "results/demo/digits/pureconv/dm/0.1/seed0/certify/ibp/l1/n20.json",
         "the report of schedule 'demo' certifies no 'digits' under l1",
     ),
     Mistake(
-        "set-schedule",
-        "snakemake -n --config schedule=dmeo",
-        "config: schedule: unknown schedule 'dmeo': did you mean 'demo'? known: demo, half",
+        "set-seeds",
+        "snakemake -n --config seeds=[0,1]",
+        "config: seeds[0]: '0' is text, not a whole number; Snakemake's --config takes numbers in a list for text: put "
+        "the list into a file, for --configfile",
         code=1,
     ),
 ]

@@ -65,7 +65,6 @@ MISTAKES = [
         "dmcore trian",
         "dmcore: error: unknown command 'trian': did you mean 'train'? known: <all commands>; see `dmcore --help`",
     ),
-    usage("argument-missing", "certify", "the following arguments are required: --model", model=None),
     usage(
         "argument-unknown",
         "certify",
@@ -74,19 +73,6 @@ MISTAKES = [
     ),
     usage("points-text", "certify", "argument --points: 'all' is not a whole number > 0", points="all"),
     wrong("argument-points-too-many", "certify", "61 test points asked for, but the test set has 60", points="61"),
-    usage(
-        "eps-division-by-zero",
-        "certify",
-        "argument --eps: eps '8/0' is not a radius ≥ 0 such as 0.3 or 8/255",
-        eps="8/0",
-    ),
-    wrong(
-        "l0-fraction",
-        "certify",
-        "under the norm l0 eps counts changed inputs: a whole number, not 0.5",
-        norm="l0",
-        eps="0.5",
-    ),
     usage("spec-no-json", "train", "argument --spec: not JSON (<reason>); `dmcore spec` prints one", spec="dm"),
     wrong(
         "spec-of-data",
@@ -101,13 +87,6 @@ MISTAKES = [
         "to print one>",
         spec="""'{"device": "x", "method": {"name": "dm", "regularizers": []}, "training": {"batch": 1, "steps": 1,
 "warmup": 0, "ramp": 0, "lr": 1, "lr_drops": []}}'""",
-    ),
-    wrong(
-        "spec-unknown",
-        "spec",
-        "'demo/digits/pureconv/dmm/0.1/seed0': "
-        "'dmm' is not in the config's methods: did you mean 'dm'? known: adv, dm, normal",
-        "demo/digits/pureconv/dmm/0.1/seed0",
     ),
     wrong(
         "out-is-a-file",
@@ -148,16 +127,9 @@ MISTAKES = [
         "bracket-over-notes", "bracket", "notes.txt", "a text file", "certified.json", "attacked.json", out="notes.txt"
     ),
     taken("history-over-a-network", "history", "net.pt", "a PyTorch file", out="net.pt"),
-    wrong("minutes-none", "next", "give --minutes, to run what is missing, or --list, to see it", minutes=None),
     Mistake(
         "merge-nothing",
         "dmcore merge own --out new",
         "dmcore: error: own has no records: there is no training.csv in it",
-    ),
-    wrong("next-elsewhere", "next", "there is no Snakefile here: run `dmcore next` in the project's folder"),
-    Mistake(
-        "bracket-one-side",
-        "dmcore bracket certified.json",
-        "dmcore: error: no attacks among the 1 files given: see `dmcore certify` and `dmcore attack`",
     ),
 ]
