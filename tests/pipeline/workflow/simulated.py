@@ -10,7 +10,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
 
@@ -30,15 +30,6 @@ sys.exit(main())
 """Snakemake, which says at its end what it used itself: seconds of processor time, and peak memory in kB."""
 
 
-class Call(NamedTuple):
-    """One job's call of dmcore, by the clock, and the GPU that it leased."""
-
-    command: str
-    began: float
-    ended: float
-    gpu: str
-
-
 @dataclass(frozen=True)
 class Run:
     """What a run of Snakemake took: seconds by the clock and of its own processor time, its peak memory in MB."""
@@ -56,17 +47,10 @@ class Run:
 
 
 class Simulation:
-    """A folder of its own with a config, in which Snakemake runs and no job computes anything.
+    """A folder of its own with a config, in which Snakemake runs and no job computes anything."""
 
-    Args:
-        seconds: how long each job is to take.
-        gpus: how many GPUs jobs are to lease from; 0 for no leases.
-    """
-
-    def __init__(
-        self, folder: Path, config: dict[str, Any], code: Path = ROOT, seconds: float = 0.0, gpus: int = 0
-    ) -> None:
-        self.folder, self.seconds, self.gpus = folder, seconds, gpus
+    def __init__(self, folder: Path, config: dict[str, Any], code: Path = ROOT) -> None:
+        self.folder = folder
         for name in ("dmcore", "workflow"):
             shutil.copytree(code / name, folder / name)
         shutil.copy(Path(__file__).with_name("standin.py"), folder / "workflow/doublemargin/__main__.py")
@@ -82,9 +66,7 @@ class Simulation:
         """Runs Snakemake to its end, which must be a good one."""
         command = [sys.executable, "-c", MEASURED, "-s", "Snakefile", *arguments]
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        standin = {"STANDIN_SECONDS": str(self.seconds), "STANDIN_GPUS": str(self.gpus)}
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("SLURM_")}
-        environment |= {"PATH": path, "TMPDIR": str(self.folder)} | standin
+        environment = os.environ | {"PATH": path, "TMPDIR": str(self.folder)}
         began = time.perf_counter()
         done = subprocess.run(
             command, cwd=self.folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -96,8 +78,6 @@ class Simulation:
         own, kilobytes = map(float, measured.split())
         return Run(output, seconds, own, kilobytes / 1e3)
 
-    def calls(self) -> list[Call]:
-        """All jobs so far, in the order in which they began."""
-        lines = (line.split("\t") for line in (self.folder / "calls.tsv").read_text().splitlines())
-        calls = (Call(name, float(began), float(ended), gpu) for name, began, ended, gpu in lines)
-        return sorted(calls, key=lambda call: call.began)
+    def calls(self) -> list[str]:
+        """The commands of all jobs so far."""
+        return (self.folder / "calls.tsv").read_text().splitlines()
