@@ -168,13 +168,25 @@ def any_net(request):
 
 
 @pytest.fixture(scope="session")
-def pipeline(tmp_path_factory):
-    """A tiny grid, run once by Snakemake; a test that changes its config puts it back."""
+def pipeline(tmp_path_factory, worker_id):
+    """A tiny grid, run once by Snakemake for all processes of tests, each of which gets a copy.
+
+    A test that changes its config puts it back.
+    """
+    from filelock import FileLock
     from workflow.tiny import Pipeline
 
-    pipeline = Pipeline(tmp_path_factory.mktemp("pipeline") / "run")
-    pipeline.run("demo")
-    return pipeline
+    folder = tmp_path_factory.mktemp("pipeline")
+    if worker_id == "master":  # the only process
+        pipeline = Pipeline(folder / "run")
+        pipeline.run("demo")
+        return pipeline
+    shared = folder.parents[1] / "pipeline"
+    with FileLock(f"{shared}.lock"):
+        if not shared.exists():
+            Pipeline(folder / "first").run("demo")
+            (folder / "first").rename(shared)
+    return Pipeline(folder / "run", made=shared)
 
 
 @pytest.fixture(scope="session")

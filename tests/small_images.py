@@ -1,12 +1,15 @@
 """A little data set for tests that train: real MNIST digits, few of them."""
 
 import gzip
+import json
 from functools import cache
 from pathlib import Path
 
 import torch
 
+from dmcore import tensorfile
 from dmcore.data import ImageSet, Split
+from dmcore.data.prepared import KIND
 from dmcore.spec import Method, ModelSpec, Term, Training
 
 ROOT = Path(__file__).parents[1]
@@ -23,6 +26,13 @@ def digits(train=2000, test=300):
         x = torch.frombuffer(bytearray(pixels), dtype=torch.uint8).reshape(n, 1, 28, 28)
         splits.append(Split(x, torch.tensor(list(labels))))
     return ImageSet(*splits, {"name": "mnist", "variant": "official", "sha256": "0" * 64})
+
+
+def save(images, path, **info):
+    """Writes images as a prepared data set, with more or other ``info`` than theirs; returns the path."""
+    tensors = {f"{split}_{part}": getattr(getattr(images, split), part) for split in ("train", "test") for part in "xy"}
+    tensorfile.save(path, KIND, tensors, {"info": json.dumps(images.info | info)})
+    return path
 
 
 def model(

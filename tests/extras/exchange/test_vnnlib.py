@@ -1,7 +1,6 @@
 """VNN-LIB files, read back by a reader of the test's own and checked against the ball and the network."""
 
 import csv
-import json
 import re
 from fractions import Fraction
 
@@ -9,14 +8,12 @@ import onnx
 import pytest
 import torch
 from onnx_files import run_onnx
-from small_images import digits, model, worst_case
+from small_images import digits, model, save, worst_case
 
-from dmcore import tensorfile
 from dmcore.attacks.pgd import Pgd
 from dmcore.certify import certify_points
 from dmcore.checkpoint import save_model
 from dmcore.data import test_points as points_of
-from dmcore.data.prepared import KIND
 from dmcore.errors import UserError
 from dmcore.extras.exchange import export_onnx, export_vnnlib, write_instances
 from dmcore.nets import build_net
@@ -166,11 +163,10 @@ def test_instances_are_lines_as_in_the_competition(tmp_path):
 
 
 def test_a_model_and_its_points_by_the_command_line(tmp_path, capsys):
-    spec, images = model(worst_case("interval"), eps="0.1"), digits()
+    spec = model(worst_case("interval"), eps="0.1")
     net = seeded_net(spec)
     sha = save_model(tmp_path / "m", net, spec)
-    tensors = {f"{n}_{p}": getattr(getattr(images, n), p) for n in ("train", "test") for p in ("x", "y")}
-    tensorfile.save(tmp_path / "data", KIND, tensors, {"info": json.dumps(images.info)})
+    save(digits(), tmp_path / "data")
     main(["onnx", "--model", str(tmp_path / "m"), "--out", str(tmp_path / "net.onnx")])
     props = {p.key: p.value for p in onnx.load(tmp_path / "net.onnx").metadata_props}
     about = {"model": spec.path, "spec_hash": spec.hash, "model_sha256": sha}
@@ -181,7 +177,7 @@ def test_a_model_and_its_points_by_the_command_line(tmp_path, capsys):
     main(["vnnlib", *map(str, common), *map(str, rest)])
     assert (tmp_path / "out/onnx/net.onnx").read_bytes() == (tmp_path / "net.onnx").read_bytes()
     indices = points_of(300, 30, 1)
-    x, y = images.test.x[indices].float() / 255, images.test.y[indices]
+    x, y = digits().test.x[indices].float() / 255, digits().test.y[indices]
     right = (net(x).argmax(1) == y).tolist()
     assert 0 < sum(right) < 30
     assert f"{sum(right)} of 30 points at 2 ε; misclassified points are left out" in capsys.readouterr().out

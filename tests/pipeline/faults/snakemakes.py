@@ -5,9 +5,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
-from workflow.tiny import Pipeline
+from workflow.tiny import Pipeline, environment
 
 MODEL = "results/demo/mnist/small/normal/none/seed0"
 CELL = f"{MODEL}/certify/ibp/linf/n4.json"
@@ -21,14 +20,13 @@ def with_data_of(pipeline, folder):
     return other
 
 
-def start(pipeline, *arguments, output=None, **environment):
+def start(pipeline, *arguments):
     """Starts Snakemake in a process group of its own; its output goes to a file."""
     command = [sys.executable, "-m", "snakemake", "-s", str(pipeline.code / "Snakefile"), "--cores", "2", *arguments]
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    with (output or pipeline.folder / "output").open("w") as file:
+    with (pipeline.folder / "output").open("w") as file:
         return subprocess.Popen(
             command, cwd=pipeline.folder, stdout=file, stderr=subprocess.STDOUT, start_new_session=True,
-            env=os.environ | {"PATH": path} | environment,
+            env=environment(),
         )  # fmt: skip
 
 

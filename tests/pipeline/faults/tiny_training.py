@@ -5,11 +5,10 @@ import json
 import re
 import time
 
-from small_images import digits, model, worst_case
+from small_images import digits, model, save, worst_case
 
 from dmcore import tensorfile
 from dmcore.checkpoint import KIND as MODEL
-from dmcore.data.prepared import KIND as IMAGES
 from dmcore.files import read_json
 
 SPEC = dataclasses.replace(
@@ -46,10 +45,7 @@ class Trainings:
 
     def __init__(self, forks, folder):
         self.forks, self.data, self.folder = forks, folder / "digits.safetensors", folder
-        images = digits()
-        tensors = {"train_x": images.train.x[:200], "train_y": images.train.y[:200]}
-        tensors |= {"test_x": images.test.x[:30], "test_y": images.test.y[:30]}
-        tensorfile.save(self.data, IMAGES, tensors, {"info": json.dumps({"name": "mnist", "variant": "official"})})
+        save(digits(200, 30), self.data)
         started = time.perf_counter()
         assert self.run("whole").code == 0
         self.duration = time.perf_counter() - started

@@ -5,11 +5,10 @@ import signal
 
 import pytest
 import torch
-from small_images import digits, model, worst_case
+from small_images import digits, model, save, worst_case
 
 from dmcore import tensorfile
 from dmcore.checkpoint import save_model
-from dmcore.data.prepared import KIND as IMAGES
 from dmcore.files import read_json
 from dmcore.linear.chunks import map_chunks
 from dmcore.signals import StoppedError, stoppable
@@ -38,9 +37,7 @@ def eight_points_at_once():
 
 
 def made_in(folder):
-    images = digits()
-    tensors = {f"{s}_{a}": getattr(getattr(images, s), a) for s in ("train", "test") for a in "xy"}
-    tensorfile.save(folder / "data", IMAGES, tensors, {"info": json.dumps(images.info)})
+    save(digits(), folder / "data")
     save_model(folder / "m", seeded_net(SPEC), SPEC)
     return folder
 
@@ -102,7 +99,7 @@ def undisturbed(tmp_path_factory):
     return record(folder / "whole")
 
 
-@pytest.mark.parametrize("part", [0, 1, 3, 5, 8])
+@pytest.mark.parametrize("part", [1, 5])
 def test_a_killed_certification_goes_on_with_the_next_part(part, files, undisturbed, monkeypatch):
     before = killed(files, monkeypatch, part)
     after = interrupt(monkeypatch, None, kill)

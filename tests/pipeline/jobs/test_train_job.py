@@ -4,9 +4,8 @@ import json
 
 import pytest
 import torch
-from small_images import digits, model
+from small_images import digits, model, save
 
-from dmcore import tensorfile
 from dmcore.checkpoint import load_model
 from dmcore.files import read_json
 from dmcore.nets.layers import Scale
@@ -19,11 +18,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def prepared(tmp_path):
-    path = tmp_path / "digits.safetensors"
-    images = digits()
-    tensors = {f"{s}_{a}": getattr(getattr(images, s), a) for s in ("train", "test") for a in "xy"}
-    tensorfile.save(path, "dmcore.images", tensors, {"info": json.dumps({"name": "mnist", "variant": "made up"})})
-    return path
+    return save(digits(), tmp_path / "digits.safetensors", variant="made up")
 
 
 @pytest.mark.slow

@@ -5,12 +5,11 @@ import os
 import re
 import shutil
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from flips import flip
 from test_config import ROOT
+from tiny import environment
 
 MODELS = "results/demo/mnist/small"
 TRAINED = f"{MODELS}/dm/0.1/seed0/model.safetensors"
@@ -26,9 +25,8 @@ def rot(path):
 
 def typed(project, command):
     """What a user types in the project's folder."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
-        command, shell=True, cwd=project, env=os.environ | {"PATH": path}, capture_output=True, text=True, check=False
+        command, shell=True, cwd=project, env=environment(), capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
 

@@ -34,26 +34,31 @@ def tiny_config():
     return copy.deepcopy(config)
 
 
+def environment():
+    """The variables of a process whose ``python`` is this one."""
+    return os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+
+
 class Pipeline:
     """The project's Snakefile run in a folder of its own.
 
-    ``code`` is the folder of the Snakefile; :meth:`with_its_own_code` makes one that can be edited.
+    ``code`` is the folder of the Snakefile; :meth:`with_its_own_code` makes one that can be edited. It starts with a
+    copy of all that another one's folder, ``made``, holds, with the ages of the files.
     """
 
-    def __init__(self, folder, code=ROOT):
+    def __init__(self, folder, code=ROOT, made=None):
         self.folder, self.code = folder, code
         folder.mkdir()
         self.write(tiny_config())
+        for name in ("data", "results", "logs", ".snakemake") if made else ():
+            shutil.copytree(made / name, folder / name)
 
     def write(self, config):
         (self.folder / "config.yaml").write_text(yaml.dump(config, Dumper=_NoAliases))
 
     def run(self, *arguments, ok=True):
         command = [sys.executable, "-m", "snakemake", "-s", str(self.code / "Snakefile"), "--cores", "2", *arguments]
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        done = subprocess.run(
-            command, cwd=self.folder, capture_output=True, text=True, env=os.environ | {"PATH": path}, check=False
-        )
+        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, env=environment(), check=False)
         output = done.stdout + done.stderr
         assert (done.returncode == 0) == ok, output
         return output
@@ -68,10 +73,8 @@ class Pipeline:
         return json.loads((self.folder / "results/demo/mnist/small" / path).read_text())
 
     def with_its_own_code(self, folder):
-        """A copy of all that was made, with the ages of its files, and of the code that made it."""
-        other = Pipeline(folder, code=folder)
-        for name in ("data", "results", "logs", ".snakemake"):
-            shutil.copytree(self.folder / name, folder / name)
+        """A copy of all that was made and of the code that made it."""
+        other = Pipeline(folder, code=folder, made=self.folder)
         for name in ("dmcore", "workflow", "envs", "resources"):
             shutil.copytree(ROOT / name, folder / name)
         shutil.copy2(ROOT / "Snakefile", folder)
