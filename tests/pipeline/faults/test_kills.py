@@ -1,6 +1,5 @@
 """SIGKILL at random moments; `make test-kills` does 50 of each."""
 
-import json
 import random
 import shutil
 import time
@@ -8,8 +7,8 @@ import time
 import pytest
 from amount import KILLS, long
 from report.results_folder import write_model
-from test_config import CONFIG
-from tiny_training import SPEC, final_files, names, untimed
+from test_config import CONFIG, ROOT
+from tiny_training import SPEC, final_files
 
 from dmcore.files import read_json, write_json
 from doublemargin.experiment.grid import find_model
@@ -63,53 +62,6 @@ def test_a_training_at_every_file_it_writes(point, trainings):
     assert count - 1 == expected.get(point, texts + tensors)
 
 
-RADII = ["0", "0.02", "0.05", "0.1"]
-
-
-def test_a_certification(trainings, tmp_path):
-    killed = 0
-
-    def certify(out, **kill):
-        arguments = ["--model", trainings.folder / "whole/model.safetensors", "--data", trainings.data]
-        arguments += [
-            "--certifier",
-            "cnn-cert-relu",
-            "--points",
-            2,
-            "--eps",
-            *RADII,
-            "--out",
-            out / "n2.json",
-            "--device",
-            "cpu",
-        ]
-        return trainings.forks.run("certify", *arguments, **kill)
-
-    def cells(out):
-        return untimed(out / "n2.json")["cells"] if (out / "n2.json").exists() else {}
-
-    started = time.perf_counter()
-    assert certify(tmp_path / "whole").code == 0
-    duration = time.perf_counter() - started
-    whole = cells(tmp_path / "whole")
-    assert list(whole) == RADII
-    for i, moment in enumerate(moments(1, duration)):
-        out = tmp_path / str(i)
-        ended = certify(out, kill_after=moment)
-        assert ended.code in (KILLED, 0), ended.stderr
-        killed += ended.code == KILLED
-        assert cells(out) in ({}, whole)
-        assert all(path.suffix == ".json" or path.name.startswith("unfinished-") for path in final_files(out))
-        ended = certify(out)
-        assert ended.code == 0, ended.stderr
-        assert cells(out) == whole
-        assert names(out) == ["n2.json"]
-        if killed == KILLS:
-            break
-    print(f"{killed} kills of a certification under way")
-    assert killed == KILLS
-
-
 COUNTS = {
     "normal/none": {"0": 198, "0.05": 20, "0.3": 0},
     "ibp/0.3": {"0": 190, "0.05": 180, "0.3": 0},
@@ -136,24 +88,15 @@ def made(folder):
     }
 
 
-@pytest.mark.parametrize(
-    "command",
-    ["collect", "report of tables", pytest.param("report", marks=long)],
-)
+@pytest.mark.parametrize("command", ["collect", pytest.param("report", marks=long)])
 def test_making_records_and_tables(command, forks, tmp_path):
     """Every file is that of before or that of after, and in the end all are those of an undisturbed run."""
     killed = 0
-    config = json.loads(json.dumps(CONFIG))
-    if command == "report of tables":  # without figures and comparisons, which take their time
-        config["reports"]["demo"]["figures"] = {}
-        config["reports"]["demo"].pop("reported", None)
-    file = tmp_path / "config.json"
-    file.write_text(json.dumps(config))
+    options = ["--schedule", "demo", "--out"] if command == "collect" else ["--config", ROOT / "config.yaml", "demo"]
 
     def run(folder, **kill):
-        if command == "collect":
-            return forks.run("collect", "--results", folder, "--schedule", "demo", "--out", folder / "demo", **kill)
-        return forks.run("report", "demo", "--config", file, "--results", folder, **kill)
+        places = [folder / "demo"] if command == "collect" else []
+        return forks.run(command, "--results", folder, *options, *places, **kill)
 
     before, whole = tmp_path / "before", tmp_path / "whole"
     write_results(before, dict(list(COUNTS.items())[:2]))

@@ -1,20 +1,14 @@
-"""Folders that cannot be written: results, the cache of downloads, the home folder."""
+"""Folders that cannot be written: results, and the cache of downloads."""
 
 import json
-import os
-import subprocess
-import sys
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
-from amount import long
 from forking import NO_NAMESPACES
 from small_disk import SmallDisk
-from test_config import CODE, CONFIG, ROOT
+from test_config import CONFIG, ROOT
 from tiny_training import names, untimed, weights
 
-from dmcore.files import write_json
 from doublemargin.experiment.resolve import data_spec
 
 
@@ -90,43 +84,3 @@ def test_a_cache_of_downloads_that_may_not_be_written(used_before, forks, tmp_pa
             assert f"cannot write {cache}/mnist: Permission denied; name another folder with --cache" in line
         assert not out.exists()
         assert forks.run(*arguments, "--resources", ROOT / "resources", powerless=True).code in (0, NO_NAMESPACES)
-
-
-@long
-def test_a_home_that_cannot_be_written(tmp_path):
-    """matplotlib says what to set, and the figures are the same; so do all else."""
-    figures = {}
-    for home in (str(tmp_path), "/dev/null/home"):
-        out = tmp_path / home.replace("/", "_")
-        record = tmp_path / "record.json"
-        write_json(record, RECORD)
-        command = [sys.executable, "-m", "doublemargin", "history", "--record", record, "--out", out / "history.png"]
-        environment = {k: v for k, v in os.environ.items() if k not in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME")}
-        environment |= {"HOME": home, "PYTHONPATH": CODE}
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
-        figures[home] = (out / "history.png").read_bytes()
-    assert "set the MPLCONFIGDIR environment variable to a writable directory" in done.stderr
-    assert len(set(figures.values())) == 1
-
-
-RECORD = {
-    "model": "demo/mnist/small/dm/0.1/seed0",
-    "data": {"variant": "official"},
-    "provenance": {"device": "CPU (test)"},
-    "history": [{"epoch": e, "step": e, "eps": 0.1, "ramp": 1.0, "lr": 1e-3, "loss": 1 / e} for e in (1, 2, 3)],
-}
-
-
-@long
-def test_snakemake_without_a_home_says_which_folder_and_runs_with_another_cache(pipeline, tmp_path):
-    command = [sys.executable, "-m", "snakemake", "-s", ROOT / "Snakefile", "--cores", "1", "-n", "demo"]
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = os.environ | {"HOME": "/dev/null/home", "PATH": path}
-    environment.pop("XDG_CACHE_HOME", None)
-    options = {"cwd": pipeline.folder, "capture_output": True, "text": True, "check": False}
-    done = subprocess.run(command, env=environment, **options)
-    assert done.returncode == 1
-    assert "NotADirectoryError: [Errno 20] Not a directory: '/dev/null/home" in done.stdout + done.stderr
-    done = subprocess.run(command, env=environment | {"XDG_CACHE_HOME": str(tmp_path)}, **options)
-    assert done.returncode == 0, done.stderr

@@ -1,15 +1,13 @@
-"""A whole Snakemake killed, and two of them in one folder."""
+"""A whole Snakemake killed."""
 
-import os
 import random
 import shutil
-import signal
 import time
 
 import pytest
 from amount import KILLS, long
 from pandas import read_csv
-from snakemakes import CELL, kill, start, with_data_of
+from snakemakes import kill, start, with_data_of
 from tiny_training import untimed
 
 from doublemargin.records.columns import FILES
@@ -28,39 +26,6 @@ def wait_for(pattern, folder, process):
     while not list(folder.glob(pattern)):
         assert process.poll() is None
         time.sleep(0.02)
-
-
-def test_a_second_snakemake_is_refused_while_the_first_runs(pipeline, tmp_path):
-    ours = with_data_of(pipeline, tmp_path / "run")
-    first = start(ours, CELL)
-    try:
-        wait_for("logs/train/**/*.log", ours.folder, first)
-        os.killpg(first.pid, signal.SIGSTOP)  # in the middle of its training
-        refused = ours.run(CELL, ok=False)
-    finally:
-        kill(first, whole_group=True)
-    assert "Error: Directory cannot be locked." in refused
-    assert "It can be removed with the --unlock argument." in refused
-    assert "Traceback" not in refused
-
-
-@long
-def test_the_first_of_two_is_undisturbed_and_a_lock_outlives_a_kill(pipeline, tmp_path):
-    ours = with_data_of(pipeline, tmp_path / "run")
-    first = start(ours, CELL)
-    wait_for("logs/train/**/*.log", ours.folder, first)
-    os.killpg(first.pid, signal.SIGSTOP)
-    ours.run(CELL, ok=False)
-    os.killpg(first.pid, signal.SIGCONT)
-    assert first.wait() == 0
-    assert same_results(ours.folder, pipeline.folder)
-    first = start(ours, CELL, "--forceall")
-    wait_for(".snakemake/incomplete/*", ours.folder, first)
-    kill(first, whole_group=True)
-    assert "Error: Directory cannot be locked." in ours.run(CELL, ok=False)
-    ours.run("--unlock")
-    ours.run(CELL)
-    assert same_results(ours.folder, pipeline.folder)
 
 
 @long

