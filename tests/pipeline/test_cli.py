@@ -5,7 +5,7 @@ import json
 
 import pytest
 import torch
-from small_images import ROOT, digits, model, worst_case
+from small_images import ROOT, digits, model, save, worst_case
 
 from dmcore import tensorfile
 from dmcore.attacks.evaluate import attack_points
@@ -28,12 +28,7 @@ SPEC = model(worst_case("double_margin"), eps="0.1", steps=4, warmup=1, ramp=2)
 
 @pytest.fixture
 def data(tmp_path):
-    images = digits()
-    tensors = {
-        f"{name}_{part}": getattr(getattr(images, name), part) for name in ("train", "test") for part in ("x", "y")
-    }
-    tensorfile.save(tmp_path / "data", IMAGES, tensors, {"info": json.dumps(images.info)})
-    return tmp_path / "data"
+    return save(digits(), tmp_path / "data")
 
 
 def run(*arguments):
@@ -75,17 +70,6 @@ def test_train_then_certify(data, tmp_path, capsys):
     assert wider["eps"] == "8_255"
     assert clean["certified_accuracy"] == sum(clean["certified"]) / 20
     assert all(a >= b for a, b in zip(clean["margins"], wider["margins"], strict=True))
-
-
-def test_the_same_certification_twice_gives_the_same_file(data, tmp_path):
-    save_model(tmp_path / "m", seeded_net(SPEC), SPEC)
-    records = []
-    for out in ("a", "b"):
-        arguments = ["--model", tmp_path / "m", "--data", data, "--certifier", "cnn-cert-relu", "--points", 5]
-        run("certify", *arguments, "--eps", "0.01", "--out", tmp_path / out, "--device", "cpu")
-        records.append(read_json(tmp_path / out))
-        del records[-1]["cells"]["0.01"]["seconds"]
-    assert records[0] == records[1]
 
 
 @pytest.mark.parametrize("flags", [(), ("--clip-input",), ("--intersect-ibp",)])
@@ -188,36 +172,6 @@ def test_mistakes_in_a_ranking_are_one_line(data, tmp_path, capsys):
     assert "the gradient of the base loss is not finite" in message("ibp", "l2", eps="0.1")
 
 
-def test_mistakes_are_one_line(data, tmp_path, capsys, monkeypatch):
-    save_model(tmp_path / "m", seeded_net(SPEC), SPEC)
-    good = {"--model": tmp_path / "m", "--data": data, "--certifier": "ibp", "--eps": "0.1", "--out": tmp_path / "c"}
-
-    def message(**changes):
-        arguments = good | {f"--{k.replace('_', '-')}": v for k, v in changes.items()}
-        return fails(capsys, "certify", *[part for item in arguments.items() for part in item])
-
-    assert "unknown certifier 'ipb': did you mean 'ibp'?" in message(certifier="ipb")
-    assert "unknown norm 'l3'" in message(norm="l3")
-    assert "eps ' -0.1' is not a radius" in message(eps=" -0.1")
-    assert "301 test points asked for, but the test set has 300" in message(points=301)
-    assert "nowhere does not exist" in message(model=tmp_path / "nowhere")
-    assert "is a dmcore.images file, not a model that `dmcore train` wrote" in message(model=data)
-    assert "is a dmcore.model file, not a data set that `dmcore data` prepared" in message(data=tmp_path / "m")
-    (tmp_path / "m").write_bytes((tmp_path / "m").read_bytes()[:-7])
-    assert "is truncated or damaged (" in message()
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert "torch sees no GPU" in message(device="cuda")
-    assert not (tmp_path / "c").exists()
-    assert "not JSON" in fails(capsys, "train", "--spec", "{", "--data", data, "--model", "m", "--record", "r")
-    where = ["--config", ROOT / "config.yaml"]
-    assert "did you mean 'demo'?" in fails(capsys, "spec", "dmo/mnist/small/dm/0.3/seed0", *where)
-
-
-def test_spec_prints_what_train_takes(capsys):
-    run("spec", "demo/mnist/small/dm/0.3/seed0", "--config", ROOT / "config.yaml")
-    assert json.loads(capsys.readouterr().out)["method"]["regularizers"][0]["options"] == {"domain": "double_margin"}
-
-
 def test_spec_prints_what_tables_takes_and_refuses_what_is_not_there(capsys, tmp_path):
     config = json.loads(json.dumps(load_config(ROOT / "config.yaml")))
     config["methods"]["dm"]["label"] = "DM of this config"
@@ -254,16 +208,6 @@ def test_data_prepares_what_spec_prints(capsys, tmp_path):
     run("data", "mnist", "--spec", spec, *where, "--out", tmp_path / "mnist")
     assert "60000 training and 10000 test images of mnist (official)" in capsys.readouterr().out
     assert tensorfile.load(tmp_path / "mnist", IMAGES)[1]["kind"] == IMAGES
-
-
-def test_data_that_are_nowhere_are_one_line(capsys, tmp_path):
-    run("spec", "mnist", "--config", ROOT / "config.yaml")
-    spec = json.loads(capsys.readouterr().out)
-    del spec["sources"][0]["urls"]
-    arguments = ["--cache", tmp_path / "cache", "--resources", tmp_path / "none", "--out", tmp_path / "mnist"]
-    told = fails(capsys, "data", "mnist", "--spec", json.dumps(spec), *arguments)
-    assert told.startswith("dmcore: error: data set 'mnist': no source works; tried: ")
-    assert told.endswith(f"(official) into {tmp_path}/cache/mnist")
 
 
 def test_tables_and_pages_before_anything_was_run(capsys, tmp_path, monkeypatch):

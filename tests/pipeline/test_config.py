@@ -54,31 +54,22 @@ class _NoAliases(yaml.SafeDumper):
         ),
         ("methods.dm.regularizers.0.domain", "double_margn", "methods.dm.regularizers[0]: unknown forward domain "),
         ("methods.dm.regularizers.0.form", "literl", "form 'literl' is not known: did you mean 'literal'?"),
-        ("methods.dm.regularizers.0.weight", -1, "weight: -1 should be greater than or equal to 0"),
-        ("methods.adv.attack.kind", "pdg", "methods.adv.attack.kind: unknown attack 'pdg': did you mean 'pgd'?"),
         ("methods.adv.attack.steps", "40", "methods.adv.attack: attack 'pgd': steps must be a whole number, not '40'"),
-        ("methods.adv.attack.step", True, "attack 'pgd': step must be a number, not True"),
         ("methods.adv.attack", {"kind": "pgd"}, "methods.adv.attack: attack 'pgd' needs the option 'steps'"),
         ("methods.adv.attack", None, "methods.adv: nothing is given for 'attack'"),
         ("methods.adv.per_dataset.cifar", {}, "methods.adv.per_dataset: unknown data set 'cifar': did you mean"),
-        ("methods.dm.pruning", {"relus": 0.7}, "methods.dm.pruning.relus: 0.7 should be less than 0.5"),
         ("methods.dm.pruning", {}, "methods.dm.pruning: needs 'weights' or 'relus'"),
         ("methods.dm.per_dataset", {"mnist": {"regularizers": []}}, "a method has an ε on all data sets or on none"),
         ("methods.dm.label", True, "methods.dm.label: True is not text: put it in quotes"),
         ("methods.Bad Name", {}, "methods: 'Bad Name' should match pattern '^[a-z0-9_]+(-[a-zA-Z0-9_.-]+)?$'"),
-        ("schedules.paper.method_factors.mrm", 0.1, "unknown method 'mrm': did you mean 'mmr'?"),
         (f"{DEMO_PANEL}.rows.1.methods", ["dmm"], ".rows[1].methods: unknown method 'dmm': did you mean 'dm'?"),
-        (f"{DEMO_PANEL}.rows.1.eps_train", -0.3, "rows[1].eps_train[0]: eps '-0.3' is not a radius ≥ 0"),
         (f"{DEMO_PANEL}.rows.0.eps_train", 0.3, "the method 'normal' has no ε to train at"),
         (f"{DEMO_PANEL}.rows.0.methods", ["dm"], "the method 'dm' needs an eps_train"),
         (f"{DEMO_PANEL}.eps_cert", [0, "8/0"], "eps_cert[1]: eps '8/0' is not a radius ≥ 0 such as 0.3 or 8/255"),
         (f"{DEMO_PANEL}.eps_cert", [0, 0.5, "1/2"], "eps_cert: 1/2 is in the list twice"),
-        (f"{DEMO_PANEL}.eps_cert", [0, float("inf")], "eps_cert[1]: eps 'inf' is not a radius"),
         (f"{DEMO_PANEL}.certifier", "cnn-cert-rel", ".certifier: unknown certifier 'cnn-cert-rel': did you mean 'cnn-"),
-        (f"{DEMO_PANEL}.arch", "smal", ".arch: unknown architecture 'smal': did you mean 'small'?"),
         (f"{DEMO_PANEL}.points", 10001, "points: 10001 is more than the test set has"),
         (f"{DEMO_PANEL}.compare", ["dm", "dm_l1"], ".compare: unknown method of this panel 'dm_l1'"),
-        (f"{DEMO_PANEL}.labels", {"dmm": "x"}, ".labels: unknown method 'dmm'"),
         (f"{DEMO_PANEL}.norm", "l3", "norm: 'l3' should be 'linf', 'l2', 'l1' or 'l0'"),
         (f"{DEMO_PANEL}.norm", "l0", "eps_cert[1]: under the norm l0 eps counts changed inputs: a whole number, not "),
         ("methods.dm.regularizers.0.norm", "l0", "rows[1].eps_train[0]: under the norm l0 eps counts changed inputs"),
@@ -88,7 +79,6 @@ class _NoAliases(yaml.SafeDumper):
         ("schedules.demo.training.mnist.batch", 60001, "batch: 60001 is more than the 60000 points of the training"),
         ("schedules.demo.training.mnist.warmup", 521, "warmup and ramp take 901 steps, but 1.5 epochs have only 900"),
         ("schedules.demo.training.cifar", CONFIG["schedules"]["demo"]["training"]["mnist"], "unknown data set 'cifar'"),
-        ("schedules.demo.report", "dmo", "schedules.demo.report: unknown report 'dmo': did you mean 'demo'?"),
         ("schedules.demo.report", "trial", "schedules.demo: there is no training for the data set 'cifar10', which "),
         (
             "schedules.short.scaled_from",
@@ -96,8 +86,6 @@ class _NoAliases(yaml.SafeDumper):
             ".scaled_from: unknown unscaled schedule 'short': known: demo, modern, paper",
         ),
         ("schedules.short", {"report": "paper"}, "needs either 'training', or 'scaled_from' with 'factor'"),
-        ("schedule", "papr", "schedule: unknown schedule 'papr': did you mean 'paper'?"),
-        ("architectures", {"smal": {"label": "x", "layers": 1}}, "architectures: unknown architecture 'smal': did you"),
         (
             "datasets.mnist.sources.0.format",
             "idxx",
@@ -110,7 +98,6 @@ class _NoAliases(yaml.SafeDumper):
         ("seeds", [0, 0], "seeds: 0 is in the list twice"),
         ("seeds", [2**32], "seeds[0]: 4294967296 should be less than or equal to 4294967295"),
         ("seeds", 3, "seeds: 3 is not a list: write [3]"),
-        ("seeds", {"a": 1}, "seeds: keys with values is given where a list should be"),
         ("seeds", [None], "seeds[0]: nothing is given where a whole number should be"),
     ],
 )
@@ -139,18 +126,10 @@ def test_inputs_are_counted_under_l0():
     ]
 
 
-@pytest.mark.parametrize("key", sorted(CONFIG.keys() - {"data_places"}))
-def test_a_missing_key_is_named(key):
-    config = {k: v for k, v in CONFIG.items() if k != key}
-    with pytest.raises(UserError, match=f"the key '{key}' is missing"):
+def test_a_missing_key_is_named():
+    config = {k: v for k, v in CONFIG.items() if k != "seeds"}
+    with pytest.raises(UserError, match="the key 'seeds' is missing"):
         check_config(config)
-
-
-def test_a_file_that_is_no_yaml_is_named(tmp_path):
-    (tmp_path / "c.yaml").write_text("a: [1\nb: }")
-    with pytest.raises(UserError, match=r"cannot read .*c\.yaml") as error:
-        load_config(tmp_path / "c.yaml")
-    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -169,11 +148,8 @@ def test_a_file_that_is_no_yaml_is_named(tmp_path):
             "line 2: found character '\\t' that cannot start any token; indent with spaces, YAML takes no",
         ),
         (b"a: 1\non: 2\n", "line 2: the key 'on' is not text: quote it"),
-        (b"a: 1\n? [b]\n: 2\n", "line 2: the key there is not text: quote it"),
         (b"a: 1\n# caf\xe9\n", "line 2 is not in UTF-8; save the file in that encoding"),
-        (b"a: 1\x00\n", "unacceptable character #x0000"),
         (b"a: 2020-13-45\n", "month must be in 1..12"),
-        (b"a: *b\n", "line 1: found undefined alias 'b'"),
         (b"a: !!python/object/apply:os.getcwd []\n", "line 1: could not determine a constructor for the tag"),
         (
             b"__use_yte__: true\na: ?1 + 1\n",

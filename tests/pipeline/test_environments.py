@@ -15,7 +15,6 @@ import yaml
 from report.results_folder import COUNTS, EXHIBIT, write_results
 from test_config import ROOT
 
-from dmcore.files import write_json
 from dmcore.registries import architecture, attack, certifier, forward_domain, regularizer
 from doublemargin import cli
 from doublemargin.experiment.registries import reader
@@ -140,21 +139,9 @@ def test_records_tables_and_figures_need_no_torch(tmp_path):
     make_exhibits(WITHOUT_TORCH, tmp_path)
 
 
-def test_a_history_needs_no_torch(tmp_path):
-    entry = {"epoch": 1.0, "loss": 2.0, "clean": 1.0, "accuracy": 0.5, "ramp": 0.0, "eps": 0.0}
-    record = {"model": "demo/m", "history": [entry], "data": {"variant": "official"}, "provenance": {"device": "CPU"}}
-    write_json(tmp_path / "training.json", record)
-    dmcore(WITHOUT_TORCH, "history", "--record", tmp_path / "training.json", "--out", tmp_path / "history.png")
-    assert (tmp_path / "history.png").stat().st_size > 1000
-
-
 def test_a_specification_needs_no_torch():
     spec = json.loads(dmcore(WITHOUT_TORCH, "spec", "demo/mnist/small/dm/0.3/seed0"))
     assert spec["method"]["regularizers"][0]["options"]["domain"] == "double_margin"
-
-
-def test_the_page_of_the_config_needs_no_torch():
-    assert "## `schedules.<schedule>`" in dmcore(WITHOUT_TORCH, "info", "--config")
 
 
 def test_training_does_need_torch(tmp_path):

@@ -71,6 +71,13 @@ MISTAKES = [
         "unknown argument '--thread-count': did you mean '--threads'? known: <all arguments>",
         thread_count="4",
     ),
+    usage(
+        "certifier",
+        "certify",
+        "argument --certifier: unknown certifier 'ipb': did you mean 'ibp'? known: <all>",
+        certifier="ipb",
+    ),
+    usage("norm", "certify", "argument --norm: unknown norm 'l3': <suggestion>known: l0, l1, l2, linf", norm="l3"),
     usage("points-text", "certify", "argument --points: 'all' is not a whole number > 0", points="all"),
     wrong("argument-points-too-many", "certify", "61 test points asked for, but the test set has 60", points="61"),
     usage("spec-no-json", "train", "argument --spec: not JSON (<reason>); `dmcore spec` prints one", spec="dm"),

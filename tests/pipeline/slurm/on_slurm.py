@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from test_config import ROOT
-from workflow.tiny import Pipeline
+from workflow.tiny import Pipeline, environment
 
 CLUSTER = ROOT / "tests/pipeline/slurm/cluster.sh"
 # Tiny jobs end within seconds: ask for them sooner than a site would, and do not wait a minute after the last.
@@ -77,11 +77,9 @@ class SlurmPipeline(Pipeline):
     def start(self, *arguments, profile="slurm"):
         """Starts Snakemake; its output goes to `snakemake.log`."""
         command = [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile"), "--workflow-profile", profile]
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        environment = os.environ | {"PATH": path}
         with (self.folder / "snakemake.log").open("w") as log:
             return subprocess.Popen(
-                [*command, *POLL, *arguments], cwd=self.folder, stdout=log, stderr=log, env=environment
+                [*command, *POLL, *arguments], cwd=self.folder, stdout=log, stderr=log, env=environment()
             )
 
     def finish(self, running, *, ok=True, seconds=400):

@@ -334,7 +334,7 @@ class Panel(Section):
 class Exhibit(Section):
     """A table or figure."""
 
-    NEEDS: ClassVar[dict[str, str]] = Field({})
+    NEEDS: ClassVar[dict[str, str]] = {}
     """The key that each kind needs."""
 
     caption: str
