@@ -2,7 +2,7 @@
 # make test-full   all tests: 11 minutes on 2 cores
 # make tables  set up without PyTorch and make all tables, figures and results/report.html from the records in results/
 # make soundness    tries a million attacked points, and others, against every bound; OPTIONS="--points 10000 --seed 1"
-# make test-kills   kills trainings, certifications, tables and whole pipelines at 50 random moments each, fills disks …
+# make test-kills   kills trainings, tables and whole pipelines at 50 random moments each, fills disks …
 # make test-slurm   as root: installs a Slurm (Debian's), starts it on this machine, runs the tests that need it, stops it
 # make docs    builds the documentation: docs/_build/index.html
 # make lint    style, types, import order                  make clean  remove what was made, but not the environment and downloads
