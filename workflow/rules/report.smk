@@ -97,7 +97,9 @@ rule figure:
         out=folder(1),
         dmcore=our_dmcore,
         # The module that draws a figure has the name of its kind.
-        code=lambda w: code_hash(f"doublemargin.report.figures.{TARGETS.exhibit('figures', w.schedule, w.figure)['kind']}"),
+        code=lambda w: code_hash(
+            f"doublemargin.report.figures.{TARGETS.exhibit('figures', w.schedule, w.figure)['kind']}"
+        ),
     shell:
         EXHIBIT
 
