@@ -14,6 +14,7 @@ from dmcore.crown.relaxed import RelaxedNetwork
 from dmcore.crown.relaxers import Slopes, alpha, relu_slopes
 from dmcore.linear.chunks import map_chunks
 from dmcore.linear.dense import Dense
+from dmcore.linear.relaxations import SLOPES
 from dmcore.linear.unit import identity
 from dmcore.nets.network import Network
 from dmcore.perturbation import Ball
@@ -33,7 +34,6 @@ class Alpha(Certifier):
     """
 
     LABEL = "α-CNN-Cert"
-    VARIANTS = ("relu", "ada", "zero")
     NEVER_BELOW = ("ibp", "cnn-cert-zero", "cnn-cert-ada", "cnn-cert-relu")
     STEPS = 50
     """Of the rows' slopes."""
@@ -47,7 +47,7 @@ class Alpha(Certifier):
     """Adam's memory, short: a few steps are all there are, and slopes turn around at kinks."""
 
     def lower(self, net: Network, ball: Ball, rows: Dense) -> Tensor:
-        variants = [self.relaxed(net, ball, slope) for slope in self.VARIANTS]
+        variants = [self.relaxed(net, ball, slope) for slope in SLOPES]
         found = torch.stack([linear_bounds(variant, net.output, rows, upper=False)[0] for variant in variants])
         return self._raised(net, ball, rows, found, self.hidden_boxes(net, ball, variants))
 
@@ -99,7 +99,7 @@ class Alpha(Certifier):
 
         balls, start = ball.select(each), Dense(rows.data.expand(points, -1, -1).flatten(0, 1)[:, None])
         wide = {index: Box(each(box.center), each(box.radius)) for index, box in boxes.items()}
-        variants = [relu_slopes(net, wide, slope) for slope in self.VARIANTS]
+        variants = [relu_slopes(net, wide, slope) for slope in SLOPES]
         chosen = found.argmax(0).flatten(), torch.arange(points * count, device=found.device)
         slopes = {index: torch.stack([variant[index] for variant in variants])[chosen] for index in variants[0]}
         best = found.amax(0)

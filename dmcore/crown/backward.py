@@ -19,11 +19,11 @@ from torch import Tensor, nn
 from dmcore.crown.relaxed import RelaxedNetwork
 from dmcore.errors import UserError
 from dmcore.linear.coefficients import Coefficients
-from dmcore.linear.concretize import concretize, is_box, symmetric
+from dmcore.linear.concretize import concretize, coupled, symmetric
 from dmcore.linear.dense import Dense
-from dmcore.linear.forms import Form, LowerUpper, MidRadius, Radius
+from dmcore.linear.forms import Form, LowerUpper, MidRadius, Radius, added
+from dmcore.linear.fused import scaled
 from dmcore.linear.rounding import EXTRA_ROUNDINGS, gamma, outward
-from dmcore.linear.scaled_filters import relaxed, scaled
 from dmcore.nets.layers import Affine, Flatten, Nonlinear, Sum
 from dmcore.nets.network import INPUT, Network, Node, Shape
 
@@ -54,7 +54,7 @@ def backward(
         else:
             form = through(node.layer, form, shapes[node.parents[0]])  # the shape of all inputs
         for parent in node.parents:
-            pending[parent] = pending[parent] + form if parent in pending else form
+            pending[parent] = added(pending[parent], form) if parent in pending else form
     return ends
 
 
@@ -76,7 +76,7 @@ def _(layer: Flatten, form: Form, in_shape: Shape) -> Form:
 
 @through.register
 def _(layer: Sum, form: Form, in_shape: Shape) -> Form:
-    return form if layer.scale == 1.0 else form.map(lambda c: c.times(layer.scale))
+    return form if layer.scale == 1.0 else form.map(lambda c: c.map(lambda a: a * layer.scale))
 
 
 def substitute(net: RelaxedNetwork, index: int, start: Coefficients, upper: bool = True) -> tuple[Tensor, Tensor]:
@@ -103,16 +103,17 @@ def _relax(net: RelaxedNetwork, node: Node, form: Form, radius: Radius) -> Form:
     gap = net.gap(node, max(c.summation_length for c in (form.lower, form.upper) if c is not None))
     below = form.lower.abs_dot(gap)
     radius.add(below, below if form.upper is None or form.shared else form.upper.abs_dot(gap))
-    if relaxation.pool is not None:
+    pool = relaxation.pool
+    if pool is not None:
         in_shape = net.shapes[node.parents[0]]
-        return form.map(lambda c: c.through_pool(relaxation.pool, relaxation.slope, in_shape))
+        return form.map(lambda c: c.through_pool(pool, relaxation.slope, in_shape))
     if relaxation.parallel:
         return form.map(lambda c: scaled(c, relaxation.slope))
     slope, half = relaxation.slope, relaxation.half_slope
     if form.upper is not None and form.shared:
         return MidRadius(scaled(form.lower, slope), scaled(form.lower.abs(), half))
-    lower = relaxed(form.lower, slope, half, -1)
-    return LowerUpper(lower, None if form.upper is None else relaxed(form.upper, slope, half, 1))
+    lower = form.lower.relaxed(slope, half, -1)
+    return LowerUpper(lower, None if form.upper is None else form.upper.relaxed(slope, half, 1))
 
 
 def _concretize(net: RelaxedNetwork, at: int, form: Form) -> tuple[Tensor, Tensor]:
@@ -125,7 +126,7 @@ def _concretize(net: RelaxedNetwork, at: int, form: Form) -> tuple[Tensor, Tenso
         changed = math.ceil(net.ball.largest_eps) if net.ball.norm == "l0" else 0  # so many gains are added up
         return moved * (1 + 2 * net.errors.gamma(forms.summation_length + changed + EXTRA_ROUNDINGS))
 
-    if form.upper is not None and not form.shared and is_box(region):
+    if form.upper is not None and not form.shared and not coupled(region):
         low, high = form.lower.abs_dots(form.upper, region.radius)
         return rounded(form.lower, low), rounded(form.upper, high)
     low = rounded(form.lower, concretize(form.lower, region, upward=False))

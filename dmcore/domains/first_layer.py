@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from dmcore.linear.concretize import concretize, symmetric
 from dmcore.linear.dense import Dense
@@ -25,7 +25,7 @@ class FirstLayer:
     """
 
     ball: Ball
-    layers: tuple[nn.Module, ...]
+    layers: tuple[Affine | Flatten, ...]
 
     @property
     def z(self) -> Tensor:
@@ -58,21 +58,23 @@ class FirstLayer:
         shapes = [tuple(v.shape[1:]) for v in self._values]
         forms = start = identity(shapes[-1], self.ball.x)
         for layer, in_shape in zip(reversed(self.layers), reversed(shapes[:-1]), strict=True):
-            rearranges = isinstance(layer, Flatten)
-            forms = Dense(forms.dense().unflatten(2, in_shape)) if rearranges else forms.through(layer, in_shape)
+            if isinstance(layer, Flatten):
+                forms = Dense(forms.dense().unflatten(2, in_shape))
+            else:
+                forms = forms.through(layer, in_shape)
         return start.rows(concretize(forms, self.ball, upward)).reshape(-1, *shapes[-1])
 
 
 def first_layers(net: Network, ball: Ball) -> dict[int, FirstLayer]:
     """By their nodes, the affine layers whose input is the network's own, or that normalised or flattened."""
-    behind: dict[int, tuple[nn.Module, ...]] = {INPUT: ()}
+    behind: dict[int, tuple[Affine | Flatten, ...]] = {INPUT: ()}
     found = {}
     for node in net.nodes():
-        if len(node.parents) != 1 or node.parents[0] not in behind:
-            continue
-        layers = (*behind[node.parents[0]], node.layer)
-        if isinstance(node.layer, Normalize | Flatten):
-            behind[node.index] = layers
-        elif isinstance(node.layer, Affine):
-            found[node.index] = FirstLayer(ball, layers)
+        parent = node.parents[0]
+        if parent in behind and isinstance(node.layer, Affine | Flatten):
+            layers = (*behind[parent], node.layer)
+            if isinstance(node.layer, Normalize | Flatten):
+                behind[node.index] = layers
+            else:
+                found[node.index] = FirstLayer(ball, layers)
     return found

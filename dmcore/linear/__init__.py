@@ -1,7 +1,7 @@
 """Linear forms ``A z + b`` of a network's values.
 
 - :mod:`coefficients`: what the matrix ``A`` can do: :mod:`dense`, :mod:`patches` (kept at receptive-field size), and
-  not written out at all (:mod:`scaled_filters`, :mod:`fused`, :mod:`lazy_patches`)
+  not written out until it must be (:mod:`fused`)
 - :mod:`unit`: a node's values themselves as such forms
 - :mod:`forms`: what a substitution carries
 - :mod:`concretize`: how far such forms move over a ball of any norm

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
 from dmcore.nets.layers import Affine, MaxPool
@@ -30,11 +32,6 @@ class Coefficients(ABC):
         return self
 
     @property
-    def shared(self) -> bool:
-        """Whether all samples (and positions, for patches) have the same coefficients."""
-        return self.explicit.shared
-
-    @property
     def summation_length(self) -> int:
         """How many numbers :meth:`abs_dot` adds up one after the other, at most."""
         return self.explicit.summation_length
@@ -45,30 +42,25 @@ class Coefficients(ABC):
     def __sub__(self, other: Coefficients) -> Coefficients:
         return self.explicit - other
 
+    def map(self, change: Callable[[Tensor], Tensor]) -> Coefficients:
+        """Each coefficient changed by an element-wise function with ``change(0) = 0``."""
+        return self.explicit.map(change)
+
     def abs(self) -> Coefficients:
         """|A|."""
-        return self.explicit.abs()
-
-    def positive(self) -> Coefficients:
-        """max(A, 0)."""
-        return self.explicit.positive()
-
-    def negative(self) -> Coefficients:
-        """min(A, 0)."""
-        return self.explicit.negative()
+        return self.map(torch.abs)
 
     def double(self) -> Coefficients:
         """The same in float64."""
         return self.explicit.double()
 
-    def times(self, t: Tensor | float) -> Coefficients:
-        """A · diag(t), t of shape (B, *shape) or a plain number."""
+    def times(self, t: Tensor) -> Coefficients:
+        """A · diag(t), t of shape (B, *shape)."""
         return self.explicit.times(t)
 
     def relaxed(self, slope: Tensor, half: Tensor, sign: int) -> Coefficients:
         """``A · diag(slope) + sign · |A| · diag(half)``, slope and half (B, *shape), sign ±1."""
-        middle, radius = self.times(slope), self.abs().times(half)
-        return middle + radius if sign > 0 else middle - radius
+        return self.explicit.relaxed(slope, half, sign)
 
     def through(self, layer: Affine, in_shape: Shape) -> Coefficients:
         """A W: the same forms over the affine layer's input, of shape (B, *in_shape)."""
@@ -92,7 +84,7 @@ class Coefficients(ABC):
 
     def square_dot(self, t: Tensor) -> Tensor:
         """A² t, with the square of each coefficient: (B, R)."""
-        return self.explicit.square_dot(t)
+        return self.map(torch.square).abs_dot(t)
 
     def norm(self, order: float) -> Tensor:
         """``‖A‖`` of each form, in the vector norm of ``order`` (1, 2 or inf): (B or 1, R)."""

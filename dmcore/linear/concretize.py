@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from itertools import repeat
+from typing import TypeGuard
 
 import torch
 from torch import Tensor
@@ -22,14 +23,19 @@ Region = Ball | Box
 """What linear forms are bounded over: the input's ball, or a box of values of another node."""
 
 
+def coupled(region: Region) -> TypeGuard[Ball]:
+    """Whether how far one value moves limits the others; not so in a box, which the ball of ℓ∞ is."""
+    return isinstance(region, Ball) and region.norm != "linf"
+
+
 def pivot(region: Region) -> Tensor:
     """The point from which :func:`concretize` counts, (B, *shape): x, or the middle of a box."""
-    return region.center if is_box(region) else region.x
+    return region.x if coupled(region) else region.center
 
 
 def symmetric(region: Region) -> bool:
     """Whether all forms rise as far as they fall."""
-    return is_box(region) or (region.norm != "l0" and not region.clip_input)
+    return not coupled(region) or (region.norm != "l0" and not region.clip_input)
 
 
 def concretize(forms: Coefficients, region: Region, upward: bool) -> Tensor:
@@ -39,7 +45,7 @@ def concretize(forms: Coefficients, region: Region, upward: bool) -> Tensor:
     largest gains of one input. For a ball of ℓ2 or ℓ1 cut to [0, 1] a bound: the smaller of this and the cut box's
     own.
     """
-    if is_box(region):
+    if not coupled(region):
         return forms.abs_dot(region.radius)
     fall, rise = region.max_decrease, region.max_increase
     if not upward:
@@ -51,12 +57,8 @@ def concretize(forms: Coefficients, region: Region, upward: bool) -> Tensor:
     moved = region.eps_like(dual) * dual
     if not region.clip_input:
         return moved
-    return torch.minimum(moved, forms.positive().abs_dot(rise) + forms.negative().abs_dot(fall))
-
-
-def is_box(region: Region) -> bool:
-    """Whether forms move independently in each value: over a box, which the ball of ℓ∞ is."""
-    return isinstance(region, Box) or region.norm == "linf"
+    positive, negative = forms.map(lambda a: a.clamp(min=0)), forms.map(lambda a: a.clamp(max=0))
+    return torch.minimum(moved, positive.abs_dot(rise) + negative.abs_dot(fall))
 
 
 def _root(t: Tensor) -> Tensor:

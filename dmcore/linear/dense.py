@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -43,14 +44,8 @@ class Dense(Coefficients):
     def shared(self) -> bool:
         return len(self.data) == 1
 
-    def abs(self) -> Dense:
-        return Dense(self.data.abs())
-
-    def positive(self) -> Dense:
-        return Dense(self.data.clamp(min=0))
-
-    def negative(self) -> Dense:
-        return Dense(self.data.clamp(max=0))
+    def map(self, change: Callable[[Tensor], Tensor]) -> Dense:
+        return Dense(change(self.data))
 
     def norm(self, order: float) -> Tensor:
         return torch.linalg.vector_norm(self.data.flatten(2), order, -1)
@@ -65,15 +60,11 @@ class Dense(Coefficients):
     def __sub__(self, other: Coefficients) -> Dense:
         return Dense(self.data - other.dense())
 
-    def times(self, t: Tensor | float) -> Dense:
-        if not isinstance(t, Tensor):
-            return Dense(self.data * t)
+    def times(self, t: Tensor) -> Dense:
         check_budget(max(len(t), len(self.data)) * self.data[0].numel())
         return Dense(self.data * t[:, None])
 
-    def relaxed(self, slope: Tensor, half: Tensor, sign: int) -> Coefficients:
-        if self.shared:
-            return super().relaxed(slope, half, sign)
+    def relaxed(self, slope: Tensor, half: Tensor, sign: int) -> Dense:
         return Dense(add_product(self.times(slope).data, self.data.abs(), half[:, None], sign))
 
     def dot(self, t: Tensor) -> Tensor:
@@ -89,9 +80,6 @@ class Dense(Coefficients):
         if self.shared:  # a matrix product for each channel
             return torch.bmm(self.data[0].abs().flatten(2).transpose(0, 1), t.flatten(2).permute(1, 2, 0)).sum(0).T
         return sized(self.data, t[:, None]).flatten(3).sum(3).sum(2)
-
-    def square_dot(self, t: Tensor) -> Tensor:
-        return Dense(self.data.square()).abs_dot(t)
 
     @property
     def summation_length(self) -> int:
@@ -147,9 +135,6 @@ class OneHot(Coefficients):
 
     def double(self) -> OneHot:
         return OneHot(self.index, self.shape, self.like.double())
-
-    def relaxed(self, slope: Tensor, half: Tensor, sign: int) -> Coefficients:
-        return self.explicit.relaxed(slope, half, sign)
 
     def dot(self, t: Tensor) -> Tensor:
         flat = t.flatten(1)

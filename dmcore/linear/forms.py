@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 from torch import Tensor
 
 from dmcore.linear.coefficients import Coefficients
 
 
-class Form(ABC):
-    """``lower · (z − ẑ)`` and ``upper · (z − ẑ)``, of the lower and the upper bounds; upper is None if not wanted."""
+@dataclass(frozen=True, eq=False)
+class LowerUpper:
+    """The coefficients of the lower and of the upper bounds, which may be one set; upper is None if not wanted."""
 
     lower: Coefficients
     upper: Coefficients | None
@@ -23,27 +24,8 @@ class Form(ABC):
         """Whether one set of coefficients serves both bounds."""
         return self.upper is self.lower
 
-    @abstractmethod
-    def map(self, change: Callable[[Coefficients], Coefficients]) -> Form:
-        """The same linear change of both sets of coefficients, made once where they are shared."""
-
-    def __add__(self, other: Form) -> Form:
-        if self.upper is None or other.upper is None:
-            return LowerUpper(self.lower + other.lower, None)
-        if self.shared and other.shared:
-            total = self.lower + other.lower
-            return LowerUpper(total, total)
-        return LowerUpper(self.lower + other.lower, self.upper + other.upper)
-
-
-@dataclass(frozen=True, eq=False)
-class LowerUpper(Form):
-    """The two sets of coefficients, which may be one."""
-
-    lower: Coefficients
-    upper: Coefficients | None
-
     def map(self, change: Callable[[Coefficients], Coefficients]) -> LowerUpper:
+        """The same linear change of both sets of coefficients, made once where they are shared."""
         lower = change(self.lower)
         if self.upper is None:
             return LowerUpper(lower, None)
@@ -51,7 +33,7 @@ class LowerUpper(Form):
 
 
 @dataclass(frozen=True, eq=False)
-class MidRadius(Form):
+class MidRadius:
     """``middle − radius`` and ``middle + radius``, kept apart through affine layers and added up when asked for.
 
     Behind a fully connected layer and a convolution there are fewer coefficients to add up than between the two.
@@ -59,6 +41,7 @@ class MidRadius(Form):
 
     middle: Coefficients
     radius: Coefficients
+    shared: ClassVar = False
 
     @cached_property
     def lower(self) -> Coefficients:
@@ -69,7 +52,20 @@ class MidRadius(Form):
         return self.middle + self.radius
 
     def map(self, change: Callable[[Coefficients], Coefficients]) -> MidRadius:
+        """The same linear change of both."""
         return MidRadius(change(self.middle), change(self.radius))
+
+
+Form = LowerUpper | MidRadius
+"""``lower · (z − ẑ)`` and ``upper · (z − ẑ)``, of the lower and the upper bounds."""
+
+
+def added(one: Form, two: Form) -> LowerUpper:
+    """The sum of two forms."""
+    lower = one.lower + two.lower
+    if one.upper is None or two.upper is None:
+        return LowerUpper(lower, None)
+    return LowerUpper(lower, lower if one.shared and two.shared else one.upper + two.upper)
 
 
 @dataclass

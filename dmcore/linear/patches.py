@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -19,15 +19,6 @@ from dmcore.nets.network import Shape
 Pair = tuple[int, int]
 
 UNROLLED = 1024  # largest patch (C·kh·kw) whose transposed convolution may be written out as a matrix
-
-
-def signed_sum(terms: Iterable[tuple[int, Coefficients]]) -> Coefficients:
-    """The sum of coefficients, each with its sign, ±1."""
-    (sign, total), *rest = terms
-    total = total if sign == 1 else total.times(-1.0)
-    for sign, term in rest:
-        total = total + term if sign == 1 else total - term
-    return total
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +58,7 @@ class Patches(Coefficients):
         """Some neurons themselves: ``index`` (B, R), counted through the flattened (C, H, W) node."""
         channel, place = index // (shape[1] * shape[2]), index % (shape[1] * shape[2])
         unit = F.one_hot(channel, shape[0]).to(like.dtype)[:, :, None]
-        return cls(unit, shape, shape[1:], chosen=place, masked=True)
+        return cls(unit, shape, (shape[1], shape[2]), chosen=place, masked=True)
 
     @property
     def positions(self) -> int:
@@ -105,14 +96,8 @@ class Patches(Coefficients):
     def _with(self, data: Tensor, masked: bool | None = None) -> Patches:
         return replace(self, data=data, masked=self.masked if masked is None else masked, unit=False)
 
-    def abs(self) -> Patches:
-        return self._with(self.data.abs())
-
-    def positive(self) -> Patches:
-        return self._with(self.data.clamp(min=0))
-
-    def negative(self) -> Patches:
-        return self._with(self.data.clamp(max=0))
+    def map(self, change: Callable[[Tensor], Tensor]) -> Patches:
+        return self._with(change(self.data))
 
     def norm(self, order: float) -> Tensor:
         norms = torch.linalg.vector_norm(self.mask().data, order, -1)  # the padding's coefficients do not count
@@ -137,30 +122,29 @@ class Patches(Coefficients):
     def _combined(self, other: Coefficients, sign: int) -> Coefficients:
         """self + sign · other, over windows that hold both."""
         other = other.explicit
-        fits = isinstance(other, Patches) and (self.grid, self.stride) == (other.grid, other.stride)
-        if not fits or self.chosen is not other.chosen:
-            return Dense(torch.add(self.dense(), other.dense(), alpha=sign))
-        corner = (max(self.origin[0], other.origin[0]), max(self.origin[1], other.origin[1]))
-        one, two = self._reaching(corner, other), other._reaching(corner, self)
-        if one.kernel[0] * one.kernel[1] > self.shape[1] * self.shape[2]:
-            return Dense(torch.add(self.dense(), other.dense(), alpha=sign))
-        return one._with(torch.add(one.data, two.data, alpha=sign), one.masked and two.masked)
+        if (
+            isinstance(other, Patches)
+            and (self.grid, self.stride) == (other.grid, other.stride)
+            and self.chosen is other.chosen
+        ):
+            corner = (max(self.origin[0], other.origin[0]), max(self.origin[1], other.origin[1]))
+            one, two = self._reaching(corner, other), other._reaching(corner, self)
+            if one.kernel[0] * one.kernel[1] <= self.shape[1] * self.shape[2]:
+                return one._with(torch.add(one.data, two.data, alpha=sign), one.masked and two.masked)
+        return Dense(torch.add(self.dense(), other.dense(), alpha=sign))
 
     def _reaching(self, corner: Pair, other: Patches) -> Patches:
         """The same forms over windows that start at ``corner`` and hold those of ``other``, too."""
-        before = [c - o for c, o in zip(corner, self.origin, strict=True)]
-        theirs = [c - o for c, o in zip(corner, other.origin, strict=True)]
-        kernel = tuple(max(before[i] + self.kernel[i], theirs[i] + other.kernel[i]) for i in range(2))
-        if kernel == self.kernel and corner == self.origin:
+        top, left = corner[0] - self.origin[0], corner[1] - self.origin[1]
+        height = max(top + self.kernel[0], corner[0] - other.origin[0] + other.kernel[0])
+        width = max(left + self.kernel[1], corner[1] - other.origin[1] + other.kernel[1])
+        if (height, width) == self.kernel and corner == self.origin:
             return self
         image = self.data.unflatten(3, (self.shape[0], *self.kernel))
-        (top, left), (height, width) = before, (kernel[0] - self.kernel[0], kernel[1] - self.kernel[1])
-        wide = F.pad(image, (left, width - left, top, height - top)).flatten(3)
-        return replace(self, data=wide, kernel=kernel, origin=corner)
+        wide = F.pad(image, (left, width - left - self.kernel[1], top, height - top - self.kernel[0]))
+        return replace(self, data=wide.flatten(3), kernel=(height, width), origin=corner)
 
-    def times(self, t: Tensor | float) -> Patches:
-        if not isinstance(t, Tensor):
-            return self._with(self.data * t)
+    def times(self, t: Tensor) -> Patches:
         check_budget(max(len(t), len(self.data)) * self.positions * self.data[0, 0].numel())
         return self._with(self.data * self.windows(t)[:, :, None], masked=True)
 
@@ -185,9 +169,6 @@ class Patches(Coefficients):
         products = sized(self.data, self.windows(t)[:, :, None])
         return products.unflatten(3, (self.shape[0], -1)).sum(4).sum(3).flatten(1)
 
-    def square_dot(self, t: Tensor) -> Tensor:
-        return self._with(self.data.square()).abs_dot(t)
-
     @property
     def summation_length(self) -> int:
         if self.unit:
@@ -204,13 +185,15 @@ class Patches(Coefficients):
             return self.times(scale)
         if not isinstance(layer, Conv):
             return Dense(self.dense()).through(layer, in_shape)
-        if not self.masked:
-            return self.mask().through(layer, in_shape)
-        grown = self.before(layer, in_shape)
-        if grown is None:
+        windows = self.before(layer, in_shape)
+        if windows is None:
             return Dense(self.dense()).through(layer, in_shape)
-        check_budget(self.data[..., 0].numel() * in_shape[0] * grown.kernel[0] * grown.kernel[1])
-        return replace(grown, data=self._grow(layer).reshape(*self.data.shape[:3], -1))
+        return self.mask().grown(layer, windows)
+
+    def grown(self, layer: Conv, windows: Patches) -> Patches:
+        """The forms over the input of a convolution, in the ``windows`` that :meth:`before` found; after a mask."""
+        check_budget(self.data[..., 0].numel() * windows.shape[0] * windows.kernel[0] * windows.kernel[1])
+        return replace(windows, data=self._grow(layer).reshape(*self.data.shape[:3], -1))
 
     def before(self, layer: Conv | MaxPool, in_shape: Shape) -> Patches | None:
         """The windows, without coefficients, over the input of a convolution or max-pool; None if they outgrow it."""

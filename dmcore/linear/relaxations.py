@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property, singledispatch
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from dmcore.nets.layers import MaxPool, ReLU
 from dmcore.perturbation.box import Box
 
 Slope = Literal["relu", "ada", "zero"]
+SLOPES: tuple[Slope, ...] = get_args(Slope)
 
 
 @dataclass(frozen=True)

@@ -28,18 +28,18 @@ class InputColumns:
         fall, rise = ball.x - self.lower, self.upper - ball.x
         self.scale = torch.maximum(fall, rise)
         unit = self.scale.where(self.scale > 0, 1.0)
-        fall, rise = ((side / unit).flatten().cpu().numpy() for side in (fall, rise))
-        self.columns = program.add_columns(-fall, rise)
+        down, up = as_vector(fall / unit), as_vector(rise / unit)
+        self.columns = program.add_columns(-down, up)
         if ball.norm == "l1" and ball.eps > 0:
-            moved = program.add_columns(0 * rise, self.scale.sign().flatten().cpu().numpy())
+            moved = program.add_columns(0 * up, as_vector(self.scale.sign()))
             for sign in (1.0, -1.0):
-                program.add_rows(0.0, torch.inf, (moved, 1 + 0 * rise), (self.columns, sign + 0 * rise))
-            share = (self.scale / ball.eps).flatten().cpu().numpy()
+                program.add_rows(0.0, torch.inf, (moved, 1 + 0 * up), (self.columns, sign + 0 * up))
+            share = as_vector(self.scale / ball.eps)
             program.add_rows(-torch.inf, 1.0, (moved, share[None]))
         elif ball.norm == "l0":
-            changed = program.add_binaries(len(rise))
-            program.add_rows(-torch.inf, 0.0, (self.columns, 1 + 0 * rise), (changed, -rise))
-            program.add_rows(-torch.inf, 0.0, (self.columns, -1 + 0 * rise), (changed, -fall))
+            changed = program.add_binaries(len(up))
+            program.add_rows(-torch.inf, 0.0, (self.columns, 1 + 0 * up), (changed, -up))
+            program.add_rows(-torch.inf, 0.0, (self.columns, -1 + 0 * up), (changed, -down))
             program.choose(changed, 0, int(ball.eps))
 
     def input(self, point: Vector) -> Tensor:
@@ -54,6 +54,11 @@ class InputColumns:
             most = flat.abs().topk(min(int(ball.eps), len(flat))).indices
             moved = torch.zeros_like(flat).index_copy(0, most, flat[most]).reshape(moved.shape)
         return ball.x + moved
+
+
+def as_vector(t: Tensor) -> Vector:
+    """All values of a tensor."""
+    return t.flatten().cpu().numpy()
 
 
 def check_ball(ball: Ball) -> None:

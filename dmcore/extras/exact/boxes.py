@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 import torch
 from torch import Tensor
 
@@ -13,7 +11,7 @@ from dmcore.crown.relaxed import RelaxedNetwork
 from dmcore.crown.relaxers import fixed_slope
 from dmcore.domains import Interval
 from dmcore.linear.dense import Dense
-from dmcore.linear.relaxations import Slope
+from dmcore.linear.relaxations import SLOPES
 from dmcore.nets.layers import Nonlinear
 from dmcore.nets.network import Network
 from dmcore.perturbation import Ball, Box
@@ -28,7 +26,7 @@ class Relaxations:
 
     def __init__(self, net: Network, ball: Ball) -> None:
         self.net, self.boxes = net, dict[int, Box]()
-        self._linear = [RelaxedNetwork(net, ball, fixed_slope(slope), self.boxes) for slope in get_args(Slope)]
+        self._linear = [RelaxedNetwork(net, ball, fixed_slope(slope), self.boxes) for slope in SLOPES]
         intervals = Interval().states(net, ball)
         for node in net.nodes():
             if isinstance(node.layer, Nonlinear):

@@ -6,6 +6,7 @@ import copy
 import math
 import time
 from dataclasses import replace
+from operator import itemgetter
 from typing import NamedTuple
 
 import torch
@@ -65,7 +66,7 @@ def minima(
     lower, upper = data.new_empty(data.shape[:2]), data.new_empty(data.shape[:2])
     solved = torch.zeros_like(lower, dtype=torch.bool)
     for i in range(len(x)):
-        point = balls.select(lambda t, i=i: t[i : i + 1])
+        point = balls.select(itemgetter(slice(i, i + 1)))
         relaxations = Relaxations(net, point)
         model = Model(net, point, relaxations.boxes)
         upper[i], found = data[i] @ net(point.x)[0], relaxations.lower(Dense(data[i : i + 1]))[0]

@@ -15,10 +15,10 @@ from torch import Tensor
 from dmcore.domains import Magnitude
 from dmcore.domains.rules import RuleTable
 from dmcore.errors import UserError
-from dmcore.extras.exact.ball import InputColumns
+from dmcore.extras.exact.ball import InputColumns, as_vector
 from dmcore.extras.exact.program import OPENING, Program, Vector
 from dmcore.nets.layers import Affine, Flatten, MaxPool, ReLU, Sum
-from dmcore.nets.network import Network, Node
+from dmcore.nets.network import Network
 from dmcore.perturbation import Ball, Box
 
 ROUNDING = 1e-11  # of float64, against the size of all numbers added up, as in dmcore.certify
@@ -66,7 +66,7 @@ class Model(RuleTable):
         slope = torch.diag(self.inputs.scale.flatten()).reshape(-1, *ball.x.shape[1:])
         nodes = [AffineForm(slope, ball.x)]
         for node in net.nodes():
-            nodes.append(self.rule(node.layer)(self, node, *(nodes[p] for p in node.parents)))
+            nodes.append(self.rule(node.layer)(self, node.layer, node.parents, *(nodes[p] for p in node.parents)))
         self.output = nodes[-1]
 
     def _check_size(self, net: Network, ball: Ball) -> None:
@@ -102,11 +102,11 @@ class Model(RuleTable):
 
     def dense(self, slope: Tensor, unit: Tensor) -> tuple[Vector, Vector]:
         """What −slope (V, m), in the given ``unit`` of each row (m,), is as terms of m rows."""
-        return self.columns[: len(slope)], _numpy(-slope / unit).T
+        return self.columns[: len(slope)], (-slope / unit).T.cpu().numpy()
 
     def minimum(self, row: Tensor, time_limit: float, node_limit: int) -> tuple[float, Tensor | None, bool]:
         """(bound, input, solved) of the minimum of one linear form (K,) of the logits; see :class:`Minimum`."""
-        cost = _numpy(_padded(self.output.slope, len(self.columns)) @ row)
+        cost = as_vector(_padded(self.output.slope, len(self.columns)) @ row)
         constant = float(self.output.constant[0] @ row)
         found = self.program.minimum(self.columns, cost, time_limit, node_limit)
         point = None if found.point is None else self.inputs.input(found.point)
@@ -138,31 +138,27 @@ def _padded(slope: Tensor, count: int) -> Tensor:
     return torch.cat([slope, slope.new_zeros(count - len(slope), *slope.shape[1:])])
 
 
-def _numpy(t: Tensor) -> Vector:
-    return t.cpu().numpy()
-
-
 @Model.passes(Affine)
-def _affine(model: Model, node: Node, form: AffineForm) -> AffineForm:
-    return AffineForm(node.layer.linear(form.slope), node.layer(form.constant))
+def _affine(model: Model, layer: Affine, parents: tuple[int, ...], form: AffineForm) -> AffineForm:
+    return AffineForm(layer.linear(form.slope), layer(form.constant))
 
 
 @Model.passes(Flatten)
-def _flatten(model: Model, node: Node, form: AffineForm) -> AffineForm:
-    return AffineForm(node.layer(form.slope), node.layer(form.constant))
+def _flatten(model: Model, layer: Flatten, parents: tuple[int, ...], form: AffineForm) -> AffineForm:
+    return AffineForm(layer(form.slope), layer(form.constant))
 
 
 @Model.passes(Sum)
-def _sum(model: Model, node: Node, *forms: AffineForm) -> AffineForm:
+def _sum(model: Model, layer: Sum, parents: tuple[int, ...], *forms: AffineForm) -> AffineForm:
     count = max(len(form.slope) for form in forms)
     slopes = [_padded(form.slope, count) for form in forms]
-    return AffineForm(node.layer(*slopes), node.layer(*(form.constant for form in forms)))
+    return AffineForm(layer(*slopes), layer(*(form.constant for form in forms)))
 
 
 @Model.passes(ReLU)
-def _relu(model: Model, node: Node, form: AffineForm) -> AffineForm:
+def _relu(model: Model, layer: ReLU, parents: tuple[int, ...], form: AffineForm) -> AffineForm:
     """y − s = z with y = max(z, 0) ∈ [0, u], s = max(−z, 0) ∈ [0, −l], of which a binary a lets one be above 0."""
-    (parent,) = node.parents
+    (parent,) = parents
     lower, upper = model.limits[parent]
     at = unstable(lower, upper)[0]
     kept = (lower >= 0).to(lower)
@@ -171,8 +167,11 @@ def _relu(model: Model, node: Node, form: AffineForm) -> AffineForm:
     out, y = model.add_outputs(AffineForm(form.slope * kept, form.constant * kept), at, 0 * high, high)
     zero, one = np.zeros(len(y)), np.ones(len(y))
     s, a = model.program.add_columns(zero, one), model.program.add_binaries(len(y))
-    constant, opening = _numpy(form.constant[0, at] / width), OPENING + _numpy(model.rounding[parent][0, at] / width)
-    terms = (y, _numpy(high / width)), (s, _numpy(low / width)), model.dense(z, width)
+    constant, opening = (
+        as_vector(form.constant[0, at] / width),
+        OPENING + as_vector(model.rounding[parent][0, at] / width),
+    )
+    terms = (y, as_vector(high / width)), (s, as_vector(low / width)), model.dense(z, width)
     model.program.add_rows(constant, constant, *terms, opening=opening)
     model.program.add_rows(-np.inf, 0.0, (y, one), (a, -one))
     model.program.add_rows(-np.inf, 1.0, (s, one), (a, one))
@@ -180,10 +179,10 @@ def _relu(model: Model, node: Node, form: AffineForm) -> AffineForm:
 
 
 @Model.passes(MaxPool)
-def _pool(model: Model, node: Node, form: AffineForm) -> AffineForm:
+def _pool(model: Model, pool: MaxPool, parents: tuple[int, ...], form: AffineForm) -> AffineForm:
     """y ≥ z_i for every candidate of a window, and y ≤ z_i for the one whose binary is 1."""
-    (parent,) = node.parents
-    pool, (lower, upper) = node.layer, model.limits[parent]
+    (parent,) = parents
+    lower, upper = model.limits[parent]
     low, high = pool.windows(lower, -torch.inf)[0], pool.windows(upper, -torch.inf)[0]
     slope, constant = pool.windows(form.slope, 0.0), pool.windows(form.constant, 0.0)
     rounding = pool.windows(model.rounding[parent], 0.0)[0]
@@ -196,15 +195,15 @@ def _pool(model: Model, node: Node, form: AffineForm) -> AffineForm:
     floor, top = low[at].amax(-1), high[at].amax(-1)
     out, y = model.add_outputs(decided, at, floor, top - floor)
     pick = can[at]
-    window = _numpy(pick.nonzero()[:, 0])  # of each candidate
+    window = as_vector(pick.nonzero()[:, 0])  # of each candidate
     z, c, low = slope[:, at][:, pick], constant[0, at][pick], low[at][pick]
     others = _largest_of_others(high[at])[pick]
     floor, top = floor[window], top[window]
-    width, slack = top - low, (others - low).clamp(min=0)
+    width = top - low
     a = model.program.add_binaries(len(window))
-    opening = OPENING + _numpy(rounding[at][pick] / width)
-    terms = (y[window], _numpy((top - floor) / width)), model.dense(z, width)
-    above, slack = _numpy((c - floor) / width), _numpy(slack / width)
+    opening = OPENING + as_vector(rounding[at][pick] / width)
+    terms = (y[window], as_vector((top - floor) / width)), model.dense(z, width)
+    above, slack = as_vector((c - floor) / width), as_vector((others - low).clamp(min=0) / width)
     model.program.add_rows(above, np.inf, *terms, opening=opening)
     model.program.add_rows(-np.inf, above + slack, *terms, (a, slack), opening=opening)
     for k in range(len(y)):

@@ -13,6 +13,7 @@ from dmcore.certify import certify_points, margin_bounds
 from dmcore.crown.bounds import relaxed_network
 from dmcore.crown.relaxers import fixed_slope
 from dmcore.linear import chunks
+from dmcore.linear.relaxations import SLOPES
 from dmcore.nets import as_network
 from dmcore.perturbation import Ball
 
@@ -67,7 +68,7 @@ def test_hidden_boxes_lie_in_the_variants_and_hold_every_value_that_occurs(any_n
     make, in_shape = any_net
     net, x = as_network(make(0, torch.float64)), points(in_shape, 2)
     ball = Ball(x, 0.15)
-    variants = [relaxed_network(net, ball, fixed_slope(slope)) for slope in Alpha.VARIANTS]
+    variants = [relaxed_network(net, ball, fixed_slope(slope)) for slope in SLOPES]
     boxes = Alpha().hidden_boxes(net, ball, variants)
     assert boxes.keys() == variants[0].boxes.keys()
     for i in range(len(x)):
@@ -86,7 +87,7 @@ def test_hidden_boxes_lie_in_the_variants_and_hold_every_value_that_occurs(any_n
 def test_hidden_boxes_get_narrower_than_what_the_variants_have_in_common():
     make, in_shape = NETS["residual"]
     net, ball = as_network(make(0, torch.float64)), Ball(points(in_shape, 2), 0.15)
-    variants = [relaxed_network(net, ball, fixed_slope(slope)) for slope in Alpha.VARIANTS]
+    variants = [relaxed_network(net, ball, fixed_slope(slope)) for slope in SLOPES]
     last = max(variants[0].boxes)
     lower = torch.stack([v.boxes[last].lower for v in variants]).amax(0)
     upper = torch.stack([v.boxes[last].upper for v in variants]).amin(0)
@@ -197,7 +198,7 @@ def test_reaches_the_linear_program_with_its_boxes(seed):
     net = nn.Sequential(nn.Flatten(), nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3)).double()
     x, eps, y = points((1, 2, 2), 1, seed), 0.4, torch.tensor([1])
     graph, ball = as_network(net), Ball(x, eps)
-    variants = [relaxed_network(graph, ball, fixed_slope(slope)) for slope in Alpha.VARIANTS]
+    variants = [relaxed_network(graph, ball, fixed_slope(slope)) for slope in SLOPES]
     boxes = Alpha().hidden_boxes(graph, ball, variants)
     steps = reference.matrices(net, (1, 2, 2))
     # node n is the value after n layers, the Flatten among them, which is no step of the reference
@@ -231,7 +232,7 @@ def test_a_net_without_a_relu():
     torch.manual_seed(0)
     net = nn.Sequential(nn.Conv2d(1, 1, 2), nn.MaxPool2d(2, 1), nn.Flatten(), nn.Linear(1, 3)).double()
     x, y = points((1, 3, 3), 2), torch.tensor([0, 1])
-    variants = [margin_bounds(net, x, y, 0.1, certifier=f"cnn-cert-{slope}") for slope in Alpha.VARIANTS]
+    variants = [margin_bounds(net, x, y, 0.1, certifier=f"cnn-cert-{slope}") for slope in SLOPES]
     torch.testing.assert_close(margin_bounds(net, x, y, 0.1, certifier="alpha"), torch.stack(variants).amax(0))
 
 

@@ -4,10 +4,8 @@ import pytest
 import torch
 
 from dmcore.linear import patches
-from dmcore.linear.fused import FusedConvolution
-from dmcore.linear.lazy_patches import LazyPatches
+from dmcore.linear.fused import FusedConvolution, FusedPatches
 from dmcore.linear.patches import Patches
-from dmcore.linear.scaled_filters import Product
 from dmcore.nets.layers import Conv, Normalize
 
 SHAPE = (2, 12, 11)
@@ -32,14 +30,9 @@ def pair(request):
     filters = Patches.identity(top, slice(0, top[1]), x).through(above, middle)
     grown, made = filters.before(below, SHAPE), []
     for _ in range(2):
-        slopes = torch.rand(2, *middle, dtype=torch.float64) - 0.3
-        product = Product(filters, slopes.requires_grad_())
-        made.append(
-            (
-                LazyPatches.of(FusedConvolution(filters, slopes, below, SHAPE), grown),
-                product.explicit.through(below, SHAPE),
-            )
-        )
+        slopes = (torch.rand(2, *middle, dtype=torch.float64) - 0.3).requires_grad_()
+        fused = FusedConvolution(filters, slopes, below, grown)
+        made.append((FusedPatches(((1, fused),)), filters.times(slopes).through(below, SHAPE)))
     return x, made
 
 
@@ -74,7 +67,7 @@ def test_written_out(pair, unrolled, monkeypatch):
 def test_two_sums_at_once_are_each_alone(pair):
     x, ((lazy, written), (other, others)) = pair
     lower, upper = lazy - other, lazy + other
-    assert isinstance(lower, LazyPatches)
+    assert isinstance(lower, FusedPatches)
     for one, two, first, second in (
         (lower, upper, written - others, written + others),
         (lazy, other, written, others),
@@ -90,7 +83,7 @@ def test_behind_a_normalisation(pair):
     x, ((lazy, written), (other, others)) = pair
     layer = Normalize([0.5, 0.1], [0.2, 2.0]).double()
     scaled, written = lazy.through(layer, SHAPE), written.through(layer, SHAPE)
-    assert isinstance(scaled, LazyPatches)
+    assert isinstance(scaled, FusedPatches)
     same(scaled.abs_dot(x), written.abs_dot(x))
     same(scaled.square_dot(x), written.square_dot(x))
     same(scaled.dot(x), written.dot(x))
@@ -117,5 +110,5 @@ def test_rounding_knows_how_much_was_added_up(pair):
     fused = lazy.terms[0][1]
     blocks = fused.groups[0] * fused.groups[1] + torch.Size(fused.entries).numel()
     assert lazy.summation_length == blocks
-    assert lazy.positive().summation_length == written.summation_length
+    assert lazy.map(torch.relu).summation_length == written.summation_length
     assert lazy.summation_length == max(blocks, written.summation_length)
