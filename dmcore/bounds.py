@@ -30,21 +30,14 @@ def interval_bounds(
     rounded outward. Their gradients are those of the bounds in x's dtype, as they are.
 
     Args:
-        net: a network of ours, or any module that :func:`dmcore.nets.as_network` reads; in evaluation mode.
-        x: inputs (B, C, H, W), pixels in [0, 1].
-        eps: radius ε ≥ 0 in pixel scale, a number or text such as ``8/255``; or one for each point, (B,). Under ``l0``
-            how many inputs change (a channel of a pixel each).
-        norm: the ball's norm: ``linf``, ``l2``, ``l1`` or ``l0``.
-        clip_input: cut the ball to ``input_range``; sound and tighter for images, and no change for ``l0``.
-        input_range: (low, high), what an input may be: x outside it is refused.
+        net, x, eps, norm, clip_input, input_range: as :func:`dmcore.certify.margin_bounds`.
 
     Returns:
         (lower, upper), each (B, K). Bounds of logits, not of margins: the difference of two of them is far looser than
         :func:`dmcore.certify.margin_bounds`.
 
     Raises:
-        UserError: a layer without a rule (named), an unknown norm, ε < 0, a fraction under ``l0``, integer pixels,
-            inputs out of their range.
+        UserError: as ``margin_bounds``.
     """
     ball = checked_ball(x, eps, norm, clip_input, input_range)
     graph = as_network(net, tuple(ball.x.shape[1:]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import itemgetter
 
 import torch
@@ -70,21 +70,31 @@ def margin_bounds(
         UserError: an unknown certifier or norm, ε < 0 or a fraction under ``l0``, a layer that cannot be bounded,
             inputs out of their range, labels out of theirs.
     """
-    bound, balls = _made(certifier, intersect_ibp), checked_ball(x, eps, norm, clip_input, input_range)
-    graph = as_network(net, tuple(balls.x.shape[1:])).frozen()
-    output = graph.shapes(balls.x)[graph.output]
-    labels, num_classes = checked_labels(y, balls.x, output), output[0]
+    bound = _made(certifier, intersect_ibp)
+    return _margins(*checked_points(net, x, y, eps, norm, clip_input, input_range), bound)
+
+
+def checked_points(
+    net: nn.Module, x: Tensor, y: Tensor, eps: Radius, norm: str, clip_input: bool, input_range: Range
+) -> tuple[Network, Ball, Tensor]:
+    """The network as a graph, the balls and the labels (B,), if they are what :func:`margin_bounds` takes."""
+    ball = checked_ball(x, eps, norm, clip_input, input_range)
+    graph = as_network(net, tuple(ball.x.shape[1:]))
+    return graph, ball, checked_labels(y, ball.x, graph.shapes(ball.x)[graph.output])
+
+
+def _margins(net: Network, balls: Ball, labels: Tensor, certifier: Certifier) -> Tensor:
+    """Lower bounds of the margins (B, K), a few points at a time."""
+    graph = net.frozen()
+    (num_classes,) = graph.shapes(balls.x)[graph.output]
 
     def margins(points: slice) -> Tensor:
-        return _margins(graph, balls.select(lambda t: t[points]), labels[points], num_classes, bound)
+        ball, y = balls.select(itemgetter(points)), labels[points]
+        lower = certifier.lower(graph, ball, margin_rows(y, num_classes, ball.x))
+        return lower.scatter(1, y[:, None], torch.inf)
 
-    found = map_chunks(len(x), point_chunk(graph, balls.x), margins)
+    found = map_chunks(len(labels), point_chunk(graph, balls.x), margins)
     return torch.cat([balls.x.new_empty(0, num_classes), *found]) - underflow(graph, balls, [graph.output], rows=2.0)
-
-
-def _margins(net: Network, ball: Ball, y: Tensor, num_classes: int, certifier: Certifier) -> Tensor:
-    margins = certifier.lower(net, ball, margin_rows(y, num_classes, ball.x))
-    return margins.scatter(1, y[:, None], torch.inf)
 
 
 def _made(certifier: str | Certifier, intersect_ibp: bool) -> Certifier:
@@ -135,14 +145,19 @@ def certify_points(
     is bounded again in float64. At ε = 0 the margins are those of the point itself. Points that a faster certifier
     certifies, one whose bounds are never above this one's, keep the margin that it found.
     """
-    balls = checked_ball(x, eps, norm, clip_input, input_range)
-    net = as_network(net, tuple(balls.x.shape[1:]))
-    labels, x = checked_labels(y, balls.x, net.shapes(balls.x)[net.output]), balls.x
+    return verdicts(*checked_points(net, x, y, eps, norm, clip_input, input_range), certifier, intersect_ibp)
+
+
+def verdicts(
+    net: Network, balls: Ball, labels: Tensor, certifier: str | Certifier, intersect_ibp: bool = False
+) -> CertificationResult:
+    """:func:`certify_points` of arguments that are checked, in full precision."""
+    x = balls.x
 
     def smallest_margin(net: Network, points: Tensor, name: str | Certifier, dtype: torch.dtype) -> Tensor:
-        own = balls.select(lambda t: t[points])
-        of_ball = (own.eps, norm, name, clip_input, intersect_ibp, input_range)
-        return margin_bounds(net, own.x.to(dtype), labels[points], *of_ball).amin(1)
+        ball = balls.select(itemgetter(points))
+        ball = replace(ball, x=ball.x.to(dtype))
+        return _margins(net, ball, labels[points], _made(name, intersect_ibp)).amin(1)
 
     order: list[str | Certifier] = [*_made(certifier, intersect_ibp).NEVER_BELOW, certifier]
     first, *others = order

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
-from dmcore.certify import certify_points
+from dmcore.certify import checked_points, verdicts
 from dmcore.errors import UserError
-from dmcore.nets.reading import as_network
 from dmcore.norms import check_radius
 from dmcore.perturbation.ball import PIXELS, Range
-from dmcore.perturbation.inputs import checked_ball, checked_labels
+from dmcore.precision import full_precision
 from dmcore.results import PointResults
 
 SMALLEST = 1e-6
@@ -43,6 +42,8 @@ class Radii(PointResults):
         return f"median radius {self.median:.4g}, {int(self.radius.isnan().sum())} without"
 
 
+@torch.no_grad()
+@full_precision()
 def certified_radius(
     net: nn.Module,
     x: Tensor,
@@ -54,7 +55,7 @@ def certified_radius(
     tolerance: float = 0.01,
     input_range: Range = PIXELS,
 ) -> Radii:
-    """Bisects, for each point, for the largest ε at which :func:`certify_points` says yes.
+    """Bisects, for each point, for the largest ε at which :func:`dmcore.certify.certify_points` says yes.
 
     Every point is robust at its radius, and so at all smaller ε: a certificate speaks of the whole ball. Bounds with
     adaptive lines need not fall with ε, so that one above ``refused`` may be certified all the same.
@@ -70,9 +71,7 @@ def certified_radius(
     Raises:
         UserError: as ``margin_bounds``; an ``upper`` or tolerance that is none.
     """
-    ball = checked_ball(x, 0.0, norm, clip_input, input_range)
-    graph = as_network(net, tuple(ball.x.shape[1:]))
-    labels = checked_labels(y, ball.x, graph.shapes(ball.x)[graph.output])
+    graph, ball, labels = checked_points(net, x, y, 0.0, norm, clip_input, input_range)
     size, (low, high) = x[0].numel() if len(x) else 1, ball.input_range
     diameter = size if norm == "l0" else (high - low) * size ** {"linf": 0.0, "l2": 0.5, "l1": 1.0}[norm]
     radii = torch.tensor(
@@ -81,8 +80,9 @@ def certified_radius(
 
     def certified(points: Tensor, eps: Tensor | float) -> Tensor:
         points = points.to(x.device)
-        found = certify_points(net, x[points], labels[points], eps, norm, certifier, clip_input, False, input_range)
-        return found.certified.cpu()
+        eps = eps.to(x.device) if isinstance(eps, Tensor) else eps
+        balls = replace(ball, x=ball.x[points], eps=eps)
+        return verdicts(graph, balls, labels[points], certifier).certified.cpu()
 
     start = certified(torch.arange(len(x), device="cpu"), 0.0)
     below = torch.zeros(len(x), dtype=torch.long, device="cpu")  # certified at radii[below], refused at radii[above]

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from dmcore.certify import checked_points
 from dmcore.crown.margins import margin_rows
 from dmcore.domains.underflow import underflow
 from dmcore.extras.exact.ball import check_ball
@@ -19,10 +20,9 @@ from dmcore.extras.exact.boxes import Relaxations
 from dmcore.extras.exact.model import Model
 from dmcore.linear.dense import Dense
 from dmcore.nets.network import Network
-from dmcore.nets.reading import as_network
 from dmcore.perturbation import Ball
 from dmcore.perturbation.ball import PIXELS, Range
-from dmcore.perturbation.inputs import Radius, checked_ball, checked_labels
+from dmcore.perturbation.inputs import Radius
 from dmcore.precision import full_precision
 
 TIME_LIMIT, NODE_LIMIT = 60.0, 20_000  # of one solve: seconds, and nodes of the tree
@@ -97,14 +97,8 @@ def exact_margins(
     """The smallest margins z_y − z_j over the ε-ball around x, from both sides.
 
     Args:
-        net: a network of ours, or any module that :func:`dmcore.nets.as_network` reads; in evaluation mode.
-        x: inputs (B, C, H, W), pixels in [0, 1].
-        y: labels (B,), integers in 0..K−1.
-        eps: radius ε ≥ 0 in pixel scale, a number or text such as ``8/255``; or one for each point, (B,). Under ``l0``
-            how many inputs change.
+        net, x, y, eps, clip_input, input_range: as :func:`dmcore.certify.margin_bounds`.
         norm: ``linf``, ``l1`` or ``l0``.
-        clip_input: cut the ball to ``input_range``.
-        input_range: (low, high), what an input may be: x outside it is refused.
         time_limit, node_limit: of one margin's solve: seconds, and nodes of the tree.
 
     Returns:
@@ -112,13 +106,10 @@ def exact_margins(
         the bound is proved to be the minimum. At j = y +inf, +inf and True.
 
     Raises:
-        UserError: the norm ℓ2, ε < 0 or a fraction under ``l0``, a layer that cannot be modelled, inputs or
-            labels out of range, a point with too many undecided ReLUs and max-pools.
+        UserError: as ``margin_bounds``; the norm ℓ2, a point with too many undecided ReLUs and max-pools.
     """
-    ball = checked_ball(x, eps, norm, clip_input, input_range)
-    graph = as_network(net, tuple(ball.x.shape[1:]))
-    output = graph.shapes(ball.x)[graph.output]
-    labels, classes = checked_labels(y, ball.x, output), output[0]
+    graph, ball, labels = checked_points(net, x, y, eps, norm, clip_input, input_range)
+    (classes,) = graph.shapes(ball.x)[graph.output]
     found = minima(graph, ball, margin_rows(labels, classes, ball.x), time_limit, node_limit)
     own = torch.nn.functional.one_hot(labels, classes).bool()
     below = found.lower - underflow(graph, ball, [graph.output], rows=2.0)
