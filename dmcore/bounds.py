@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from dmcore.domains import DoubleMargin, Interval
-from dmcore.domains.rounded import rounded_bounds
+from dmcore.domains.rounding import rounded_bounds
 from dmcore.nets.reading import as_network
 from dmcore.perturbation.ball import PIXELS, Range
 from dmcore.perturbation.inputs import Radius, checked_ball

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from dmcore.certifiers import Certifier
 from dmcore.crown.margins import margin_rows
 from dmcore.domains import Magnitude
-from dmcore.domains.underflow import underflow
+from dmcore.domains.rounding import underflow
 from dmcore.linear.chunks import map_chunks, point_chunk
 from dmcore.nets.network import Network
 from dmcore.nets.reading import as_network

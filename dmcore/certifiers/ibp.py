@@ -9,7 +9,7 @@ from dmcore.crown.backward import substitute
 from dmcore.crown.bounds import nonlinear_nodes
 from dmcore.crown.relaxed import RelaxedNetwork
 from dmcore.crown.relaxers import fixed_slope
-from dmcore.domains.rounded import rounded_bounds
+from dmcore.domains.rounding import rounded_bounds
 from dmcore.linear.dense import Dense
 from dmcore.nets.network import Network
 from dmcore.perturbation import Ball, Box

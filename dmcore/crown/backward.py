@@ -98,9 +98,9 @@ def _relax(net: RelaxedNetwork, node: Node, form: Form, radius: Radius) -> Form:
     With c the coefficients, m and d half the sum and half the difference of the upper and the lower slope, those below
     are ``c m − |c| d`` for a lower bound and ``c m + |c| d`` for an upper one.
     """
-    relaxation = net.relaxation(node)
+    relaxation = net.relaxation(node.index)
     form = form.map(lambda c: c.reusable)
-    gap = net.gap(node, max(c.summation_length for c in (form.lower, form.upper) if c is not None))
+    gap = net.gap(node.index, max(c.summation_length for c in (form.lower, form.upper) if c is not None))
     below = form.lower.abs_dot(gap)
     radius.add(below, below if form.upper is None or form.shared else form.upper.abs_dot(gap))
     pool = relaxation.pool

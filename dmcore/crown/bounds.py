@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -14,7 +15,7 @@ from dmcore.crown.rounding import outward_box, outward_interval
 from dmcore.linear.chunks import map_chunks, row_chunk
 from dmcore.linear.coefficients import Coefficients
 from dmcore.linear.intervals import image
-from dmcore.linear.unit import identity, one_hot
+from dmcore.linear.unit import of_each_value, one_hot
 from dmcore.nets.layers import Nonlinear, ReLU
 from dmcore.nets.network import INPUT, Network
 from dmcore.perturbation.ball import Ball
@@ -97,21 +98,8 @@ def node_box(
         second = len(shape) == 3 and relaxed.net.nonlinear_depth()[index] == 1
         if most < (MAX_PICKED / 5 if second else MAX_PICKED) * unstable.shape[1]:
             return _refined(relaxed, index, prebound, unstable, most, fitting)
-    spatial = len(shape) == 3
-    count = shape[1] if spatial else torch.Size(shape).numel()
-
-    def bound(rows: slice) -> tuple[Tensor, Tensor]:
-        start = identity(shape, relaxed.ball.x, rows)
-        lower, upper = (start.rows(side) for side in linear_bounds(relaxed, index, start))
-        if not spatial:
-            return lower, upper
-        grid = (shape[0], rows.stop - rows.start, shape[2])
-        return lower.unflatten(1, grid), upper.unflatten(1, grid)
-
-    size = row_chunk(relaxed.net, relaxed.ball.x, index, count)
-    parts = map_chunks(count, size, bound, fitting, (index, "rows"))
-    lower, upper = (torch.cat(side, dim=2 if spatial else 1).reshape(-1, *shape) for side in zip(*parts, strict=True))
-    return _box(relaxed, lower, upper)
+    bounds = partial(linear_bounds, relaxed, index)
+    return _box(relaxed, *of_each_value(relaxed.net, relaxed.ball.x, index, bounds, fitting))
 
 
 def _refined(
@@ -171,7 +159,7 @@ def interval_prebound(relaxed: RelaxedNetwork, index: int, known: dict[int, Box]
         layer = node.layer
         if isinstance(layer, Nonlinear):
             inputs = [relaxed.boxes[parent] for parent in node.parents]
-            box = relaxed.relaxation(node).range(*inputs)
+            box = relaxed.relaxation(index).range(*inputs)
         else:
             inputs = [interval_prebound(relaxed, parent, known) for parent in node.parents]
             box = image(layer, *inputs)

@@ -9,11 +9,10 @@ from torch import Tensor
 
 from dmcore.crown.backward import backward
 from dmcore.errors import UserError, nearest
-from dmcore.linear.chunks import map_chunks, row_chunk
 from dmcore.linear.coefficients import Coefficients
 from dmcore.linear.dense import Dense
 from dmcore.linear.forms import Form, LowerUpper
-from dmcore.linear.unit import identity
+from dmcore.linear.unit import of_each_value
 from dmcore.nets.layers import ReLU
 from dmcore.nets.network import INPUT, Network, Node
 
@@ -43,17 +42,8 @@ class LocalMap:
 
     def norms(self, index: int) -> Tensor:
         """‖∇z‖_q of each value z of node ``index``, of the node's shape (B or 1, *shape)."""
-        shape, x = tuple(self.values[index].shape[1:]), self.values[INPUT]
-        spatial = len(shape) == 3
-        count = shape[1] if spatial else torch.Size(shape).numel()
-
-        def part(rows: slice) -> Tensor:
-            start = identity(shape, x, rows)
-            found = start.rows(self._norms(index, start))
-            return found.unflatten(1, (shape[0], rows.stop - rows.start, shape[2])) if spatial else found
-
-        parts = map_chunks(count, row_chunk(self.net, x, index, count), part)
-        return torch.cat(parts, dim=2 if spatial else 1).reshape(-1, *shape)
+        (norms,) = of_each_value(self.net, self.values[INPUT], index, lambda start: [self._norms(index, start)])
+        return norms
 
     def norms_of(self, rows: Dense) -> Tensor:
         """‖∇z‖_q (B, R) of linear forms ``rows`` of the logits."""

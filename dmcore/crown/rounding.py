@@ -7,11 +7,13 @@ each value of the node, so they go where the gaps of the linear bounds go, and c
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 
 import torch
 from torch import Tensor, nn
 
+from dmcore.crown.once import once
 from dmcore.linear.rounding import EXTRA_ROUNDINGS, gamma, roundings, terms
 from dmcore.nets.layers import Affine, MaxPool, Nonlinear, Sum
 from dmcore.nets.network import INPUT, Network, Node
@@ -40,39 +42,17 @@ class RoundingErrors:
         self.net, self.ball, self.boxes, self.stop = net, ball, boxes, stop
         self._exact_reference = reference
         self._roundings = roundings(net)
-        self._spread: dict[int, Tensor] = {}
-        self._error: dict[int, Tensor] = {}
-        self._slack: dict[int, Tensor] = {}
-        self._readers = [0] * (net.output + 1)
-        for node in net.nodes():
-            for parent in node.parents:
-                self._readers[parent] += 1
+        self._readers = Counter(parent for node in net.nodes() for parent in node.parents)
 
     def gamma(self, count: int) -> float:
         """γ_n of the network's dtype."""
         return gamma(count, self.ball.x.dtype)
 
+    @once
     def spread(self, index: int) -> Tensor:
         """How far a node's values get from the reference at most, (B or 1, *shape)."""
-        if index not in self._spread:
-            spread = self._spread_of(index)
-            self._spread[index] = spread + (spread + self._reference(index).abs()) * self.gamma(EXTRA_ROUNDINGS)
-        return self._spread[index]
-
-    def error(self, index: int) -> Tensor:
-        """e: what forms over a node are off by since the last non-linear layer, for each coefficient of size 1."""
-        if index not in self._error:
-            self._error[index] = self._error_of(index)
-        return self._error[index]
-
-    def slack(self, index: int) -> Tensor:
-        """An estimate of how far a node's bounds are rounded outward, seldom less than half of it: (B, *shape).
-
-        Nothing sound rests on it: it says which bounds may be equal but for that.
-        """
-        if index not in self._slack:
-            self._slack[index] = self._slack_of(index)
-        return self._slack[index]
+        spread = self._exact_spread(index)
+        return spread + (spread + self._reference(index).abs()) * self.gamma(EXTRA_ROUNDINGS)
 
     def gap(self, node: Node, gap: Tensor, slope: Tensor, summation_length: int) -> Tensor:
         """A non-linear layer's gap with all errors in it: its own, the layers' behind, those of the sum it goes into.
@@ -104,7 +84,7 @@ class RoundingErrors:
     def _reference(self, index: int) -> Tensor:
         return self._exact_reference(index).to(self.ball.x.dtype)
 
-    def _spread_of(self, index: int) -> Tensor:
+    def _exact_spread(self, index: int) -> Tensor:
         reference = self._reference(index)
         if index in self.boxes:
             box = self.boxes[index]
@@ -123,7 +103,9 @@ class RoundingErrors:
             return node.layer.magnitude(*inputs) * (1 + self.gamma(forward + EXTRA_ROUNDINGS))
         return node.layer(*inputs)
 
-    def _error_of(self, index: int) -> Tensor:
+    @once
+    def error(self, index: int) -> Tensor:
+        """e: what forms over a node are off by since the last non-linear layer, for each coefficient of size 1."""
         if index in self.stop or index == INPUT:
             exact = index == INPUT and not self.ball.one_sided
             size = self.spread(index) if exact else self.spread(index) + self._reference(index).abs()
@@ -152,7 +134,12 @@ class RoundingErrors:
         sizes = node.layer(*(self._reference(parent).abs() for parent in node.parents))
         return (total + sizes * gamma(several, torch.float64)) * (1 + self.gamma(several))
 
-    def _slack_of(self, index: int) -> Tensor:
+    @once
+    def slack(self, index: int) -> Tensor:
+        """An estimate of how far a node's bounds are rounded outward, seldom less than half of it: (B, *shape).
+
+        Nothing sound rests on it: it says which bounds may be equal but for that.
+        """
         node = None if index == INPUT or index in self.stop else self.net.node(index)
         if node is None:
             passed = self.error(index)

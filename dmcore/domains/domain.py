@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from dmcore.domains.first_layer import FirstLayer, first_layers
 from dmcore.domains.rules import RuleTable
@@ -30,6 +30,10 @@ class Domain(RuleTable):
         """(lower, upper) values that the state stands for."""
         raise NotImplementedError
 
+    def step(self, layer: nn.Module, *states: Any) -> Any:
+        """The state behind a layer, from those of its inputs."""
+        return self.rule(layer)(self, layer, *states)
+
     def states(self, net: Network, ball: Ball) -> list[Any]:
         """The state of every node of ``net``, from the input to the logits."""
         first = {} if ball.norm == "linf" else first_layers(net, ball)
@@ -37,7 +41,7 @@ class Domain(RuleTable):
         for node in net.nodes():
             state = self.first(first[node.index]) if node.index in first else None
             if state is None:
-                state = self.rule(node.layer)(self, node.layer, *(states[p] for p in node.parents))
+                state = self.step(node.layer, *(states[p] for p in node.parents))
             states.append(state)
         return states
 

@@ -121,13 +121,8 @@ def _pool(domain: DoubleMargin, pool: MaxPool, m: Margins) -> Margins:
     return Margins(z, s, spread + (pool(m.z + total) + pool(m.z - total)) / 2 - z)
 
 
-@DoubleMargin.passes(Flatten)
-def _flatten(domain: DoubleMargin, layer: Flatten, m: Margins) -> Margins:
-    return Margins(layer(m.z), layer(m.s), None if m.v is None else layer(m.v))
-
-
-@DoubleMargin.passes(Sum)
-def _sum(domain: DoubleMargin, layer: Sum, *branches: Margins) -> Margins:
+@DoubleMargin.passes(Flatten, Sum)
+def _sum(domain: DoubleMargin, layer: Flatten | Sum, *branches: Margins) -> Margins:
     z, s = layer(*(m.z for m in branches)), layer(*(m.s for m in branches))
     curved = [m.v for m in branches if m.v is not None]
     return Margins(z, s, layer(*curved) if curved else None)
@@ -147,7 +142,7 @@ def _pool_s(domain: SingleMargin, pool: MaxPool, m: Margins) -> Margins:
 def _monotone_box(domain: IntervalMargin, layer: ReLU | MaxPool, m: Margins) -> Margins:
     assert m.box is not None
     # (8) with z+s → u and z−s → l; z need not be the middle, so the absolute value stays.
-    z, box = layer(m.z), domain.interval.rule(layer)(domain.interval, layer, m.box)
+    z, box = layer(m.z), domain.interval.step(layer, m.box)
     if m.v is None:
         curve = (layer(m.box.upper) + layer(m.box.lower) - 2 * z).abs() / 2
         return Margins(z, box.radius, curve, box)
@@ -157,18 +152,12 @@ def _monotone_box(domain: IntervalMargin, layer: ReLU | MaxPool, m: Margins) -> 
 
 @IntervalMargin.passes(Affine)
 def _affine_box(domain: IntervalMargin, layer: Affine, m: Margins) -> Margins:
-    box = domain.interval.rule(layer)(domain.interval, layer, m.box)
+    box = domain.interval.step(layer, m.box)
     v = None if m.v is None else layer.magnitude(m.v)
     return Margins(layer(m.z), box.radius, v, box)
 
 
-@IntervalMargin.passes(Flatten)
-def _flatten_box(domain: IntervalMargin, layer: Flatten, m: Margins) -> Margins:
-    box = domain.interval.rule(layer)(domain.interval, layer, m.box)
-    return replace(_flatten(domain, layer, m), s=box.radius, box=box)
-
-
-@IntervalMargin.passes(Sum)
-def _sum_box(domain: IntervalMargin, layer: Sum, *branches: Margins) -> Margins:
-    box = domain.interval.rule(layer)(domain.interval, layer, *(m.box for m in branches))
+@IntervalMargin.passes(Flatten, Sum)
+def _sum_box(domain: IntervalMargin, layer: Flatten | Sum, *branches: Margins) -> Margins:
+    box = domain.interval.step(layer, *(m.box for m in branches))
     return replace(_sum(domain, layer, *branches), s=box.radius, box=box)

@@ -18,9 +18,6 @@ class Magnitude(Domain):
     def start(self, ball: Ball) -> Tensor:
         return ball.center.abs() + ball.radius
 
-    def bounds(self, state: Tensor) -> tuple[Tensor, Tensor]:
-        return -state, state
-
 
 @Magnitude.passes(Affine)
 def _affine(domain: Magnitude, layer: Affine, m: Tensor) -> Tensor:

@@ -85,11 +85,6 @@ def _(layer: ReLU, lower: Tensor, upper: Tensor, slope: Slope, slack: Tensor | f
     return relu_relaxation(lower, upper, slope, slack)
 
 
-@relaxation_of.register
-def _(layer: MaxPool, lower: Tensor, upper: Tensor, slope: Slope, slack: Tensor | float = 0.0) -> Relaxation:
-    return pool_relaxation(layer, lower, upper, slope, slack)
-
-
 def relu_relaxation(lower: Tensor, upper: Tensor, slope: Slope, slack: Tensor | float = 0.0) -> Relaxation:
     """Bounds of ReLU on [lower, upper] (each (B, *shape)).
 
@@ -108,6 +103,7 @@ def relu_relaxation(lower: Tensor, upper: Tensor, slope: Slope, slack: Tensor | 
     return Relaxation(torch.where(unstable, (lower >= -slack).to(chord.dtype), chord), chord, None, intercept)
 
 
+@relaxation_of.register
 def pool_relaxation(
     pool: MaxPool, lower: Tensor, upper: Tensor, slope: Slope, slack: Tensor | float = 0.0
 ) -> Relaxation:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dmcore.nets.layers import Affine, Conv, Diagonal, Linear
-from dmcore.nets.network import Network
+from dmcore.nets.network import Network, Node
 
 EXTRA_ROUNDINGS = 8
 """More roundings than any value meets besides those of the sums counted: casts, slopes, halves, a bias."""
@@ -54,11 +54,14 @@ def outward(t: Tensor, dtype: torch.dtype, sign: int) -> Tensor:
     return torch.where(rounded > t if sign < 0 else rounded < t, beyond, rounded)
 
 
+def operations(node: Node) -> int:
+    """How many numbers at most go into one output of a layer, or into one coefficient."""
+    return max(terms(node.layer)) if isinstance(node.layer, Affine) else len(node.parents)
+
+
 def roundings(net: Network) -> list[int]:
     """For each node, how many roundings at most its values have met, those of all layers before it included."""
     counts = [EXTRA_ROUNDINGS]
     for node in net.nodes():
-        before = max(counts[parent] for parent in node.parents)
-        own = max(terms(node.layer)) if isinstance(node.layer, Affine) else len(node.parents)
-        counts.append(before + own + EXTRA_ROUNDINGS)
+        counts.append(max(counts[parent] for parent in node.parents) + operations(node) + EXTRA_ROUNDINGS)
     return counts

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from dmcore.crown.backward import substitute
-from dmcore.crown.bounds import node_box
+from dmcore.crown.bounds import intersection, node_box
 from dmcore.crown.relaxed import RelaxedNetwork
 from dmcore.crown.relaxers import fixed_slope
 from dmcore.domains import Interval
@@ -32,13 +32,8 @@ class Relaxations:
             if isinstance(node.layer, Nonlinear):
                 (parent,) = node.parents
                 if parent not in self.boxes:
-                    self._bound(parent, intervals[parent])
-
-    def _bound(self, index: int, interval: Box) -> None:
-        found = [interval, *(node_box(relaxed, index) for relaxed in self._linear)]
-        lower = torch.stack(torch.broadcast_tensors(*(box.lower for box in found))).amax(0)
-        upper = torch.stack(torch.broadcast_tensors(*(box.upper for box in found))).amin(0)
-        self.boxes[index] = Box.between(lower, upper)
+                    found = [intervals[parent], *(node_box(relaxed, parent) for relaxed in self._linear)]
+                    self.boxes[parent] = intersection(found)
 
     def lower(self, rows: Dense) -> Tensor:
         """Lower bounds (B, R) of linear forms of the logits: the best of the relaxations."""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from dmcore.certify import checked_points
 from dmcore.crown.margins import margin_rows
-from dmcore.domains.underflow import underflow
+from dmcore.domains.rounding import underflow
 from dmcore.extras.exact.ball import check_ball
 from dmcore.extras.exact.boxes import Relaxations
 from dmcore.extras.exact.model import Model

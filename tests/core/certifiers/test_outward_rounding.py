@@ -17,8 +17,7 @@ from dmcore.crown.bounds import relaxed_network
 from dmcore.crown.relaxed import RelaxedNetwork
 from dmcore.crown.relaxers import fixed_slope
 from dmcore.domains import Interval
-from dmcore.domains.rounded import interval_errors
-from dmcore.domains.underflow import underflow
+from dmcore.domains.rounding import interval_errors, underflow
 from dmcore.extras.exact import exact_margins
 from dmcore.linear.dense import Dense
 from dmcore.linear.patches import Patches

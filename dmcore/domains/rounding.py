@@ -1,15 +1,47 @@
-"""What numbers below the smallest normal one can do to a bound (docs/soundness.md, Underflow)."""
+"""Interval bounds that hold for real numbers, rounded outward, and what underflow can do to a bound of any kind."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
 import torch
+from torch import Tensor
 
-from dmcore.linear.rounding import EXTRA_ROUNDINGS, terms
+from dmcore.domains.interval import Interval
+from dmcore.domains.magnitude import Magnitude
+from dmcore.linear.rounding import EXTRA_ROUNDINGS, gamma, operations, outward, roundings
 from dmcore.nets.layers import Affine, MaxPool, Sum
 from dmcore.nets.network import INPUT, Network, Node
 from dmcore.perturbation.ball import Ball
+
+
+def interval_errors(net: Network, ball: Ball) -> list[Tensor]:
+    """How far interval bounds of each node may be off, computed in the dtype of ``ball.x``: (B, *shape).
+
+    Each layer's sums err by γ of the sizes of what they add up, and its errors pass on like the sizes themselves.
+    """
+    sizes = Magnitude().states(net, ball)
+    return [size * (2 * gamma(count, ball.x.dtype)) for size, count in zip(sizes, roundings(net), strict=True)]
+
+
+@torch.no_grad()
+def rounded_bounds(exact: Network, ball: Ball, nodes: Collection[int]) -> dict[int, tuple[Tensor, Tensor]]:
+    """(lower, upper) interval bounds of some nodes, in the dtype of ``ball.x``, rounded outward by all errors.
+
+    Args:
+        exact: the network in float64, in which they are computed.
+    """
+    wide = replace(ball, x=ball.x.double())
+    lost = underflow(exact, wide, nodes, rows=1.0, dtype=ball.x.dtype)
+    states, errors = Interval().states(exact, wide), [error + lost for error in interval_errors(exact, wide)]
+    return {
+        index: (
+            outward(states[index].lower - errors[index], ball.x.dtype, -1),
+            outward(states[index].upper + errors[index], ball.x.dtype, +1),
+        )
+        for index in nodes
+    }
 
 
 @torch.no_grad()
@@ -38,7 +70,7 @@ def underflow(net: Network, ball: Ball, at: Collection[int], rows: float, dtype:
             c[parent] += norms[node.index] * c[node.index]
     off = 0.0
     for index, shape in enumerate(shapes):
-        n = EXTRA_ROUNDINGS if index == INPUT else EXTRA_ROUNDINGS + max(_terms(net.node(index)))
+        n = EXTRA_ROUNDINGS if index == INPUT else EXTRA_ROUNDINGS + operations(net.node(index))
         norm = 1.0 if index == INPUT else norms[index]
         off += n * (1 + c[index]) * (1 + norm) * (1 + torch.Size(shape).numel() * (1 + m[index]))
     return 4 * off * torch.finfo(dtype or ball.x.dtype).tiny
@@ -51,7 +83,3 @@ def _norm(node: Node, ball: Ball, in_shape: tuple[int, ...]) -> float:
     if isinstance(node.layer, MaxPool):
         return 2.0 * node.layer.kernel[0] * node.layer.kernel[1]
     return node.layer.scale if isinstance(node.layer, Sum) else 1.0
-
-
-def _terms(node: Node) -> tuple[int, int]:
-    return terms(node.layer) if isinstance(node.layer, Affine) else (len(node.parents), 1)
