@@ -9,6 +9,18 @@ RADII = {"linf": 0.1, "l2": 0.4, "l1": 0.8, "l0": 2}
 """A radius for each norm at which the test nets have stable and unstable neurons."""
 
 
+def points(in_shape, count, seed=0, dtype=torch.float64):
+    """Random pixels, some of them exactly 0 or 1."""
+    generator = torch.Generator().manual_seed(seed)
+    return (torch.rand(count, *in_shape, generator=generator, dtype=torch.float64) * 1.4 - 0.2).clamp(0, 1).to(dtype)
+
+
+def margins_at(net, x, y):
+    """z_y − z_j of each point, (B, K)."""
+    z = net(x)
+    return z.gather(1, y[:, None]) - z
+
+
 def length(delta, norm):
     """‖δ‖ of each row."""
     flat = delta.flatten(1)

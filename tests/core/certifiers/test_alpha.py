@@ -1,11 +1,11 @@
-"""Optimised lower lines: never below CNN-Cert's variants nor above what occurs, and the optimum where it is known."""
+"""Optimised lower lines: never below CNN-Cert's variants, and the optimum where it is known."""
 
 import dense_reference as reference
 import numpy as np
 import pytest
 import torch
 from conftest import NETS
-from norm_balls import RADII, attacked_points, farthest, random_points
+from norm_balls import RADII, farthest, margins_at, points
 from torch import nn
 
 from dmcore.certifiers.alpha import Alpha
@@ -28,11 +28,6 @@ def short(monkeypatch):
     monkeypatch.setattr(Alpha, "HIDDEN_STEPS", 2)
 
 
-def points(in_shape, count, seed=0, dtype=torch.float64):
-    generator = torch.Generator().manual_seed(seed)
-    return (torch.rand(count, *in_shape, generator=generator, dtype=torch.float64) * 1.4 - 0.2).clamp(0, 1).to(dtype)
-
-
 def others(found):
     """Margins without the columns of the points' own classes."""
     return found[found.isfinite()].reshape(len(found), -1)
@@ -45,22 +40,12 @@ def best_of_three(*args, **options):
 @pytest.mark.slow
 @pytest.mark.parametrize(("norm", "clip"), [*((norm, False) for norm in EPS), ("linf", True), ("l2", True)])
 @pytest.mark.usefixtures("short")
-def test_never_below_the_variants_and_never_above_what_occurs(any_net, norm, clip):
-    """At random points, on the whole path of a steepest ascent, and, for the cut ball, at both of them clamped."""
+def test_never_below_the_variants(any_net, norm, clip):
     make, in_shape = any_net
     net, x, eps = make(0, torch.float64), points(in_shape, 2), EPS[norm]
     y = net(x).argmax(1)
     found = others(margin_bounds(net, x, y, eps, norm, "alpha", clip))
     assert (found >= best_of_three(net, x, y, eps, norm, clip_input=clip)).all()
-    for i in range(len(x)):
-
-        def margins(at, own=y[i]):
-            z = net(at)
-            return z[:, own, None] - z[:, torch.arange(z.shape[1]) != own]
-
-        attacked = attacked_points(lambda at, of=margins: -of(at), x[i], eps, norm, 40, i)
-        tried = torch.cat([random_points(x[i], eps, norm, 1000, i), attacked])
-        assert (found[i] <= margins(tried.clamp(0, 1) if clip else tried).amin(0) + 1e-9).all()
 
 
 @torch.no_grad()
@@ -240,8 +225,7 @@ def test_a_net_without_a_relu():
 def test_at_eps_0_the_margins_themselves(any_net):
     make, in_shape = any_net
     net, x, y = make(0, torch.float64), points(in_shape, 3), torch.tensor([0, 1, 2])
-    z = net(x)
-    margins = (z.gather(1, y[:, None]) - z).scatter(1, y[:, None], torch.inf)
+    margins = margins_at(net, x, y).scatter(1, y[:, None], torch.inf)
     torch.testing.assert_close(margin_bounds(net, x, y, 0.0, certifier="alpha"), margins.detach())
 
 

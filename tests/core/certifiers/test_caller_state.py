@@ -13,9 +13,7 @@ from torch import nn
 from dmcore.attacks.evaluate import attack_points
 from dmcore.bounds import interval_bounds
 from dmcore.certify import certify_points, margin_bounds
-from dmcore.errors import UserError
 from dmcore.extras.exact import exact_margins
-from dmcore.nets import as_network
 from dmcore.precision import full_precision
 from dmcore.radius import certified_radius
 
@@ -130,57 +128,3 @@ def test_a_thread_that_ends_first_takes_nothing_from_another():
         thread.join()
         assert seen == ["highest"]
         assert torch.get_float32_matmul_precision() == "medium"
-
-
-def with_hook(where):
-    net = as_network(nn.Sequential(nn.Flatten(), nn.Linear(4, 2)))
-    module = net if where == "network" else net.layers[1]
-    module.register_forward_hook(lambda module, inputs, output: output + 1)
-    return net
-
-
-@pytest.mark.parametrize("where", ["network", "layer"])
-def test_hooks_on_a_network_of_ours_are_refused(where):
-    with pytest.raises(UserError, match="has hooks"):
-        margin_bounds(with_hook(where), torch.rand(1, 4), [0], 0.1)
-
-
-def test_hooks_on_all_modules_are_refused():
-    net, x = nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), torch.rand(1, 4)
-    handle = nn.modules.module.register_module_forward_hook(lambda module, inputs, output: output + 1)
-    try:
-        with pytest.raises(UserError, match="hooks for all modules"):
-            certify_points(net, x, [0], 0.1)
-    finally:
-        handle.remove()
-
-
-class Shifted(nn.Sequential):
-    def __call__(self, x):
-        return super().__call__(x) + torch.tensor([0.0, 9.0])
-
-
-class Reversed(nn.Sequential):
-    def __iter__(self):
-        return reversed(list(super().__iter__()))
-
-
-class Named(nn.Sequential):
-    """A Sequential with an __init__ of its own computes what any other does."""
-
-    def __init__(self):
-        super().__init__(nn.Flatten(), nn.Linear(4, 2))
-
-
-def test_a_sequential_that_is_called_in_its_own_way_is_refused():
-    x = torch.rand(1, 4)
-    with pytest.raises(UserError, match=r"the network \(Shifted\) has hooks"):
-        margin_bounds(Shifted(nn.Flatten(), nn.Linear(4, 2)), x, [0], 0.1)
-    with pytest.raises(UserError, match=r"layer 1 \(Shifted\) has hooks"):
-        margin_bounds(nn.Sequential(nn.Flatten(), Shifted(nn.Linear(4, 2))), x, [0], 0.1)
-    assert margin_bounds(Named(), x, [0], 0.1).isfinite().any()
-
-
-def test_a_sequential_that_runs_in_its_own_order_is_bounded_in_that_order():
-    net, x = Reversed(nn.Linear(4, 2), nn.ReLU(), nn.Linear(4, 4), nn.Flatten()), torch.rand(3, 4)
-    torch.testing.assert_close(as_network(net)(x), net(x))

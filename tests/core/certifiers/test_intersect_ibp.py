@@ -4,25 +4,19 @@ import dense_reference as reference
 import pytest
 import torch
 from conftest import NETS
-from norm_balls import RADII, attacked_points, random_points
+from norm_balls import RADII, points
 from torch import nn
 
 from dmcore.certify import certify_points, margin_bounds
 from dmcore.crown.bounds import intersection, relaxed_network
 from dmcore.crown.relaxers import fixed_slope
 from dmcore.domains import Interval
-from dmcore.linear import chunks
 from dmcore.nets import as_network
 from dmcore.perturbation import Ball
 from dmcore.perturbation.box import Box
 
 VARIANTS = ["cnn-cert-relu", "cnn-cert-ada", "cnn-cert-zero"]
 EPS = RADII | {"linf": 0.15}
-
-
-def points(in_shape, count, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return (torch.rand(count, *in_shape, generator=generator, dtype=torch.float64) * 1.4 - 0.2).clamp(0, 1)
 
 
 def bounds(net, x, y, eps, norm, certifier, clip=False, intersect=True):
@@ -91,27 +85,6 @@ def test_it_gains_where_intervals_are_ahead(certifier):
     assert (both > torch.maximum(plain, ibp) + 1e-3).all()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("norm", EPS)
-def test_never_above_a_margin_that_occurs(any_net, norm):
-    make, in_shape = any_net
-    net, x, eps = make(0, torch.float64), points(in_shape, 2), EPS[norm]
-    for i in range(len(x)):
-        y = net(x[i : i + 1]).argmax(1)
-
-        def margins(at, y=y):
-            z = net(at)
-            return z[:, y] - z[:, torch.arange(z.shape[1]) != y]
-
-        attacked = attacked_points(lambda at, of=margins: -of(at), x[i], eps, norm, 40, i)
-        tried = torch.cat([random_points(x[i], eps, norm, 2000, i), attacked])
-        tried = torch.cat([tried, tried.clamp(0, 1)])  # which lies nearer to x, entry by entry
-        seen, inside = margins(tried), ((tried >= 0) & (tried <= 1)).flatten(1).all(1)
-        for certifier in VARIANTS:
-            for clip, occurs in ((False, seen.amin(0)), (True, seen[inside].amin(0))):
-                assert (bounds(net, x[i : i + 1], y, eps, norm, certifier, clip)[0] <= occurs + 1e-9).all()
-
-
 def test_hidden_boxes_hold_every_value_that_occurs(any_net):
     make, in_shape = any_net
     net, x = as_network(make(0, torch.float64)), points(in_shape, 1)
@@ -163,16 +136,6 @@ def test_at_eps_0_in_float32_no_box_is_turned_inside_out(any_net):
     y = torch.tensor([0, 1, 2, 0])
     margins = (values[-1].gather(1, y[:, None]) - values[-1]).scatter(1, y[:, None], torch.inf)
     torch.testing.assert_close(margin_bounds(net, x, y, 0.0, intersect_ibp=True), margins, rtol=0, atol=1e-5)
-
-
-def test_splitting_the_work_changes_nothing(any_net, monkeypatch):
-    make, in_shape = any_net
-    net, x = make(0, torch.float64), points(in_shape, 5)
-    y = net(x).argmax(1)
-    whole = margin_bounds(net, x, y, 0.1, intersect_ibp=True)
-    most = max(torch.Size(shape).numel() for shape in as_network(net).shapes(x))
-    monkeypatch.setattr(chunks, "BUDGET", 40 * most)
-    torch.testing.assert_close(margin_bounds(net, x, y, 0.1, intersect_ibp=True), whole)
 
 
 def test_verdicts_follow_the_option():

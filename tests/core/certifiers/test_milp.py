@@ -3,7 +3,7 @@
 import pytest
 import torch
 from conftest import HIGHS, NETS
-from norm_balls import RADII, attacked_points, length, random_points
+from norm_balls import RADII, attacked_points, length, margins_at, random_points
 from torch import nn
 
 from dmcore.certify import certify_points, margin_bounds
@@ -31,11 +31,6 @@ def a_point(name, seed=0):
     net = make(seed, torch.float64)
     x = torch.rand(1, *in_shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     return net, x, net(x).argmax(1)
-
-
-def margins_at(net, x, y):
-    z = net(x)
-    return z.gather(1, y[:, None]) - z
 
 
 @pytest.mark.parametrize(("name", "norm", "eps"), FAST)

@@ -110,35 +110,3 @@ def test_v_is_zero_where_all_relus_are_active():
     assert (v == 0).all()
     rows = (net[4].weight.abs() @ net[2].weight.abs() @ net[0].weight.abs()).sum(1) * 0.1
     torch.testing.assert_close(s, rows.detach().expand(5, 2))
-
-
-def test_an_ensembles_margins_are_the_averages_and_a_residuals_the_sums():
-    from dmcore.nets import Network
-    from dmcore.nets.layers import Linear, Sum
-
-    torch.manual_seed(0)
-    net = Network()
-    hidden = [net.add(Linear(3, 4), [0]) for _ in range(2)]
-    heads = [net.add(Linear(4, 2), [net.add(ReLU(), [h])]) for h in hidden]
-    net.add(Sum(0.5), heads)
-    net.double()
-    x = torch.rand(4, 3, dtype=torch.float64)
-    got = double_margins(net, x, 0.3)
-    parts = []
-    for i in range(2):
-        hidden, head = (net.node([1, 2][i]).layer, net.node([4, 6][i]).layer)
-        one = Network()
-        for layer in (hidden, ReLU(), head):
-            one.add(layer)
-        parts.append(double_margins(one, x, 0.3))
-    for k in range(3):
-        torch.testing.assert_close(got[k], (parts[0][k] + parts[1][k]) / 2)
-
-
-def test_at_eps_0_there_are_no_margins(any_net):
-    make, shape = any_net
-    net, x = make(0, torch.float64), torch.rand(2, *shape, dtype=torch.float64)
-    z, s, v = double_margins(net, x, 0.0)
-    torch.testing.assert_close(z, net(x))
-    assert s.abs().max() < 1e-12
-    assert v.abs().max() < 1e-12

@@ -4,7 +4,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from dmcore.certify import margin_bounds
 from dmcore.errors import UserError
 from dmcore.nets import build_net
 from dmcore.registries import architecture
@@ -46,17 +45,11 @@ def test_sizes(arch, data, sizes):
     ("arch", "data", "parameters"),
     [
         ("small", MNIST, (16 + 1) * 16 + (16 * 16 + 1) * 32 + (32 * 14 * 14 + 1) * 100 + 101 * 10),
-        ("small", GTSRB, (48 + 1) * 16 + (16 * 16 + 1) * 32 + (32 * 16 * 16 + 1) * 100 + 101 * 43),
         ("pureconv", MNIST, 10 * 16 + 2 * 145 * 16 + (16 * 22 * 22 + 1) * 10),
-        ("pureconv", GTSRB, 28 * 16 + 2 * 145 * 16 + (16 * 26 * 26 + 1) * 43),
         ("medium", MNIST, 10 * 16 + 257 * 16 + 145 * 32 + 513 * 32 + 513 * 512 + 513 * 512 + 513 * 10),
-        ("medium", CIFAR, 28 * 16 + 257 * 16 + 145 * 32 + 513 * 32 + 801 * 512 + 513 * 512 + 513 * 10),
         ("large", MNIST, 10 * 64 + 2 * 577 * 64 + 577 * 128 + 1153 * 128 + (128 * 196 + 1) * 200 + 201 * 10),
-        ("large", CIFAR, 28 * 64 + 2 * 577 * 64 + 577 * 128 + 1153 * 128 + (128 * 256 + 1) * 200 + 201 * 10),
         ("pooling", MNIST, 10 * 16 + 145 * 16 + (16 * 49 + 1) * 10),
-        ("pooling", CIFAR, 28 * 16 + 145 * 16 + (16 * 64 + 1) * 10),
         ("resnet", MNIST, 10 * 16 + 2 * 145 * 16 + (16 * 784 + 1) * 10),
-        ("resnet", GTSRB, 28 * 16 + 2 * 145 * 16 + (16 * 1024 + 1) * 43),
     ],
 )
 def test_parameters(arch, data, parameters):
@@ -115,28 +108,6 @@ def test_the_forward_pass_is_the_hand_written_one(arch, data):
             torch.nn.init.normal_(p)
     x = torch.rand(2, *shape, dtype=torch.float64)
     torch.testing.assert_close(net(x), by_hand(arch, x, list(net.parameters())), rtol=1e-12, atol=1e-12)
-
-
-CHEAP = [("pooling", 6), ("pureconv", 8), ("resnet", 5), ("small", 8)]  # and the side of an image that suffices
-CERTIFIERS = ["cnn-cert-relu", "cnn-cert-ada", "cnn-cert-zero", "ibp"]
-
-
-@pytest.mark.parametrize(
-    ("arch", "side", "name"),
-    [(*net, name) for net in CHEAP for name in CERTIFIERS]
-    + [("large", 4, "cnn-cert-relu"), ("large", 4, "ibp"), ("medium", 20, "cnn-cert-relu"), ("medium", 20, "ibp")],
-)
-def test_certified_margins_are_never_above_those_that_occur(arch, side, name):
-    torch.manual_seed(0)
-    net, eps = build_net(arch, (1, side, side), 4), 0.02
-    x = torch.rand(1, 1, side, side)
-    y = net(x).argmax(1)
-    (bound,) = margin_bounds(net, x, y, eps, certifier=name)
-    z = net(x + eps * (torch.rand(1000, 1, side, side) * 2 - 1).sign())
-    seen = (z[:, y] - z).amin(0)
-    others = torch.arange(4) != y
-    assert bound[others].isfinite().all()
-    assert (bound[others] <= seen[others] + 1e-5 * seen.abs().max()).all()
 
 
 def test_initialisation_is_normal_with_std_one_over_root_fan_in():

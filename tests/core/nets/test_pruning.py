@@ -71,29 +71,6 @@ def test_certified_as_by_the_dense_reference(name, clip):
             torch.testing.assert_close(ours[i, others], torch.tensor(expected)[others])
 
 
-def test_all_positive_is_a_linear_net_and_all_negative_a_constant():
-    net = as_network(plain_net(0).double())
-    x, y, eps = torch.rand(3, 1, 6, 6, dtype=torch.float64), torch.tensor([0, 1, 2]), 0.1
-    none, _ = relu_masks(net.float(), (1, 6, 6), 0)
-    net.double()
-    none = {node: torch.zeros_like(mask) for node, mask in none.items()}
-    every = {node: ~mask for node, mask in none.items()}
-    linear = prune_relus(net, every, none)
-    jacobian = torch.stack(
-        [torch.autograd.functional.jacobian(linear, x[i : i + 1])[0, :, 0].flatten(1) for i in range(3)]
-    )
-    z = linear(x)
-    rows = jacobian.gather(1, y[:, None, None].expand(-1, 1, 36)) - jacobian
-    exact = (z.gather(1, y[:, None]) - z - eps * rows.abs().sum(2)).scatter(1, y[:, None], torch.inf).detach()
-    for name in ("cnn-cert-relu", "cnn-cert-ada", "cnn-cert-zero", "ibp"):
-        torch.testing.assert_close(margin_bounds(linear, x, y, eps, certifier=name), exact)
-    _, s, v = double_margins(linear, x, eps)
-    assert v.abs().max() == 0
-    assert (s > 0).all()
-    _, s, v = double_margins(prune_relus(net, none, every), x, eps)
-    assert s.abs().max() == v.abs().max() == 0
-
-
 def test_nothing_pruned_changes_nothing():
     for members in (1, 2):
         torch.manual_seed(0)
