@@ -23,7 +23,7 @@ from pathlib import Path
 import torch
 
 from dmcore.data import ImageSet, Split
-from dmcore.device import choose_device
+from dmcore.device import reproducible
 from dmcore.fusion import fusion
 from dmcore.spec import ModelSpec
 from dmcore.training.loop import Run, finish, train
@@ -243,7 +243,8 @@ def main() -> None:
     elif args.command == "home":
         home(args.archives, args.results)
     else:
-        device = choose_device(args.device, 1)
+        reproducible(1)
+        device = torch.device(args.device)
         if args.command == "check":
             check(args.bundle, device)
         else:

@@ -8,18 +8,17 @@ import sys
 import pytest
 import torch
 
-from dmcore import device
-from dmcore.device import NO_GPU, choose_device, out_of_memory
+from dmcore.device import out_of_memory
 from dmcore.errors import UserError
-from doublemargin.experiment import gpu_lock
-from doublemargin.experiment.device import job_device
+from doublemargin.experiment import device, gpu_lock
+from doublemargin.experiment.device import NO_GPU, job_device
 from doublemargin.experiment.gpu_lock import lease_folder, lease_gpu, visible_gpus
 from doublemargin.experiment.provenance import provenance
 
 # A job: leases one of the GPUs, says which CUDA shows it, and keeps it until its standard input ends.
 JOB = """
 import os, sys, time
-from doublemargin.experiment import gpu_lock
+from doublemargin.experiment import device, gpu_lock
 gpu_lock.WAIT = 0.01
 from pathlib import Path
 gpu_lock.lease_gpu(sys.argv[2].split(","), int(sys.argv[3]), Path(sys.argv[1]))
@@ -130,18 +129,12 @@ def test_a_job_computes_on_the_gpu_that_it_leased(alone, monkeypatch, tmp_path, 
     assert device.warnings == []
 
 
-def test_without_a_lease_the_choice_is_cudas(alone, monkeypatch, capsys):
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert choose_device("auto", 1) == torch.device("cuda")
-    assert (os.environ["CUDA_VISIBLE_DEVICES"], capsys.readouterr().err) == ("", "")
-
-
 def test_without_a_gpu_the_cpu_is_used_and_the_record_says_so(alone, monkeypatch, capsys):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    assert choose_device("auto", 1) == torch.device("cpu")
+    assert job_device("auto", 1) == torch.device("cpu")
     assert capsys.readouterr().err.strip() == NO_GPU == "no GPU found: computed on the CPU"
     assert provenance(torch.device("cpu"))["warnings"] == [NO_GPU]
-    assert choose_device("cpu", 1) == torch.device("cpu")
+    assert job_device("cpu", 1) == torch.device("cpu")
     assert provenance(torch.device("cpu"))["warnings"] == []
     assert capsys.readouterr().err == ""
 
@@ -151,7 +144,7 @@ def test_a_gpu_that_is_insisted_on_and_not_there_is_said_at_once(alone, monkeypa
     with pytest.raises(
         UserError, match=r"device 'cuda' was asked for, but torch sees no GPU \(CUDA_VISIBLE_DEVICES is"
     ):
-        choose_device("cuda", 1)
+        job_device("cuda", 1)
 
 
 def test_what_torch_says_where_memory_is_short():

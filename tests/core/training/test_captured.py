@@ -6,7 +6,7 @@ import pytest
 import torch
 from small_images import digits, model, worst_case
 
-from dmcore.device import choose_device
+from dmcore.device import reproducible
 from dmcore.spec import AttackSpec, Pruning, Term
 from dmcore.training import captured, loop
 from dmcore.training.captured import CapturedStep
@@ -34,7 +34,8 @@ SPECS = {
 @on_a_gpu
 @pytest.mark.parametrize("name", SPECS)
 def test_a_replayed_run_is_the_run_itself(name):
-    device = choose_device("cuda", 1)
+    reproducible(1)
+    device = torch.device("cuda")
     eager, captured = (train(SPECS[name], digits(), device, cuda_graphs=graphs) for graphs in (False, True))
     for ours, theirs in zip(captured.net.parameters(), eager.net.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)

@@ -177,10 +177,10 @@ def _serve(stderr, trace):
     import doublemargin.experiment.jobs.train
     import doublemargin.report.make
     import doublemargin.report.make_pages  # noqa: F401
-    from dmcore.device import choose_device
+    from doublemargin.experiment.device import job_device
     from doublemargin.experiment.source import code_hash
 
-    choose_device("cpu", threads=1)  # imports more of torch
+    job_device("cpu", threads=1)  # imports more of torch
     code_hash("doublemargin.experiment.jobs.train")  # parses the code
     print("ready", flush=True)
     for line in sys.stdin:

@@ -117,8 +117,8 @@ def _info(args: argparse.Namespace) -> None:
     import torch
 
     from dmcore.checkpoint import load_model
-    from dmcore.device import choose_device
     from dmcore.registries import architecture, attack, certifier, forward_domain, regularizer
+    from doublemargin.experiment.device import job_device
     from doublemargin.experiment.provenance import provenance
     from doublemargin.experiment.registries import reader
 
@@ -126,7 +126,7 @@ def _info(args: argparse.Namespace) -> None:
         net, spec, weights = load_model(args.model)
         print(f"{spec.path}\nweights sha256 {weights}\nspec {json.dumps(spec.to_dict())}\n{net}")
         return
-    for key, value in provenance(choose_device("cpu", torch.get_num_threads())).items():
+    for key, value in provenance(job_device("cpu", torch.get_num_threads())).items():
         print(f"{key}: {value}")
     gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     print(f"GPUs: {', '.join(gpus) or 'none'}")

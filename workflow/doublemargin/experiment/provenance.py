@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 import dmcore
-from dmcore import device as chosen
+from doublemargin.experiment import device as chosen
 from doublemargin.experiment.commit import commit
 
 
