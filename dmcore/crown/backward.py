@@ -21,7 +21,7 @@ from dmcore.errors import UserError
 from dmcore.linear.coefficients import Coefficients
 from dmcore.linear.concretize import concretize, coupled, symmetric
 from dmcore.linear.dense import Dense
-from dmcore.linear.forms import Form, LowerUpper, MidRadius, Radius, added
+from dmcore.linear.forms import Form, LowerUpper, MidRadius, added
 from dmcore.linear.fused import scaled
 from dmcore.linear.rounding import EXTRA_ROUNDINGS, gamma, outward
 from dmcore.nets.layers import Affine, Flatten, Nonlinear, Sum
@@ -84,25 +84,28 @@ def substitute(net: RelaxedNetwork, index: int, start: Coefficients, upper: bool
 
     Without ``upper`` only the lower ones are made, and the second value means nothing.
     """
-    radius = Radius()
+    moves: list[tuple[Tensor, Tensor]] = []
     form = LowerUpper(start, start if upper else None)
-    ends = backward(net.net, net.shapes, index, form, lambda node, form: _relax(net, node, form, radius), net.stop)
-    for at, end in ends.items():
-        radius.add(*_concretize(net, at, end))
-    return _around(net, index, start, radius, upper)
+    ends = backward(net.net, net.shapes, index, form, lambda node, form: _relax(net, node, form, moves), net.stop)
+    moves += [_concretize(net, at, end) for at, end in ends.items()]
+    falls, rises = zip(*moves, strict=True)
+    return _around(net, index, start, sum(falls), sum(rises), upper)
 
 
-def _relax(net: RelaxedNetwork, node: Node, form: Form, radius: Radius) -> Form:
+def _relax(net: RelaxedNetwork, node: Node, form: Form, moves: list[tuple[Tensor, Tensor]]) -> Form:
     """Puts the linear bounds in the layer's place: a lower bound takes the lower one where its coefficient is ≥ 0.
 
     With c the coefficients, m and d half the sum and half the difference of the upper and the lower slope, those below
     are ``c m − |c| d`` for a lower bound and ``c m + |c| d`` for an upper one.
+
+    Args:
+        moves: how far the forms fall and rise at each layer, (B or 1, R) each, to which this layer's are added.
     """
     relaxation = net.relaxation(node.index)
     form = form.map(lambda c: c.reusable)
     gap = net.gap(node.index, max(c.summation_length for c in (form.lower, form.upper) if c is not None))
     below = form.lower.abs_dot(gap)
-    radius.add(below, below if form.upper is None or form.shared else form.upper.abs_dot(gap))
+    moves.append((below, below if form.upper is None or form.shared else form.upper.abs_dot(gap)))
     pool = relaxation.pool
     if pool is not None:
         in_shape = net.shapes[node.parents[0]]
@@ -135,19 +138,21 @@ def _concretize(net: RelaxedNetwork, at: int, form: Form) -> tuple[Tensor, Tenso
     return low, rounded(form.upper, concretize(form.upper, region, upward=True))
 
 
-def _around(net: RelaxedNetwork, index: int, start: Coefficients, radius: Radius, upper: bool) -> tuple[Tensor, Tensor]:
-    """The forms' values at the reference, less and plus the radius, rounded outward."""
+def _around(
+    net: RelaxedNetwork, index: int, start: Coefficients, fall: Tensor, rise: Tensor, upper: bool
+) -> tuple[Tensor, Tensor]:
+    """The forms' values at the reference, less and plus how far they fall and rise, rounded outward."""
     batch, reference, dtype = len(net.ball.x), net.reference(index), net.ball.x.dtype
     if net.errors is None:
         value = start.dot(reference)
-        lower = (value - radius.lower).expand(batch, -1)
-        return lower, (value + radius.upper).expand(batch, -1) if upper else lower
+        lower = (value - fall).expand(batch, -1)
+        return lower, (value + rise).expand(batch, -1) if upper else lower
     wide = start.double()
     value = wide.dot(reference)
     count = start.summation_length + EXTRA_ROUNDINGS
     own = start.abs_dot(net.errors.error(index)).double() * (1 + net.errors.gamma(count))
     own = own + wide.abs_dot(reference.abs()) * gamma(count, torch.float64)
     larger = 1 + net.errors.gamma(len(net.shapes) + EXTRA_ROUNDINGS)
-    sides = value - radius.lower * larger - own, value + radius.upper * larger + own
+    sides = value - fall * larger - own, value + rise * larger + own
     down, up = (outward(side, dtype, sign).expand(batch, -1) for side, sign in zip(sides, (-1, 1), strict=True))
     return down, up if upper else down

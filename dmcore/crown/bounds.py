@@ -11,13 +11,12 @@ from torch import Tensor
 from dmcore.crown.backward import substitute
 from dmcore.crown.relaxed import RelaxedNetwork
 from dmcore.crown.relaxers import Relaxer
-from dmcore.crown.rounding import outward_box, outward_interval
+from dmcore.crown.rounding import outward_box
 from dmcore.linear.chunks import map_chunks, row_chunk
 from dmcore.linear.coefficients import Coefficients
-from dmcore.linear.intervals import image
 from dmcore.linear.unit import of_each_value, one_hot
 from dmcore.nets.layers import Nonlinear, ReLU
-from dmcore.nets.network import INPUT, Network
+from dmcore.nets.network import Network
 from dmcore.perturbation.ball import Ball
 from dmcore.perturbation.box import Box
 
@@ -47,7 +46,6 @@ def relaxed_network(
     if intersect_ibp:
         step = RelaxedNetwork(net, ball, relaxer, stop=nonlinear_nodes(net), exact=exact)
     relaxed = RelaxedNetwork(net, ball, relaxer, exact=exact, interval_step=step)
-    intervals: dict[int, Box] = {}
     for node in net.nodes():
         if not isinstance(node.layer, Nonlinear):
             continue
@@ -55,7 +53,7 @@ def relaxed_network(
         if parent not in relaxed.boxes:
             prebound = None
             if unstable_only and only_signs_matter(net, parent):
-                prebound = interval_prebound(relaxed, parent, intervals) if step is None else node_box(step, parent)
+                prebound = relaxed.interval(parent) if step is None else node_box(step, parent)
             relaxed.boxes[parent] = node_box(relaxed, parent, prebound, fitting)
         if step is not None:
             box = relaxed.boxes[parent]
@@ -135,36 +133,6 @@ def only_signs_matter(net: Network, index: int) -> bool:
     """Whether ReLUs alone bend this node, and others come before it: first layers are bounded as fast in full."""
     readers = [node.layer for node in net.nodes() if index in node.parents and isinstance(node.layer, Nonlinear)]
     return all(isinstance(layer, ReLU) for layer in readers) and net.nonlinear_depth()[index] > 0
-
-
-def interval_prebound(relaxed: RelaxedNetwork, index: int, known: dict[int, Box]) -> Box:
-    """A node's range by intervals, from those behind the last non-linear layers, or from the ball.
-
-    It is never inside the box of full substitution, whatever the slopes: with linear bounds of σ on boxes that the same
-    substitution gave, the bound of a sum of forms is at least the sum of their bounds. (A ReLU turns the coefficients
-    a + b into a⁺ + b⁺ − δ times the lower slope and a⁻ + b⁻ + δ times the upper one, δ ≥ 0, so what is gained is δ
-    times the distance of the two, whose own bound is that at an end of the box, ≥ 0.) So a sign that this range tells
-    is the one that the full substitution would find.
-
-    Args:
-        known: ranges by node, to which those found are added.
-    """
-    if index in known:
-        return known[index]
-    layer, inputs = None, []
-    if index == INPUT:
-        box = Box(relaxed.ball.center, relaxed.ball.radius)
-    else:
-        node = relaxed.net.node(index)
-        layer = node.layer
-        if isinstance(layer, Nonlinear):
-            inputs = [relaxed.boxes[parent] for parent in node.parents]
-            box = relaxed.relaxation(index).range(*inputs)
-        else:
-            inputs = [interval_prebound(relaxed, parent, known) for parent in node.parents]
-            box = image(layer, *inputs)
-    known[index] = box if relaxed.errors is None else outward_interval(layer, box, inputs)
-    return known[index]
 
 
 def intersection(boxes: list[Box]) -> Box:

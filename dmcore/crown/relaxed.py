@@ -9,8 +9,9 @@ from torch import Tensor
 
 from dmcore.crown.once import once
 from dmcore.crown.relaxers import Relaxer
-from dmcore.crown.rounding import RoundingErrors
+from dmcore.crown.rounding import RoundingErrors, outward_interval
 from dmcore.linear.concretize import Region, pivot
+from dmcore.linear.intervals import image
 from dmcore.linear.relaxations import Relaxation
 from dmcore.nets.layers import Nonlinear
 from dmcore.nets.network import INPUT, Network
@@ -84,3 +85,27 @@ class RelaxedNetwork:
         if not relaxation.parallel:
             slope = torch.maximum(relaxation.lower_slope, relaxation.upper_slope)
         return self.errors.gap(node, gap.to(slope.dtype), slope, summation_length)
+
+    @once
+    def interval(self, index: int) -> Box:
+        """A node's range by intervals, from those behind the last non-linear layers, or from the ball.
+
+        It is never inside the box of full substitution, whatever the slopes: with linear bounds of σ on boxes that the
+        same substitution gave, the bound of a sum of forms is at least the sum of their bounds. (A ReLU turns the
+        coefficients a + b into a⁺ + b⁺ − δ times the lower slope and a⁻ + b⁻ + δ times the upper one, δ ≥ 0, so what is
+        gained is δ times the distance of the two, whose own bound is that at an end of the box, ≥ 0.) So a sign that
+        this range tells is the one that the full substitution would find.
+        """
+        layer, inputs = None, []
+        if index == INPUT:
+            box = Box(self.ball.center, self.ball.radius)
+        else:
+            node = self.net.node(index)
+            layer = node.layer
+            if isinstance(layer, Nonlinear):
+                inputs = [self.boxes[parent] for parent in node.parents]
+                box = self.relaxation(index).range(*inputs)
+            else:
+                inputs = [self.interval(parent) for parent in node.parents]
+                box = image(layer, *inputs)
+        return box if self.errors is None else outward_interval(layer, box, inputs)

@@ -1,4 +1,4 @@
-"""What a substitution carries: linear forms of the deviations, and how far they may move."""
+"""What a substitution carries: linear forms of the deviations."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
-
-from torch import Tensor
 
 from dmcore.linear.coefficients import Coefficients
 
@@ -66,15 +64,3 @@ def added(one: Form, two: Form) -> LowerUpper:
     if one.upper is None or two.upper is None:
         return LowerUpper(lower, None)
     return LowerUpper(lower, lower if one.shared and two.shared else one.upper + two.upper)
-
-
-@dataclass
-class Radius:
-    """How far below and above their value at the reference the forms may get, as known so far: (B or 1, R) each."""
-
-    lower: Tensor | float = 0.0
-    upper: Tensor | float = 0.0
-
-    def add(self, lower: Tensor, upper: Tensor) -> None:
-        """Adds what one node contributes to both."""
-        self.lower, self.upper = self.lower + lower, self.upper + upper
