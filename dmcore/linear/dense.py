@@ -65,6 +65,9 @@ class Dense(Coefficients):
         return Dense(self.data * t[:, None])
 
     def relaxed(self, slope: Tensor, half: Tensor, sign: int) -> Dense:
+        if self.shared:  # rounded twice, not once: bounds of single points stay what they were, to the bit
+            middle, radius = self.times(slope), self.map(torch.abs).times(half)
+            return middle + radius if sign > 0 else middle - radius
         return Dense(add_product(self.times(slope).data, self.data.abs(), half[:, None], sign))
 
     def dot(self, t: Tensor) -> Tensor:
