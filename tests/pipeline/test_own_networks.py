@@ -44,7 +44,7 @@ def network(inputs=64):
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("doublemargin.experiment.device.choose_device", lambda *_: torch.device("cpu"))
+    monkeypatch.setattr("doublemargin.experiment.device.job_device", lambda *_: torch.device("cpu"))
     return tmp_path
 
 

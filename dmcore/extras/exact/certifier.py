@@ -28,8 +28,9 @@ class Milp(Certifier):
         self.time_limit = time_limit
 
     def lower(self, net: Network, ball: Ball, rows: Dense) -> Tensor:
-        limits = {} if self.time_limit is None else {"time_limit": self.time_limit, "point_limit": self.time_limit}
-        bound = minima(net, ball, rows, **limits).lower
+        limit = self.time_limit
+        found = minima(net, ball, rows) if limit is None else minima(net, ball, rows, limit, point_limit=limit)
+        bound = found.lower
         rounded = bound.to(ball.x.dtype)
         below = torch.nextafter(rounded, torch.full_like(rounded, -torch.inf))
         return torch.where(rounded.double() > bound, below, rounded)
