@@ -126,7 +126,8 @@ def test_points_that_a_variant_certifies_are_not_bounded_again(monkeypatch):
     lower = Alpha.lower
     monkeypatch.setattr(Alpha, "lower", lambda *args: asked.append(len(args[2].x)) or lower(*args))
     verdicts = certify_points(net, x, y, 1.0, certifier="alpha", input_range=(0, 4))
-    variants = torch.stack([margin_bounds(net, x, y, 1.0, certifier=c, input_range=(0, 4)).amin(1) for c in VARIANTS])
+    faster = ["ibp", *VARIANTS]
+    variants = torch.stack([margin_bounds(net, x, y, 1.0, certifier=c, input_range=(0, 4)).amin(1) for c in faster])
     assert asked == [2]
     assert (variants.amax(0) > 0).tolist() == [False, True, False]
     assert verdicts.certified.all()
