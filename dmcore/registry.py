@@ -2,17 +2,22 @@
 
 The names, and the options each takes, can be read from the source without importing it: checking a config must not
 need torch.
+
+Files of a user's own, *plugins*, are read like the modules of the packages. :func:`use_plugins` names them, or the
+environment variable ``DMCORE_PLUGINS`` in a process that another one starts.
 """
 
 from __future__ import annotations
 
 import ast
 import importlib.util
-from collections.abc import Callable, Iterator
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from dmcore.errors import UserError, nearest
 
@@ -34,6 +39,51 @@ WORDS = {
     "str": "text",
     MAPPING: "keys with values",
 }
+
+
+PLUGINS = "dmcore_plugins"
+"""The package that plugins are modules of, each under its file's name."""
+_VARIABLE = PLUGINS.upper()
+
+
+def plugins() -> dict[str, Path]:
+    """The files of the plugins in use, by module name."""
+    paths = (Path(path) for path in os.environ.get(_VARIABLE, "").split(os.pathsep) if path)
+    return {f"{PLUGINS}.{path.stem}": path for path in paths}
+
+
+def use_plugins(paths: Sequence[Path | str]) -> None:
+    """Has all registries, and those of processes that this one starts, know what some files register.
+
+    Raises:
+        UserError: a file is not there or is no Python, or two have one name.
+    """
+    found = [Path(path).resolve() for path in paths]
+    for path in found:
+        if not path.is_file() or not path.stem.isidentifier():
+            raise UserError(f"the plugin {path} is no file <name>.py with a name as Python's modules have it")
+    if len({path.stem for path in found}) < len(found):
+        raise UserError("two plugins have one name: " + ", ".join(map(str, found)))
+    os.environ[_VARIABLE] = os.pathsep.join(map(str, found))
+    for registry in Registry.all:
+        registry.__dict__.pop("declared", None)
+
+
+def _import(module: str) -> None:
+    """Imports a module of a package, or a plugin."""
+    path = plugins().get(module)
+    if path is None:
+        importlib.import_module(module)
+    elif getattr(sys.modules.get(module), "__file__", None) != str(path):
+        spec = importlib.util.spec_from_file_location(module, path)
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules[module] = made = importlib.util.module_from_spec(spec)
+        try:
+            spec.loader.exec_module(made)
+        except BaseException:
+            del sys.modules[module]
+            raise
 
 
 @dataclass(frozen=True)
@@ -93,9 +143,12 @@ class Registry(Generic[T]):
         packages: those in whose modules they stand.
     """
 
+    all: ClassVar[list[Registry[Any]]] = []
+
     def __init__(self, what: str, *packages: str) -> None:
         self.what, self.packages = what, packages
         self._known: dict[str, T] = {}
+        Registry.all.append(self)
 
     def __call__(self, name: str) -> Callable[[T], T]:
         """Decorator: registers a class or function under ``name``."""
@@ -107,9 +160,9 @@ class Registry(Generic[T]):
         return register
 
     def get(self, name: str) -> T:
-        """The class or function of that name. Of the packages' modules only its own is imported."""
+        """The class or function of that name. Of the packages' modules and the plugins only its own is imported."""
         self.check(name)
-        importlib.import_module(self.declared[name].module)
+        _import(self.declared[name].module)
         return self._known[name]
 
     def names(self) -> list[str]:
@@ -149,11 +202,14 @@ class Registry(Generic[T]):
         """What the source declares, by name."""
         found: dict[str, Declaration] = {}
         for module, path in self._modules():
-            nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))))
+            nodes = list(ast.walk(_parsed(path)))
             texts = frozenset(n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str))
             for node in nodes:
                 if isinstance(node, ast.ClassDef | ast.FunctionDef) and (names := self._names(node)):
-                    found.update(dict.fromkeys(names, _declaration(node, module, texts)))
+                    for name in names:
+                        if name in found and module in plugins():
+                            raise UserError(f"{path} registers the {self.what} '{name}', which is there already")
+                        found[name] = _declaration(node, module, texts)
         return found
 
     def _modules(self) -> Iterator[tuple[str, Path]]:
@@ -163,6 +219,7 @@ class Registry(Generic[T]):
             assert spec is not None
             (folder,) = spec.submodule_search_locations or []
             yield from ((f"{package}.{path.stem}", path) for path in sorted(Path(folder).glob("*.py")))
+        yield from plugins().items()
 
     def _names(self, node: ast.ClassDef | ast.FunctionDef) -> list[str]:
         """The names under which ``@<what>("name")`` decorators register a class or function."""
@@ -172,6 +229,13 @@ class Registry(Generic[T]):
             for call in calls
             if getattr(call.func, "id", None) == self.what and isinstance(call.args[0], ast.Constant)
         ]
+
+
+def _parsed(path: Path) -> ast.Module:
+    try:
+        return ast.parse(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, ValueError, SyntaxError) as error:
+        raise UserError(f"cannot read {path}: {error}") from error
 
 
 def _declaration(node: ast.ClassDef | ast.FunctionDef, module: str, texts: frozenset[str]) -> Declaration:

@@ -12,6 +12,7 @@ from dmcore.nets.layers import Conv, Flatten, Linear, MaxPool, Normalize, ReLU, 
 from dmcore.nets.layers.affine import same_padding
 from dmcore.nets.network import INPUT, Network, Shape
 from dmcore.nets.pruning import prune_nothing
+from dmcore.nets.reading import as_network
 from dmcore.registries import architecture
 
 
@@ -59,6 +60,15 @@ class Builder:
     def add_skip(self, node: int) -> int:
         """Adds the value of an earlier node of the same shape (a residual block's identity branch)."""
         return self.add(Sum(), node)
+
+    def append(self, module: nn.Module) -> int:
+        """The layers of a module, as :func:`dmcore.nets.as_network` reads them, with its weights."""
+        network = as_network(module, self.shape)
+        places = [self.at]
+        for node in network.nodes():
+            places.append(self.net.add(node.layer, [places[parent] for parent in node.parents]))
+        self.at, self.shape = places[-1], network.shapes(torch.zeros(1, *self.shape))[-1]
+        return self.at
 
     def fc(self, units: int) -> int:
         """A fully connected layer, after a flatten where the input still has channels."""
@@ -108,7 +118,9 @@ def build_net(
     for _ in range(members):
         builder = Builder(net, start, shape)
         try:
-            append_layers(builder, num_classes)
+            made = append_layers(builder, num_classes)
+            if made is not None:
+                builder.append(made)
         except UserError as error:
             size = "x".join(map(str, shape))
             raise UserError(f"the architecture '{arch}' takes no images of {size}: {error}") from error

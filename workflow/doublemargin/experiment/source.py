@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from dmcore import registries as library
 from dmcore.files import sha256
-from dmcore.registry import Registry
+from dmcore.registry import Registry, plugins
 from doublemargin.experiment import registries
 
 PACKAGES = {"dmcore": Path(library.__file__).parent, "doublemargin": Path(__file__).parents[1]}
@@ -87,7 +87,8 @@ def read(path: Path) -> Source:
     if path.suffix == ".py":
         tree = ast.parse(code, str(path))
         found, code = imports(tree), _code(tree)
-    (place,) = (path.relative_to(folder.parent) for folder in PACKAGES.values() if path.is_relative_to(folder))
+    folders = [folder.parent for folder in PACKAGES.values() if path.is_relative_to(folder)]
+    place = path.relative_to(folders[0]) if folders else path.name  # of a plugin the name alone
     return Source(frozenset(found), sha256(f"{place} {code}".encode()))
 
 
@@ -114,6 +115,8 @@ def _running(node: ast.AST) -> Iterator[ast.AST]:
 @cache
 def _files(module: str) -> list[Path]:
     """The files that an import of ``dmcore.a.b`` runs below dmcore: of packages on the way, with templates; its own."""
+    if module in plugins():
+        return [plugins()[module]]
     top, *parts = module.split(".")
     place, files = PACKAGES.get(top), []
     for part in parts if place else ():
