@@ -24,7 +24,7 @@ NEEDED = (
 
 @dataclass(frozen=True)
 class Split:
-    """Images (N, C, H, W) uint8 and labels (N,) int64."""
+    """Images (N, C, H, W), uint8 or float32 in [0, 1], and labels (N,) int64."""
 
     x: Tensor
     y: Tensor
@@ -75,6 +75,11 @@ def load_images(path: Path, name: str | None = None) -> ImageSet:
 
 
 DEFAULT_POINTS = 200
+
+
+def pixels(x: Tensor) -> Tensor:
+    """uint8 images as float32 pixels in [0, 1]; float32 ones as they are."""
+    return x.float().div_(255) if x.dtype == torch.uint8 else x
 
 
 def test_points(total: int, count: int | None, seed: int) -> list[int]:

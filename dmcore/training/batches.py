@@ -41,8 +41,3 @@ class Batches:
         epoch, place = divmod(step, self.per_epoch)
         index = self.order(epoch)[place]
         return self.data.x[index], self.data.y[index]
-
-
-def pixels(x: Tensor) -> Tensor:
-    """uint8 images as float32 pixels in [0, 1]."""
-    return x.float().div_(255)

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from dmcore.data import ImageSet, Split
+from dmcore.data import ImageSet, Split, pixels
 from dmcore.domains.interval import unstable_relus
 from dmcore.errors import UserError
 from dmcore.nets import Network
@@ -22,7 +22,6 @@ from dmcore.perturbation import Ball
 from dmcore.progress import progress_bar
 from dmcore.signals import StoppedError, stoppable
 from dmcore.spec import ModelSpec
-from dmcore.training.batches import pixels
 from dmcore.training.captured import CapturedStep
 from dmcore.training.plan import Plan
 from dmcore.training.state import Progress, load_state, save_state

@@ -7,13 +7,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from dmcore.data import Split
+from dmcore.data import Split, pixels
 from dmcore.data.augment import augment
 from dmcore.nets import Network, build_net
 from dmcore.nets.ibp_init import ibp_init
 from dmcore.regularizers import Batch
 from dmcore.spec import ModelSpec
-from dmcore.training.batches import Batches, pixels
+from dmcore.training.batches import Batches
 from dmcore.training.history import Totals, measured
 from dmcore.training.objective import Objective
 from dmcore.training.pruning import WeightPruner

@@ -9,12 +9,13 @@ from conftest import conv_net
 from small_images import digits, model
 
 from dmcore.attacks.pgd import Pgd
+from dmcore.data import pixels
 from dmcore.errors import UserError
 from dmcore.nets import as_network
 from dmcore.registries import regularizer
 from dmcore.regularizers import Batch
 from dmcore.regularizers.trades import Trades, divergence
-from dmcore.training.batches import Batches, pixels
+from dmcore.training.batches import Batches
 from dmcore.training.step import seeded_net
 
 EPS = 0.1

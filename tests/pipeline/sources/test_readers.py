@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from PIL import Image
 from small_sources import (
     PATHS,
@@ -25,12 +26,15 @@ from small_sources import (
     same,
 )
 
+from dmcore.data import load_images, pixels
 from dmcore.errors import UserError
 from doublemargin.experiment.sources.cifar import read_cifar_binary
+from doublemargin.experiment.sources.csv import read_csv
 from doublemargin.experiment.sources.gtsrb import read_gtsrb
 from doublemargin.experiment.sources.idx import read_idx
 from doublemargin.experiment.sources.npz import read_npz
 from doublemargin.experiment.sources.parquet import read_parquet
+from doublemargin.experiment.sources.prepare import prepare
 
 
 def refused(read, paths, message, shape=SHAPE):
@@ -170,3 +174,55 @@ def test_bad_gtsrb(tmp_path):
     refused(read_gtsrb, [training, test, table], r"table\.zip is damaged .*00003\.ppm")
     training.write_bytes(training.read_bytes()[:300])
     refused(read_gtsrb, [training, test, table], r"training\.zip is damaged")
+
+
+def test_npz_of_features(tmp_path):
+    x = np.random.default_rng(0).random((5, 7))
+    for split in ("train", "test"):
+        np.savez(tmp_path / f"{split}.npz", x=x, y=np.arange(5))
+    found = read_npz([tmp_path / "train.npz", tmp_path / "test.npz"], (1, 1, 7))
+    np.testing.assert_array_equal(found["test_x"], x[:, None, None])
+
+
+def tables(folder, text):
+    for split in ("train", "test"):
+        (folder / f"{split}.csv").write_text(text)
+    return [folder / "train.csv", folder / "test.csv"]
+
+
+def test_csv(tmp_path):
+    found = read_csv(tables(tmp_path, 'a,"label",b\n0.5,2,1\n0,0,1e-3\n'), (1, 1, 2))
+    np.testing.assert_array_equal(found["train_x"], [[[[0.5, 1]]], [[[0, 0.001]]]])
+    np.testing.assert_array_equal(found["train_y"], [2, 0])
+    assert found["train_y"].dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a,b\n1,2\n", r"train\.csv is damaged .*no column 'label' in its first line"),
+        ("a,label\n1,0.5\n", "the column 'label' has numbers that are not whole"),
+        ("a,label\n1,x\n", "could not convert"),
+        ("a,label\n1,0\n1\n", "number of columns changed"),
+    ],
+)
+def test_bad_csv(tmp_path, text, message):
+    refused(read_csv, tables(tmp_path, text), message)
+
+
+def test_floats_are_kept_as_they_are_and_must_be_pixels(tmp_path):
+    spec = {"shape": [1, 1, 2], "classes": 3, "train": 2, "test": 2}
+    spec["sources"] = [{"format": "csv", "variant": "mine", "files": {"train.csv": {}, "test.csv": {}}}]
+
+    def prepared(text):
+        (tmp_path / "at/set").mkdir(parents=True, exist_ok=True)
+        tables(tmp_path / "at/set", text)
+        prepare("set", spec, tmp_path / "out", [str(tmp_path / "at")], tmp_path / "cache", tmp_path / "none")
+        return load_images(tmp_path / "out")
+
+    found = prepared("a,label,b\n0.3,2,1\n0,0,1e-3\n")
+    assert found.test.x.dtype == torch.float32
+    assert pixels(found.test.x).flatten().tolist() == pytest.approx([0.3, 1, 0, 0.001])
+    assert found.info["variant"] == "mine, unpinned"
+    with pytest.raises(UserError, match=r"train has values outside \[0, 1\], 0 to 2: scale them"):
+        prepared("a,label,b\n2,2,1\n0,0,1\n")

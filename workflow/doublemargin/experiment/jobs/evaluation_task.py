@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from dmcore.checkpoint import load_model
-from dmcore.data import load_images, test_points
+from dmcore.data import load_images, pixels, test_points
 from dmcore.nets import Network
 from doublemargin.experiment.provenance import provenance
 
@@ -47,7 +47,7 @@ def load_subject(model: Path, data: Path, points: int | None, points_seed: int, 
     net, spec, weights = load_model(model, device)
     images = load_images(data, spec.dataset_name)
     indices = test_points(len(images.test), points, points_seed)
-    x, y = images.test.x[indices].to(device).float().div(255), images.test.y[indices].to(device)
+    x, y = pixels(images.test.x[indices].to(device)), images.test.y[indices].to(device)
     return EvaluationTask(
         net,
         x,

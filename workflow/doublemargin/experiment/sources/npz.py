@@ -17,7 +17,10 @@ LIMIT = 4 * 2**30
 
 @reader("npz")
 def read_npz(paths: list[Path], shape: tuple[int, ...]) -> dict[str, np.ndarray]:
-    """Reads ``train.npz`` and ``test.npz``: ``x`` (N, H, W, C), or (N, H, W) if grey, uint8; ``y`` (N,) integers."""
+    """Reads ``train.npz`` and ``test.npz``: ``x``, uint8 or floats in [0, 1], and ``y`` (N,), integers.
+
+    ``x`` is (N, H, W, C), or (N, H, W) if grey, or (N, F) for features, which become images of the shape (1, 1, F).
+    """
     by_name = {path.name: path for path in paths}
     arrays = {}
     for split in ("train", "test"):
@@ -32,5 +35,6 @@ def read_npz(paths: list[Path], shape: tuple[int, ...]) -> dict[str, np.ndarray]
                 raise ValueError(f"more than {LIMIT} bytes when unpacked")
         with reading(path), path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             x, arrays[f"{split}_y"] = file["x"], file["y"]
+            x = x[:, None] if x.ndim == 2 else x
             arrays[f"{split}_x"] = x[:, None] if x.ndim == 3 else np.moveaxis(x, -1, 1) if x.ndim == 4 else x
     return arrays

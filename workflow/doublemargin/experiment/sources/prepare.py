@@ -61,6 +61,12 @@ def prepare(
         try:
             with place.files(cache / name) as paths:
                 tensors = _checked(spec, place.source, reader.get(place.source["format"])(paths, tuple(spec["shape"])))
+                variant = place.source["variant"]
+                if not is_pinned(place.source):
+                    if place.kind in ("mirror", "download"):
+                        content = tensorfile.content_hash(tensors)
+                        raise UserError(f"the config does not pin this download: give it the key content: {content}")
+                    variant += ", unpinned"
             break
         except UserError as error:
             tried.append(str(error) if place.where in str(error) else f"{place.where}: {error}")
@@ -77,7 +83,7 @@ def prepare(
         print(f"{fault}; looking further", file=sys.stderr)
     info = {
         "name": name,
-        "variant": place.source["variant"],
+        "variant": variant,
         "source": {"format": place.source["format"], "place": place.kind},
         "shape": list(spec["shape"]),
         "classes": spec["classes"],
@@ -91,14 +97,23 @@ def prepare(
     return info
 
 
+def is_pinned(source: Mapping[str, Any]) -> bool:
+    """Whether the config says what a source's content is: by itself, or by each file."""
+    return "content" in source or all(source["files"].values())
+
+
 def _checked(spec: Mapping[str, Any], source: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
     """The arrays as tensors, if they are what the config says."""
     shape, classes = tuple(spec["shape"]), spec["classes"]
     tensors = {}
     for split in ("train", "test"):
         x, y = arrays[f"{split}_x"], arrays[f"{split}_y"]
-        if x.dtype != np.uint8 or not np.issubdtype(y.dtype, np.integer):
-            raise UserError(f"{split} has images of {x.dtype} and labels of {y.dtype}: uint8 and integers are needed")
+        floating = np.issubdtype(x.dtype, np.floating)
+        if not (floating or x.dtype == np.uint8) or not np.issubdtype(y.dtype, np.integer):
+            wanted = "uint8 or floats, and integers, are needed"
+            raise UserError(f"{split} has images of {x.dtype} and labels of {y.dtype}: {wanted}")
+        if floating and not ((x >= 0) & (x <= 1)).all():
+            raise UserError(f"{split} has values outside [0, 1], {x.min():g} to {x.max():g}: scale them, ε with them")
         if len(x) != spec[split] or y.shape != (len(x),):
             raise UserError(f"{split} has {len(x)} images and labels {y.shape}, the config says {spec[split]}")
         if x.shape[1:] != shape:
@@ -106,13 +121,11 @@ def _checked(spec: Mapping[str, Any], source: Mapping[str, Any], arrays: Mapping
         if y.min() < 0 or y.max() >= classes:
             wrong = y.min() if y.min() < 0 else y.max()
             raise UserError(f"label {wrong}, but the config says {classes} classes")
-        tensors[f"{split}_x"] = torch.from_numpy(x.copy())
+        tensors[f"{split}_x"] = torch.from_numpy(np.array(x, np.float32 if floating else np.uint8, order="C"))
         tensors[f"{split}_y"] = torch.from_numpy(y.astype(np.uint8 if classes <= 256 else np.int64))
     if "train_group" in arrays:
         tensors["train_group"] = torch.from_numpy(arrays["train_group"])
     content = tensorfile.content_hash(tensors)
-    if "content" not in source and not all(source["files"].values()):
-        raise UserError(f"the config does not pin this source: give it the key content: {content}")
     if source.get("content", content) != content:
         raise UserError(f"the content is not the pinned one (sha256 {content[:12]}…): put a fresh copy there")
     return tensors
