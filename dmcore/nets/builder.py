@@ -63,7 +63,8 @@ class Builder:
 
     def append(self, module: nn.Module) -> int:
         """The layers of a module, as :func:`dmcore.nets.as_network` reads them, with its weights."""
-        network = as_network(module, self.shape)
+        with torch.device("cpu"):  # also where a network is only counted, without weights
+            network = as_network(module, self.shape)
         places = [self.at]
         for node in network.nodes():
             places.append(self.net.add(node.layer, [places[parent] for parent in node.parents]))

@@ -234,7 +234,7 @@ def test_info(capsys, tmp_path):
     run("info")
     shown = capsys.readouterr().out
     assert "certifiers: alpha, cnn-cert-ada, cnn-cert-relu, cnn-cert-zero, ibp, milp" in shown
-    assert "readers: cifar-binary, gtsrb-zip, idx, npz, parquet" in shown
+    assert "readers: cifar-binary, csv, gtsrb-zip, idx, npz, parquet" in shown
     names = "convex_outer, crown_ibp, expressive, mmr, relu_stability, shi_warmup, trades, weight_norm, worst_case"
     assert f"regularizers: {names}" in shown
     assert "attacks: pgd" in shown

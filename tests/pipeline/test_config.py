@@ -218,3 +218,26 @@ def test_defaults_are_what_a_missing_key_means():
 def test_a_data_set_gets_no_defaults():
     """They would be in its specification, and so in those of all its models."""
     assert CONFIG["datasets"] == read_config(ROOT / "config.yaml")["datasets"]
+
+
+def test_files_are_put_over_the_config_key_by_key(tmp_path):
+    one, two = tmp_path / "one.yaml", tmp_path / "two.yaml"
+    one.write_text("seeds: [3, 4]\nmethods: {mine: {label: Mine, regularizers: []}}\n")
+    two.write_text("methods: {mine: {label: Mine too}}\n")
+    config = load_config(ROOT / "config.yaml", one, two)
+    assert config["seeds"] == [3, 4]
+    assert config["methods"]["mine"]["label"] == "Mine too"
+    assert "dm" in config["methods"]
+
+
+def test_plugins_count_among_the_names(tmp_path):
+    (tmp_path / "my_term.py").write_text('@regularizer("my_term")\nclass Mine:\n    NEEDS_EPS = True\n')
+    one = tmp_path / "one.yaml"
+    one.write_text(
+        f"plugins: [{tmp_path / 'my_term.py'}]\n"
+        "methods: {mine: {label: Mine, regularizers: [{kind: my_term, weight: 1}]}}\n"
+    )
+    assert "mine" in load_config(ROOT / "config.yaml", one)["methods"]
+    load_config(ROOT / "config.yaml")  # which has no plugins
+    with pytest.raises(UserError, match="unknown regularizer 'my_term'"):
+        regularizer.check("my_term")

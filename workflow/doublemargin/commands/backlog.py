@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dmcore.errors import UserError, nearest
 from doublemargin.arguments import count, positive
-from doublemargin.commands.shared import Command
+from doublemargin.commands.shared import Command, config_argument
 
 SHORTEST = 1
 """Minutes. Snakemake takes some seconds to start, states and records some to be written."""
@@ -22,7 +22,7 @@ def add_to(command: Command) -> None:
     next_.add_argument("--minutes", type=positive, help="the limit, from now; by then all has ended and is on record")
     next_.add_argument("--list", action="store_true", help="only print what is missing, or what fits the limit")
     next_.add_argument("--schedule", help="by default the config's own")
-    next_.add_argument("--config", type=Path, default=Path("config.yaml"), help="config file (default: %(default)s)")
+    config_argument(next_)
     next_.add_argument("--tables", nargs="+", default=[], help="of these alone, e.g. table2 table8")
     what = "of these models alone, by the beginning of their path under the schedule, e.g. mnist/small mnist/*/ibp"
     next_.add_argument("--models", nargs="+", default=[], metavar="PATTERN", help=what)
@@ -44,7 +44,7 @@ def _next(args: argparse.Namespace) -> None:
         raise UserError(f"--minutes {args.minutes:g} is too short to start anything; give {SHORTEST} or more")
     if not Path("Snakefile").is_file():
         raise UserError("there is no Snakefile here: run `dmcore next` in the project's folder")
-    config = load_config(args.config)
+    config = load_config(args.config, *args.configfile)
     schedule = args.schedule or config["schedule"]
     if schedule not in config["schedules"]:
         raise UserError(f"no schedule '{schedule}': {nearest(schedule, config['schedules'])}")
@@ -64,9 +64,10 @@ def _next(args: argparse.Namespace) -> None:
         lines = listing(items if args.minutes is None else batch(items, slots * 60 * args.minutes, slots))
         print(tabulate(lines, headers="keys", floatfmt=".1f", tablefmt="simple") if lines else "nothing is missing")
         return
-    options = [f"--cores={cores}"]
+    files = [*([args.config] if args.config != Path("config.yaml") else []), *args.configfile]
+    options = ["--configfile", *map(str, files)] if files else []
+    options += [f"--cores={cores}"]
     options += [f"--resources=gpu={args.gpu}"] if args.gpu else []
-    options += [f"--configfile={args.config}"] if args.config != Path("config.yaml") else []
     options += args.snakemake
     with alone(), stoppable() as stopper:
         done = fill(wanted, args.minutes, slots, options, lambda: stopper.asked, _tell)

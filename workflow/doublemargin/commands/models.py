@@ -50,7 +50,7 @@ def _show_spec(args: argparse.Namespace) -> None:
     from doublemargin.experiment.grid import Grid, find_model
     from doublemargin.experiment.resolve import data_spec
 
-    config = given_config(args.config)
+    config = given_config(args.config, *args.configfile)
     if args.what in config["datasets"]:
         spec = data_spec(config, args.what)
     elif args.what in config["schedules"]:

@@ -113,7 +113,7 @@ def _report(args: argparse.Namespace) -> None:
     from doublemargin.experiment.config import given_config
     from doublemargin.report.make import report_on
 
-    for schedule in report_on(given_config(args.config), args.results, args.schedules):
+    for schedule in report_on(given_config(args.config, *args.configfile), args.results, args.schedules):
         print(f"{args.results / schedule}: report made")
     print(f"{args.results / 'report.html'}: all of it on one page")
 

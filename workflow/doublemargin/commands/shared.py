@@ -19,8 +19,10 @@ def spec_arguments(parser: argparse.ArgumentParser, what: str) -> None:
 
 
 def config_argument(parser: argparse.ArgumentParser) -> None:
-    """``--config``, for :func:`doublemargin.experiment.config.given_config`."""
+    """``--config`` and ``--configfile``, for :func:`doublemargin.experiment.config.given_config`."""
     parser.add_argument("--config", type=Path, default=Path("config.yaml"), help="config file (default: %(default)s)")
+    what = "files whose keys are put over those of the config, as Snakemake's --configfile does"
+    parser.add_argument("--configfile", type=Path, nargs="+", default=[], metavar="FILE", help=what)
 
 
 def points_arguments(parser: argparse.ArgumentParser, data: str = "prepared data file", required: bool = True) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from pydantic import ValidationError
 
 from dmcore.eps import Eps
 from dmcore.errors import UserError, nearest
+from dmcore.files import shipped
 from dmcore.norms import check_radius
 from dmcore.registries import regularizer
+from dmcore.registry import use_plugins
 from doublemargin.experiment.config_file import read_config
 from doublemargin.experiment.config_models import Config
 from doublemargin.experiment.grid import Grid
@@ -39,15 +42,22 @@ LARGEST = 10**6
 """Entries that a config may have; the paper's has a few thousand."""
 
 
-def load_config(path: Path) -> dict[str, Any]:
-    """The config of a file, checked, with its defaults written out."""
-    return check_config(read_config(path))
+def load_config(path: Path, *over: Path) -> dict[str, Any]:
+    """The config of a file, with the keys of others put over its own, checked, with its defaults written out."""
+    return check_config(reduce(overlaid, [read_config(one) for one in (path, *over)]))
 
 
-def given_config(path: Path) -> dict[str, Any]:
-    """A checked config with its defaults: of YAML, or of JSON as the rules write it, where ``1e-05`` is a number."""
+def overlaid(config: Any, over: Any) -> Any:
+    """A config with the keys of another one put over its own as Snakemake's ``--configfile`` does; lists as a whole."""
+    if not (isinstance(config, dict) and isinstance(over, dict)):
+        return over
+    return config | {key: overlaid(config[key], value) if key in config else value for key, value in over.items()}
+
+
+def given_config(path: Path, *over: Path) -> dict[str, Any]:
+    """As :func:`load_config`, or of JSON as the rules write it, where ``1e-05`` is a number."""
     if path.suffix != ".json":
-        return load_config(path)
+        return load_config(path, *over)
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -62,6 +72,7 @@ def check_config(config: Any) -> dict[str, Any]:
         UserError: one line with the key, what is wrong with it, and the nearest valid name.
     """
     _check_written_out(config)
+    _use_plugins(config)
     try:
         checked = Config.model_validate(written_out(config)).model_dump(exclude_none=True)
     except ValidationError as error:
@@ -77,6 +88,13 @@ def check_config(config: Any) -> dict[str, Any]:
     _check_training_of_shown(checked)
     looks_of(checked)
     return checked
+
+
+def _use_plugins(config: Any) -> None:
+    """Has the names that a config may have include those of its plugins, here and in the jobs."""
+    given = config.get("plugins", []) if isinstance(config, dict) else []
+    if isinstance(given, list) and all(isinstance(path, str) for path in given):
+        use_plugins([shipped(path) for path in given])
 
 
 def _check_written_out(config: Any) -> None:
