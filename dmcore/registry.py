@@ -52,6 +52,12 @@ def plugins() -> dict[str, Path]:
     return {f"{PLUGINS}.{path.stem}": path for path in paths}
 
 
+def plugin_environment() -> dict[str, str]:
+    """What a process that this one has started elsewhere needs in its environment, to know the same plugins."""
+    value = os.environ.get(_VARIABLE, "")
+    return {_VARIABLE: value} if value else {}
+
+
 def use_plugins(paths: Sequence[Path | str]) -> None:
     """Has all registries, and those of processes that this one starts, know what some files register.
 

@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from dmcore.files import digest, write_text
+from dmcore.registry import plugin_environment
 from doublemargin.experiment.source import PACKAGES
 
 
 def our_dmcore(wildcards: object, output: object) -> str:
     """The command that runs the code that is hashed here, not what is installed or lies in the working folder."""
     places = ":".join(shlex.quote(str(folder.parent)) for folder in PACKAGES.values())
-    return f"PYTHONPATH={places}${{PYTHONPATH:+:$PYTHONPATH}} PYTHONSAFEPATH=1 python -m doublemargin"
+    known = "".join(f"{name}={shlex.quote(value)} " for name, value in plugin_environment().items())
+    return f"{known}PYTHONPATH={places}${{PYTHONPATH:+:$PYTHONPATH}} PYTHONSAFEPATH=1 python -m doublemargin"
 
 
 def where(wildcards: object, threads: int, resources: Mapping[str, Any]) -> str:
