@@ -9,9 +9,10 @@ import pytest
 from test_config import CONFIG, ROOT
 
 from dmcore.errors import UserError
+from dmcore.files import sha256
 from doublemargin.experiment.calls import folder, our_dmcore, where, written_to_file
 from doublemargin.experiment.config import check_config
-from doublemargin.experiment.targets import Targets, contents, result_files
+from doublemargin.experiment.targets import Targets, contents, result_files, unpinned
 from doublemargin.records.columns import REMARKS
 
 TARGETS = Targets(CONFIG)
@@ -87,3 +88,16 @@ def test_parameters_of_a_job(tmp_path, monkeypatch):
     path = written_to_file({"a": 1})(None, None)
     assert json.loads(path.read_text()) == {"a": 1}
     assert written_to_file({"a": 2})(None, None) != path == written_to_file({"a": 1})(None, None)
+
+
+def test_unpinned_local_files_count_by_their_content(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    spec = {"sources": [{"files": {"train.npz": {}, "test.npz": {"sha256": "0" * 64}}}]}
+    assert unpinned(spec, "set", ["a", "b"]) == []
+    for place in ("b", "a"):
+        (tmp_path / place / "set").mkdir(parents=True)
+        (tmp_path / place / "set/train.npz").write_text(place)
+        (tmp_path / place / "set/test.npz").write_text(place)
+        assert unpinned(spec, "set", ["a", "b"]) == [sha256(place.encode())]
+    pinned = {"sources": [{**spec["sources"][0], "content": "0" * 64}]}
+    assert unpinned(pinned, "set", ["a", "b"]) == []

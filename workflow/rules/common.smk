@@ -18,7 +18,7 @@ from doublemargin.experiment.grid import find_model
 from doublemargin.experiment.preflight import check_clock, check_room
 from doublemargin.experiment.resolve import data_spec
 from doublemargin.experiment.source import code_hash
-from doublemargin.experiment.targets import Targets, result_files
+from doublemargin.experiment.targets import Targets, result_files, unpinned
 from doublemargin.records.columns import FILES, SUMS
 
 

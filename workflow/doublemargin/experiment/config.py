@@ -175,6 +175,8 @@ def _check_schedules(config: Mapping[str, Any]) -> None:
     for name, schedule in config["schedules"].items():
         where = f"schedules.{name}"
         _check_known(schedule["report"], config["reports"], f"{where}.report", "report")
+        if name in config["datasets"]:
+            raise UserError(f"config: {where}: a data set has this name, too: name the schedule otherwise")
         if "scaled_from" in schedule:
             _check_known(schedule["scaled_from"], unscaled, f"{where}.scaled_from", "unscaled schedule")
         for method in schedule["method_factors"]:

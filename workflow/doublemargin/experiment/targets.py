@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,3 +92,13 @@ def contents(paths: list[str]) -> str:
         return digest([sha256(shipped(path).read_bytes()) for path in paths])
     except OSError as error:
         raise UserError(f"cannot read {error.filename}, which the config names: {error.strerror}") from None
+
+
+def unpinned(spec: Mapping[str, Any], dataset: str, places: Sequence[str]) -> list[str]:
+    """Hashes of a data set's local source files that the config does not pin, wherever they are found first."""
+    folders = [Path("data/sources"), *(Path(place).expanduser() for place in places), shipped("resources")]
+    free = [source for source in spec["sources"] if "content" not in source]
+    names = [name for source in free for name, pin in source["files"].items() if not pin]
+    copies = ([folder / dataset / name for folder in folders] for name in names)
+    found = (next(filter(Path.is_file, paths), None) for paths in copies)
+    return [sha256(path.read_bytes()) for path in found if path is not None]
