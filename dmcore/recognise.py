@@ -11,13 +11,6 @@ _HEAD = 2**20
 
 TENSORS = re.compile(rb'"kind":"dmcore\.|"seal":"[0-9a-f]{64}"')
 """The mark of a tensor file of ours. It is in two places, so one damaged byte leaves it."""
-RECORD = re.compile(rb'"(?:spec_hash|seal)": "[0-9a-f]{16}')
-"""The mark of a JSON record of ours, likewise."""
-ONNX = re.compile(rb"\A\x08.\x12\x06dmcore", re.S)
-INSTANCES = re.compile(rb"\Aonnx/net\.onnx,vnnlib/")
-BRACKET = re.compile(rb"\A[^\n]+, l\w+, \d+ test points\n\n\|")
-PICTURE = re.compile(rb"\A\x89PNG.*Software\0dmcore", re.S)
-
 _KINDS = {
     "a safetensors file": rb".{4}\0{4}\{",
     "a NumPy archive (NPZ)": rb"PK\x03\x04.{26}[^/\0]{1,200}\.npy",
@@ -37,11 +30,6 @@ _KINDS = {
 def tensors(kind: str) -> re.Pattern[bytes]:
     """The mark of a tensor file of one kind, such as ``dmcore.model``."""
     return re.compile(rb'"kind":"%s"' % re.escape(kind.encode()))
-
-
-def record(key: str) -> re.Pattern[bytes]:
-    """The mark of a JSON record with this key among its first ones, which no other command's record has there."""
-    return re.compile(rb'"spec_hash": "[^{}\[\]]*"%s": ' % re.escape(key.encode()))
 
 
 def carries(path: Path, mark: re.Pattern[bytes]) -> bool:

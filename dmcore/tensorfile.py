@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from dmcore.errors import UserError
-from dmcore.files import SEAL, UNSEALED, atomic, broken_seal, refused, sealed, sha256
+from dmcore.files import SEAL, UNSEALED, BadFileError, atomic, broken_seal, sealed, sha256
 from dmcore.recognise import TENSORS
 
 LONGEST_HEADER = 100_000_000
@@ -57,16 +57,16 @@ def load(path: Path | str, kind: str, needed: str | None = None) -> tuple[dict[s
         with safe_open(path, "pt") as file:
             meta = file.metadata() or {}
             if wrong is not None:
-                raise refused(path, f"is damaged: {wrong}", needed, TENSORS)
+                raise BadFileError(path, f"is damaged: {wrong}", needed, TENSORS)
             if meta.get("kind") != kind:
                 raise UserError(f"{path} is a {meta.get('kind')} file, not {needed}")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
-        raise refused(path, f"is truncated or damaged ({error})", needed, TENSORS) from error
+        raise BadFileError(path, f"is truncated or damaged ({error})", needed, TENSORS) from error
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
     if content_hash(tensors) != meta["sha256"]:
-        raise refused(path, "is damaged: its content does not match its own sha256", needed, TENSORS)
+        raise BadFileError(path, "is damaged: its content does not match its own sha256", needed, TENSORS)
     return tensors, meta
 
 

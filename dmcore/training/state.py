@@ -12,6 +12,7 @@ from torch import Tensor
 
 from dmcore import tensorfile
 from dmcore.errors import UserError
+from dmcore.files import BadFileError
 from dmcore.nets import Network
 from dmcore.training.history import Totals
 
@@ -67,6 +68,8 @@ def load_state(
         return None, "starting"
     try:
         tensors, meta = tensorfile.load(path, KIND)
+    except BadFileError as error:
+        return None, f"starting anew: {error.wrong}; it will be written anew"
     except UserError as error:
         return None, f"starting anew: {error}"
     if meta["key"] != key:

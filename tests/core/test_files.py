@@ -1,13 +1,11 @@
 import errno
 import json
 import stat
-from pathlib import Path
 
 import pytest
-from small_images import ROOT
 
 from dmcore.errors import UserError
-from dmcore.files import atomic, digest, read_json, shipped, write_json, write_text
+from dmcore.files import atomic, digest, write_text
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path):
@@ -38,27 +36,6 @@ def test_files_are_readable_as_umask_says(tmp_path):
     write_text(tmp_path / "a.txt", "x")
     (tmp_path / "b.txt").write_text("x")
     assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == stat.S_IMODE((tmp_path / "b.txt").stat().st_mode)
-
-
-def test_json_that_cannot_be_read_is_named(tmp_path):
-    (tmp_path / "r.json").write_text('{"a": 1')
-    with pytest.raises(UserError, match=r"r\.json is a JSON file, not a record that dmcore wrote$"):
-        read_json(tmp_path / "r.json")
-
-
-def test_json_has_no_nan(tmp_path):
-    with pytest.raises(ValueError, match="Out of range"):
-        write_json(tmp_path / "r.json", {"a": float("nan")})
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_what_the_repository_brings_along_is_found_from_anywhere_but_ones_own_goes_first(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert shipped("resources/mnist") == ROOT / "resources/mnist"
-    assert shipped("resources/missing") == Path("resources/missing")
-    (tmp_path / "resources/mnist").mkdir(parents=True)
-    assert shipped("resources/mnist") == Path("resources/mnist")
-    assert shipped(tmp_path / "none") == tmp_path / "none"
 
 
 def test_digest_is_that_of_the_content():

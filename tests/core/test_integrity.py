@@ -1,10 +1,9 @@
-"""A changed byte anywhere in a checkpoint, prepared data, training state or result file is named, with its mend."""
+"""A changed byte anywhere in a checkpoint, prepared data or training state is named, with its mend."""
 
 import json
 import random
 import struct
 
-import pytest
 import safetensors.torch
 import torch
 from flips import every_flip_is_named, flip, named
@@ -14,20 +13,11 @@ from dmcore import tensorfile
 from dmcore.checkpoint import load_model, save_model
 from dmcore.data import load_images
 from dmcore.data.prepared import KIND as IMAGES
-from dmcore.files import UNSEALED, broken_seal, read_json, remake, sealed, sha256, write_json
+from dmcore.files import UNSEALED, broken_seal, sealed, sha256
 from dmcore.training.state import Progress, load_state, save_state
 from dmcore.training.step import seeded_net
 
 SPEC = model(worst_case("double_margin"), eps="0.1", steps=4, warmup=1, ramp=2)
-RECORD = {
-    "model": "demo/m",
-    "spec_hash": "5" * 16,
-    "share": 0.1,
-    "none": None,
-    "history": [{"ε": 1e-3}],
-    "data": {"sha256": "d" * 64},
-}
-MODEL = "results/demo/mnist/small/dm/0.1/seed0"
 MEND = "write it again with the command that wrote it"
 
 
@@ -79,34 +69,6 @@ def test_a_training_state_that_was_changed_is_not_gone_on_from(tmp_path):
         flip(path, place)
 
 
-def test_every_byte_of_a_result_file(tmp_path):
-    path = tmp_path / "training.json"
-    write_json(path, RECORD)
-    assert read_json(path) == RECORD
-    every_flip_is_named(path, lambda: read_json(path), MEND)
-
-
-@pytest.mark.parametrize(
-    "edit",
-    [
-        lambda text: text.replace("0.1", "0.9"),
-        lambda text: text + "\n",
-        lambda text: text.replace("\n", "\r\n"),
-        lambda text: text.replace('"model"', ' "model"'),
-        lambda text: text[:-3],
-        lambda text: "",
-        lambda text: json.dumps(json.loads(text)),
-        lambda text: text.replace("{", '{\n "seal": "' + "0" * 64 + '",', 1),
-    ],
-)
-def test_edits_by_hand_are_seen(tmp_path, edit):
-    path = tmp_path / "0.1.json"
-    write_json(path, RECORD)
-    path.write_bytes(edit(path.read_text()).encode())
-    with named(f"{path} is no intact record" if path.stat().st_size else f"{path} is an empty file, not a record"):
-        read_json(path)
-
-
 def test_the_seal_is_the_hash_of_the_bytes_around_it():
     """As docs/operations.md says how to check one by hand."""
     content = sealed(b'{"a":1,"seal":"' + UNSEALED.encode() + b'"}')
@@ -115,19 +77,8 @@ def test_the_seal_is_the_hash_of_the_bytes_around_it():
     assert "older version" in broken_seal(b'{"a":1}')
 
 
-def test_a_record_written_again_is_sealed_again(tmp_path):
-    path = tmp_path / "r.json"
-    write_json(path, RECORD)
-    first = path.read_bytes()
-    write_json(path, json.loads(first))
-    assert path.read_bytes() == first
-
-
 def test_what_an_older_version_wrote_is_refused(tmp_path):
-    record, weights = tmp_path / "r.json", tmp_path / "m"
-    record.write_text(json.dumps(RECORD, indent=1))
-    with named(record, "it has no seal: it is damaged, edited or of an older version", MEND):
-        read_json(record)
+    weights = tmp_path / "m"
     tensors = {"a": torch.zeros(2)}
     meta = {"kind": "dmcore.kind", "sha256": tensorfile.content_hash(tensors)}
     safetensors.torch.save_file(tensors, weights, meta)
@@ -146,46 +97,3 @@ def test_a_header_that_claims_to_be_huge_is_not_read(tmp_path):
         file.truncate(2**36 + 8)
     with named(path, "not a dmcore.kind file"):
         tensorfile.load(path, "dmcore.kind")
-
-
-def test_json_nested_too_deeply_is_one_line(tmp_path):
-    path = tmp_path / "r.json"
-    path.write_bytes(sealed(b'{"a": ' + b"[" * 200_000 + b"]" * 200_000 + b', "seal": "' + b"0" * 64 + b'"}'))
-    with named(path, "nested too deeply"):
-        read_json(path)
-
-
-@pytest.mark.parametrize(
-    ("path", "told"),
-    [
-        (
-            f"{MODEL}/certify/ibp/linf/n4.json",
-            f"restore a copy of it, or make it again: snakemake --cores 1 --force {MODEL}/certify/ibp/linf/n4.json",
-        ),
-        (
-            f"{MODEL}/model.safetensors",
-            "restore a copy of it, or make it again (this trains the model again): snakemake --cores 1 --force "
-            f"{MODEL}/model.safetensors",
-        ),
-        (
-            "data/mnist.safetensors",
-            "restore a copy of it, or make it again, with an age at which nothing is trained again: snakemake --cores "
-            "1 --force data/mnist.safetensors && touch -t 200001010000 data/mnist.safetensors",
-        ),
-        ("results/a b/c/d/e/f/seed0/training.json", "--force 'results/a b/c/d/e/f/seed0/training.json'"),
-        ("results/demo/m/model.safetensors", MEND),  # no rule makes these
-        ("data/sources/digits/test.npz", MEND),
-        ("/elsewhere/m.safetensors", MEND),
-        ("m.json", MEND),
-    ],
-)
-def test_the_mend_is_a_command(path, told):
-    assert remake(path).endswith(told)
-
-
-def test_what_we_did_not_write_is_moved_away_from_its_place():
-    path = "data/mnist.safetensors"
-    assert remake(path, ours=False) == (
-        "move it away and make it again, with an age at which nothing is trained again: "
-        f"snakemake --cores 1 {path} && touch -t 200001010000 {path}"
-    )

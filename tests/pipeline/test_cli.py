@@ -13,7 +13,6 @@ from dmcore.certify import margin_bounds
 from dmcore.checkpoint import KIND, load_model, save_model
 from dmcore.data.prepared import KIND as IMAGES
 from dmcore.errors import UserError
-from dmcore.files import read_json
 from dmcore.nets.layers import Conv, Linear
 from dmcore.radius import certified_radius
 from dmcore.registries import regularizer
@@ -21,6 +20,7 @@ from dmcore.regularizers import Batch
 from dmcore.training.step import seeded_net
 from doublemargin.cli import main
 from doublemargin.experiment.config import load_config
+from doublemargin.files import read_json
 from doublemargin.records.cells import each_cell
 
 SPEC = model(worst_case("double_margin"), eps="0.1", steps=4, warmup=1, ramp=2)

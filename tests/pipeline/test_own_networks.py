@@ -13,9 +13,9 @@ from torch import nn
 from dmcore.attacks.evaluate import attack_points
 from dmcore.certify import certify_points
 from dmcore.extras.exchange import export_onnx
-from dmcore.files import read_json
 from dmcore.radius import certified_radius
 from doublemargin.cli import main
+from doublemargin.files import read_json
 
 PAGE = (ROOT / "docs/certifiers.md").read_text(encoding="utf-8")
 

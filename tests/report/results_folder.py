@@ -1,6 +1,6 @@
 """A results folder with known verdicts, written by hand."""
 
-from dmcore.files import write_json
+from doublemargin.files import write_json
 from doublemargin.records.cells import write_cells
 
 PROVENANCE = {"device": "CPU (test)", "threads": 1, "torch": "2.0", "commit": "abc123"}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dmcore.files import write_json
+from doublemargin.files import write_json
 from doublemargin.report.histories import draw, write_history
 
 RECORD = {

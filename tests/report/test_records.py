@@ -8,8 +8,8 @@ import pytest
 from results_folder import COUNTS, spec_hash, write_results
 
 from dmcore.errors import UserError
-from dmcore.files import write_json
 from doublemargin.cli import main
+from doublemargin.files import write_json
 from doublemargin.records.columns import FILES, MODEL
 from doublemargin.records.sums import write_sums
 from doublemargin.records.tidy import Records, collect, merge, read_records, write_records

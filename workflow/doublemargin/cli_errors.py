@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 from dmcore.errors import UserError
 from dmcore.signals import EXIT_CODE, StoppedError
+from doublemargin.files import advised
 
 MISTAKE, INTERRUPTED, UNREAD = 2, 130, 141
 """Exit codes: a mistake, or a full disk; Ctrl-C; whoever reads the output is gone, as ``head`` is after its lines."""
@@ -25,7 +26,7 @@ def one_line() -> Iterator[None]:
         if sys.stdout is not None:
             sys.stdout.flush()  # while a full disk can still be told
     except UserError as error:
-        _end(str(error))
+        _end(advised(error))
     except StoppedError as error:
         _end(str(error), EXIT_CODE)
     except KeyboardInterrupt:

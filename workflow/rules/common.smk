@@ -8,7 +8,8 @@ from pathlib import Path
 # Before a folder `dmcore` that lies where Snakemake runs.
 sys.path[:0] = map(str, Path(workflow.snakefile).parents[1:3])
 
-from dmcore.files import digest, shipped
+from dmcore.files import digest
+from doublemargin.files import shipped
 from dmcore.registries import certifier
 from doublemargin.experiment.backlog.order import given_order
 from doublemargin.experiment.calls import folder, our_dmcore, where, written_to_file

@@ -11,7 +11,7 @@ from dmcore.checkpoint import KIND
 from dmcore.checkpoint import NEEDED as MODEL_NEEDED
 from dmcore.data.prepared import KIND as IMAGES
 from dmcore.data.prepared import NEEDED as IMAGES_NEEDED
-from dmcore.files import write_json
+from doublemargin.files import write_json
 
 
 def copy(name, to):

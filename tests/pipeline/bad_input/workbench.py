@@ -13,11 +13,11 @@ from small_images import digits
 from dmcore import tensorfile
 from dmcore.checkpoint import save_model
 from dmcore.data.prepared import KIND
-from dmcore.files import write_json
 from dmcore.training.step import seeded_net
 from doublemargin.cli import main
 from doublemargin.experiment.config import load_config
 from doublemargin.experiment.grid import find_model
+from doublemargin.files import write_json
 
 MODEL = "demo/digits/pureconv/dm/0.1/seed0"
 

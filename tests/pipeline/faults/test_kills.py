@@ -10,8 +10,8 @@ from report.results_folder import write_model
 from test_config import CONFIG, ROOT
 from tiny_training import SPEC, final_files
 
-from dmcore.files import read_json, write_json
 from doublemargin.experiment.grid import find_model
+from doublemargin.files import read_json, write_json
 
 KILLED = -9
 

@@ -9,7 +9,7 @@ from small_images import digits, model, save, worst_case
 
 from dmcore import tensorfile
 from dmcore.checkpoint import KIND as MODEL
-from dmcore.files import read_json
+from doublemargin.files import read_json
 
 SPEC = dataclasses.replace(
     model(worst_case("double_margin"), eps="0.1", steps=24, batch=10, warmup=5, ramp=10), arch="pureconv"

@@ -9,13 +9,13 @@ from small_images import digits, model, save, worst_case
 
 from dmcore import tensorfile
 from dmcore.checkpoint import save_model
-from dmcore.files import read_json
 from dmcore.linear.chunks import map_chunks
 from dmcore.signals import StoppedError, stoppable
 from dmcore.training.step import Step, seeded_net
 from doublemargin.cli import main
 from doublemargin.experiment.jobs.certify import Certification, certify_job
 from doublemargin.experiment.jobs.evaluation_task import load_subject
+from doublemargin.files import read_json
 
 CPU = torch.device("cpu")
 SPEC = model(worst_case("double_margin"), eps="0.1", steps=30, warmup=5, ramp=10)

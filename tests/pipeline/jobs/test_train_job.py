@@ -7,11 +7,11 @@ import torch
 from small_images import digits, model, save
 
 from dmcore.checkpoint import load_model
-from dmcore.files import read_json
 from dmcore.nets.layers import Scale
 from dmcore.spec import Pruning
 from dmcore.training.loop import accuracy, train
 from doublemargin.experiment.jobs.train import train_job
+from doublemargin.files import read_json
 
 CPU = torch.device("cpu")
 

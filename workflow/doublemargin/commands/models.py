@@ -6,9 +6,9 @@ import argparse
 import json
 from pathlib import Path
 
-from dmcore.files import check_writable
-from dmcore.recognise import record, tensors
+from dmcore.recognise import tensors
 from doublemargin.commands.shared import Command, compute_arguments, config_argument, saving_arguments, spec_arguments
+from doublemargin.files import check_writable, record
 
 
 def add_to(command: Command) -> None:

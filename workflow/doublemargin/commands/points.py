@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dmcore.errors import UserError
-from dmcore.files import check_writable
-from dmcore.recognise import BRACKET, PICTURE, record, tensors
+from dmcore.recognise import tensors
 from doublemargin.arguments import certifier_name, count, positive, seed
 from doublemargin.commands.shared import (
     Command,
@@ -18,6 +17,7 @@ from doublemargin.commands.shared import (
     radii_arguments,
     saving_arguments,
 )
+from doublemargin.files import BRACKET, PICTURE, check_writable, record
 from doublemargin.records.cells import unfinished_beside
 
 OWN = "a network of your own as ONNX, or weights from `train`"

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dmcore.errors import UserError
-from dmcore.files import check_writable
-from dmcore.recognise import PICTURE
 from doublemargin.commands.shared import Command, config_argument, from_records_arguments, spec_arguments
+from doublemargin.files import PICTURE, check_writable
 
 if TYPE_CHECKING:
     from doublemargin.records.tidy import Records

@@ -6,10 +6,9 @@ import argparse
 import json
 from pathlib import Path
 
-from dmcore.files import check_writable
-from dmcore.recognise import INSTANCES, ONNX, record
 from doublemargin.arguments import count, one_of, positive, radius_text, seed
 from doublemargin.commands.shared import Command, compute_arguments, points_arguments, radii_arguments
+from doublemargin.files import INSTANCES, ONNX, check_writable, record
 
 PAGES = {
     "architectures": "every architecture, layer by layer",
@@ -73,10 +72,10 @@ def add_to(command: Command) -> None:
 
 def _regularizers(args: argparse.Namespace) -> None:
     check_writable(args.out, record("target"))
-    from dmcore.files import write_json
     from doublemargin.commands.ranking import table
     from doublemargin.experiment.device import job_device
     from doublemargin.experiment.jobs.regularizers import Settings, regularizers_job
+    from doublemargin.files import write_json
 
     settings = Settings(**{name: getattr(args, name) for name in Settings.__dataclass_fields__})
     device = job_device(args.device, args.threads, args.gpu_slots)

@@ -12,7 +12,7 @@ from typing import Any
 
 from dmcore.eps import Eps
 from dmcore.errors import UserError
-from dmcore.files import read_json
+from doublemargin.files import read_json
 from doublemargin.markdown import table
 from doublemargin.records.cells import each_cell
 

@@ -16,7 +16,6 @@ from pydantic import ValidationError
 
 from dmcore.eps import Eps
 from dmcore.errors import UserError, nearest
-from dmcore.files import shipped
 from dmcore.norms import check_radius
 from dmcore.registries import regularizer
 from dmcore.registry import use_plugins
@@ -26,6 +25,7 @@ from doublemargin.experiment.grid import Grid
 from doublemargin.experiment.looks import looks_of
 from doublemargin.experiment.resolve import needs_eps, resolved, training
 from doublemargin.experiment.sweeps import written_out
+from doublemargin.files import shipped
 
 TYPES = {
     "bool_type": "true or false",

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from dmcore.errors import UserError, nearest
-from dmcore.files import digest, sha256, shipped
+from dmcore.files import digest, sha256
 from doublemargin.experiment.grid import Grid
+from doublemargin.files import shipped
 from doublemargin.records.columns import FILES, REMARKS, SUMS
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from dmcore.eps import Eps
 from dmcore.errors import UserError
-from dmcore.files import read_json, write_json
+from doublemargin.files import read_json, write_json
 
 Cell = dict[str, Any]
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from dmcore.eps import Eps
 from dmcore.errors import UserError
-from dmcore.files import shipped
+from doublemargin.files import shipped
 
 COLUMNS = [
     *("table", "panel", "dataset", "arch", "method", "eps_train", "certifier", "norm", "points", "eps_cert"),

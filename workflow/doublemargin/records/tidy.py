@@ -19,7 +19,8 @@ import pandas as pd
 
 from dmcore.eps import Eps
 from dmcore.errors import UserError
-from dmcore.files import read_json, remake, write_bytes
+from dmcore.files import write_bytes
+from doublemargin.files import read_json, remake
 from doublemargin.records.cells import each_cell
 from doublemargin.records.columns import (
     ADDED,

@@ -10,8 +10,9 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from dmcore.errors import UserError
-from dmcore.files import atomic, read_json
+from dmcore.files import atomic
 from doublemargin.experiment.looks import METHODS
+from doublemargin.files import read_json
 from doublemargin.report.figures.style import house_style
 
 NOT_LOSSES = ("epoch", "step", "eps", "ramp", "lr", "accuracy", "robust_accuracy", "unstable_relus")

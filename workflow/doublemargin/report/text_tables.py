@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dmcore.errors import UserError
-from dmcore.files import shipped
+from doublemargin.files import shipped
 
 _INLINE = re.compile(r"\*\*(?P<bold>.+?)\*\*|\$(?P<formula>[^$]+)\$")
 

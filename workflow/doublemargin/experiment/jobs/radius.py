@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 
-from dmcore.files import write_json
 from dmcore.linear.chunks import point_chunk
 from dmcore.norms import check_radius
 from dmcore.progress import progress_bar
 from dmcore.radius import Radii, certified_radius
 from doublemargin.experiment.jobs.evaluation_task import EvaluationTask, numbers
+from doublemargin.files import write_json
 
 
 def radius_job(

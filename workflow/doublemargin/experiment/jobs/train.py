@@ -12,12 +12,13 @@ from dmcore.checkpoint import save_model
 from dmcore.data import load_images
 from dmcore.device import out_of_memory
 from dmcore.errors import UserError
-from dmcore.files import digest, remove, write_json
+from dmcore.files import digest, remove
 from dmcore.fusion import fusion
 from dmcore.spec import ModelSpec
 from dmcore.training.loop import SAVE_EVERY, Run, Saving, finish
 from doublemargin.experiment.provenance import provenance
 from doublemargin.experiment.source import code_hash
+from doublemargin.files import write_json
 
 
 def train_job(

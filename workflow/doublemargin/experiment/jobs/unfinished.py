@@ -14,7 +14,7 @@ from torch import Tensor
 from dmcore import tensorfile
 from dmcore.certify import CertificationResult
 from dmcore.errors import UserError
-from dmcore.files import remove
+from dmcore.files import BadFileError, remove
 
 KIND = "dmcore.certification_state"
 
@@ -76,6 +76,9 @@ class Unfinished:
             return {}
         try:
             tensors, meta = tensorfile.load(self.path, KIND)
+        except BadFileError as error:
+            print(f"starting anew: {error.wrong}; it will be written anew", file=sys.stderr)
+            return {}
         except UserError as error:
             print(f"starting anew: {error}", file=sys.stderr)
             return {}

@@ -17,9 +17,9 @@ from dmcore import tensorfile
 from dmcore.data.prepared import KIND
 from dmcore.data.validation import held_out
 from dmcore.errors import UserError
-from dmcore.files import shipped
 from doublemargin.experiment.registries import reader
 from doublemargin.experiment.sources.places import MissingError, places
+from doublemargin.files import shipped
 
 NEEDED = ("shape", "classes", "train", "test", "sources")
 CACHE, RESOURCES = Path("data/sources"), Path("resources")
@@ -41,7 +41,7 @@ def prepare(
         out: the file to write.
         configured: the user's own places, folders or URL prefixes.
         cache: where downloads are kept, in a folder for each data set.
-        resources: where the project's own copies lie, found as :func:`dmcore.files.shipped` says.
+        resources: where the project's own copies lie, found as :func:`doublemargin.files.shipped` says.
 
     Returns:
         What the file says of itself.

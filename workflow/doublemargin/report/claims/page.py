@@ -11,8 +11,9 @@ import yaml
 from tabulate import tabulate
 
 from dmcore.errors import UserError
-from dmcore.files import shipped, write_text
+from dmcore.files import write_text
 from doublemargin.experiment.exhibits import accuracy_tables, heading
+from doublemargin.files import shipped
 from doublemargin.records.columns import REMARKS
 from doublemargin.records.tidy import Records
 from doublemargin.report.build_table import Lookup
