@@ -40,6 +40,6 @@ def step_operations(config: Mapping[str, Any], dataset: str, arch: str, method: 
         net = build_net(arch, tuple(data["shape"]), data["classes"], members=spec.members)
     batch = Batch(net, torch.full((1, *data["shape"]), 0.5), torch.zeros(1, dtype=torch.int64), EPS, torch.Generator())
     with Counter() as counter:
-        loss, _ = Objective(spec)(batch, ramp=1.0)
+        loss, _ = Objective(spec)(batch)
         loss.backward()
     return counter.total / 2
