@@ -49,3 +49,13 @@ def test_latex_escapes(text, escaped):
 
 def test_html_escapes():
     assert "<script>" not in html.accuracies(Table("<script>", [panel(DM)]))
+
+
+def test_html_folds_the_rows_of_which_nothing_was_run():
+    not_run, trained = row(cell("trades")), row(cell("adv"), times=(9,))
+    page = html.accuracies(Table("Accuracies.", [panel(NORMAL, not_run, trained)], name="table2"))
+    assert re.findall("<title>(.*)</title>", page) == ["Table 2. Accuracies."]
+    assert re.findall('<tr class="[^"]*"><td>(.*?)</td>', page) == ["NORMAL", "ADV"]
+    assert re.findall("<details.*?><summary>(.*?)</summary>(.*?)</details>", page) == [
+        ("1 not run", "TRADES at ε = 0.3")
+    ]

@@ -106,7 +106,7 @@ def build_table(exhibit: Mapping[str, Any], lookup: Lookup) -> Table:
         _panel(panel, [lookup.row(exhibit["name"], panel, row) for row in panel["rows"]], data_mark(used))
         for panel, used in zip(exhibit["panels"], of_panels, strict=True)
     ]
-    table = Table(exhibit["caption"], panels, warnings=shortening(exhibit))
+    table = Table(exhibit["caption"], panels, warnings=shortening(exhibit), name=exhibit["name"])
     return replace(table, notes=[*table.warnings, *_notes(exhibit, table, pd.concat(of_panels))])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -42,7 +43,8 @@ def cost_table(exhibit: Mapping[str, Any], records: Records) -> TextTable:
             f"{ROUGHLY}: trained, but beside other work that may have slowed it down, or without a normal training to "
             "compare it with."
         )
-    return TextTable(table.caption, [*table.head[:at], *table.head[at + 1 :], MEASURED], rows, notes, warnings)
+    head = [*table.head[:at], *table.head[at + 1 :], MEASURED]
+    return replace(table, head=head, rows=rows, notes=notes, warnings=warnings)
 
 
 def ratios(training: pd.DataFrame, methods: list[str]) -> pd.Series:

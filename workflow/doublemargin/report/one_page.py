@@ -18,6 +18,8 @@ from doublemargin.report.overview import Overview
 from doublemargin.report.render.templates import web_page
 from doublemargin.report.render_overview import summary
 
+TITLE = "doublemargin: tables, figures and verdict"
+
 
 @dataclass(frozen=True)
 class Section:
@@ -62,7 +64,7 @@ def part_of(spec: Mapping[str, Any], overview: Overview, folder: Path) -> Schedu
     def figure(name: str, caption: str) -> Section:
         data = base64.b64encode((folder / f"figures/{name}.svg").read_bytes()).decode()
         alt = escape(caption)
-        image = f'<p>{alt}</p><img alt="{alt}" src="data:image/svg+xml;base64,{data}">'
+        image = f'<h1>{heading(name)}. {alt}</h1><img alt="{alt}" src="data:image/svg+xml;base64,{data}">'
         return Section(f"{schedule}-figures-{name}", heading(name), caption, image)
 
     sections = [page("overview", "Overview", "What has been run, on what, at what cost.")]
@@ -79,4 +81,5 @@ def part_of(spec: Mapping[str, Any], overview: Overview, folder: Path) -> Schedu
 
 def write_one_page(parts: Sequence[SchedulePart], path: Path) -> None:
     """Writes the page of some schedules."""
-    write_text(path, web_page("report.html.j2", parts=parts, version=__version__, commit=commit()))
+    page = web_page("report.html.j2", title=TITLE, parts=parts, version=__version__, commit=commit())
+    write_text(path, page)

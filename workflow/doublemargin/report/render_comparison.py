@@ -10,6 +10,7 @@ from tabulate import tabulate
 from dmcore.files import write_text
 from doublemargin.report.comparison import Comparison, Difference, paper_time, time_ratio
 from doublemargin.report.render.comma_separated import csv_text
+from doublemargin.report.render.layout import by_run
 from doublemargin.report.render.markdown import bullets, page, words
 from doublemargin.report.render.templates import web_page
 from doublemargin.report.tables import Cell, Panel, Row
@@ -79,7 +80,9 @@ _COLUMNS = [
 
 def html(comparison: Comparison) -> str:
     """A page of its own, for the report."""
-    return web_page("comparison.html.j2", comparison=comparison, head=_head, lines=lines)
+    return web_page(
+        "comparison.html.j2", title=comparison.title, comparison=comparison, head=_head, lines=lines, by_run=by_run
+    )
 
 
 def _head(panel: Panel) -> list[str]:

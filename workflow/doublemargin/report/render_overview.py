@@ -40,10 +40,10 @@ def html(overview: Overview) -> str:
     return web_page(
         "overview.html.j2",
         title=title(overview),
-        warnings=overview.warnings,
+        overview=overview,
         summary=summary(overview),
         tables=tables,
-        notes=notes(overview),
+        remarks=notes(overview),
     )
 
 

@@ -168,6 +168,7 @@ class Table:
     panels: list[Panel]
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    name: str = ""
 
     @property
     def cells(self) -> list[Cell]:

@@ -25,6 +25,7 @@ class TextTable:
     rows: list[list[str]]
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    name: str = ""
 
     def column(self, name: str) -> list[str]:
         """The cells below a name of the head."""
@@ -52,7 +53,7 @@ def read_text_table(exhibit: Mapping[str, Any]) -> TextTable:
             raise UserError(f"{path}, line {i + 1}: {len(row)} cells under a head of {len(head)}")
     below = "\n".join(lines[at[-1] + 1 :])
     notes = [" ".join(part.split()) for part in re.split(r"\n\s*\n|^- ", below, flags=re.MULTILINE) if part.strip()]
-    return TextTable(exhibit["caption"], head, rows, notes)
+    return TextTable(exhibit["caption"], head, rows, notes, name=exhibit["name"])
 
 
 def inline(text: str, words: Callable[[str], str], formula: Callable[[str], str], bold: Callable[[str], str]) -> str:

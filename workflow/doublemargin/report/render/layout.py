@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import groupby
 
 from doublemargin.report.tables import Panel, Row, Table
@@ -33,6 +34,12 @@ def groups(panel: Panel) -> list[Group]:
     """The rows that share a line of the config and an ε_train: methods that measure ε in other norms stay apart."""
     by_group = groupby(panel.rows, key=lambda row: (row.group, row.eps))
     return [(f"ε = {eps}" if eps else "", list(rows)) for (_, eps), rows in by_group]
+
+
+def by_run(panel: Panel) -> tuple[Panel, Panel]:
+    """The panel with the rows of which anything has been run, and with those of which nothing has."""
+    run = [row for row in panel.rows if row.timings or any(cell.verdicts for cell in row.cells)]
+    return replace(panel, rows=run), replace(panel, rows=[row for row in panel.rows if row not in run])
 
 
 def ruled(panel: Panel) -> bool:
