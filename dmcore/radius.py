@@ -72,11 +72,7 @@ def certified_radius(
         UserError: as ``margin_bounds``; an ``upper`` or tolerance that is none.
     """
     graph, ball, labels = checked_points(net, x, y, 0.0, norm, clip_input, input_range)
-    size, (low, high) = x[0].numel() if len(x) else 1, ball.input_range
-    diameter = size if norm == "l0" else (high - low) * size ** {"linf": 0.0, "l2": 0.5, "l1": 1.0}[norm]
-    radii = torch.tensor(
-        _grid(norm, diameter if upper is None else upper, tolerance), dtype=torch.float64, device="cpu"
-    )
+    radii = radius_grid(x, norm, upper, tolerance, input_range)
 
     def certified(points: Tensor, eps: Tensor | float) -> Tensor:
         points = points.to(x.device)
@@ -95,14 +91,22 @@ def certified_radius(
     return Radii(radii[below].where(start, torch.nan), radii[above].where(start, torch.nan))
 
 
-def _grid(norm: str, upper: float, tolerance: float) -> list[float]:
-    """The radii that are tried, in order: first 0, last +inf, which stands for never refused."""
+def radius_grid(x: Tensor, norm: str, upper: float | None, tolerance: float, input_range: Range = PIXELS) -> Tensor:
+    """The radii of a bisection, float64 on the CPU, in order: first 0, last +inf, which stands for none.
+
+    Args:
+        x, norm, upper, tolerance, input_range: as :func:`certified_radius`.
+    """
+    if upper is None:
+        size, (low, high) = x[0].numel() if len(x) else 1, input_range
+        upper = size if norm == "l0" else (high - low) * size ** {"linf": 0.0, "l2": 0.5, "l1": 1.0}[norm]
     if not 0 < upper < math.inf:
         raise UserError(f"upper must be a finite radius > 0, got {upper:g}")
     check_radius(norm, upper)
     if norm == "l0":
-        return [*map(float, range(int(upper) + 1)), math.inf]
+        return torch.tensor([*range(int(upper) + 1), math.inf], dtype=torch.float64, device="cpu")
     if not 0 < tolerance < math.inf:
         raise UserError(f"tolerance must be a number > 0, got {tolerance:g}")
     steps = math.ceil(-math.log(SMALLEST) / math.log1p(tolerance))
-    return [0.0, *(upper * SMALLEST ** (1 - step / steps) for step in range(steps + 1)), math.inf]
+    radii = [0.0, *(upper * SMALLEST ** (1 - step / steps) for step in range(steps + 1)), math.inf]
+    return torch.tensor(radii, dtype=torch.float64, device="cpu")

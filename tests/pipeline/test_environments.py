@@ -31,6 +31,7 @@ LOADED = {
     "attack": [architecture],
     "certify": [architecture, certifier],
     "data": [reader],
+    "points": [architecture],
     "tables": [],
     "train": [architecture, attack, forward_domain, regularizer],
 }  # the registries from which a stage may load anything
@@ -78,6 +79,7 @@ def test_every_stage_has_an_environment():
         "attack": ["attack"],
         "certify": ["certify", "radius"],
         "data": ["data"],
+        "points": ["picture"],
         "tables": ["collect", "figures", "history", "pages", "report", "spec", "tables"],
         "train": ["train"],
     }

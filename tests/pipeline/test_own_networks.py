@@ -142,6 +142,18 @@ def test_a_solver_without_time_certifies_what_relaxations_do(folder, capsys, mon
     assert "--time-limit is milp's, not cnn-cert-relu's" in capsys.readouterr().err
 
 
+def test_pictures_are_of_images(folder, capsys):
+    net, x, y = write(folder)
+    more = ("--points", "2", "--steps", "2", "--restarts", "1", "--out", "points.png")
+    run(*more, command="picture", eps=())
+    assert (folder / "points.png").read_bytes().startswith(b"\x89PNG")
+    export_onnx(net[1:], folder / "net.onnx", (64,))
+    np.savez(folder / "mine.npz", x=x.flatten(1).numpy(), y=y.numpy())
+    with pytest.raises(SystemExit):
+        run(*more, command="picture", eps=())
+    assert "error: pictures are of images, (1 or 3, H, W), but net.onnx takes (64,)" in capsys.readouterr().err
+
+
 X = np.full((4, 1, 8, 8), 0.5, np.float32)
 WRONG = {
     "mine.npz does not exist": None,

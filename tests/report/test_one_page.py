@@ -101,6 +101,8 @@ def test_schedules_do_not_get_in_each_others_way(tmp_path):
         spec = {"schedule": schedule, "reported": "x.csv", "tables": {}, "figures": {"figure1": {"caption": "<C> & D"}}}
         (folder / "figures").mkdir(parents=True)
         (folder / "figures/figure1.svg").write_text("<svg/>")
+        (folder / "mnist/small/dm/0.3/seed0").mkdir(parents=True)
+        (folder / "mnist/small/dm/0.3/seed0/points.png").write_bytes(b"\x89PNG")
         (folder / "overview.html").write_text("<body><article>Run.</article></body>")
         (folder / "verdict.html").write_text('<article><a href="#a">A</a><h2 id="a">A</h2></article>')
         parts.append(
@@ -111,8 +113,10 @@ def test_schedules_do_not_get_in_each_others_way(tmp_path):
     page = Page(text)
     assert [link for link in page.links if link.endswith("-a")] == ["#paper-verdict-a", "#short-verdict-a"]
     assert {link[1:] for link in page.links} == set(page.ids)
-    assert len(page.ids) == len(set(page.ids)) == 1 + 2 * 4
+    assert len(page.ids) == len(set(page.ids)) == 1 + 2 * 5
     assert text.count('alt="&lt;C&gt; &amp; D"') == 2
+    assert page.sources.count("data:image/png;base64,iVBORw==") == 2
+    assert text.count("<h1>Points. mnist/small/dm/0.3/seed0: ") == 2
 
 
 def test_names_are_printed_as_words():

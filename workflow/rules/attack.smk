@@ -31,6 +31,43 @@ rule attack:
         " --out {output:q} {params.where} > {log:q} 2>&1"
 
 
+rule points:
+    """Eight test points of a model, drawn: certified radius, smallest adversarial example found, their difference."""
+    input:
+        model=f"{MODEL}/model.safetensors",
+        data=DATA,
+    output:
+        report(
+            f"{MODEL}/points.png",
+            caption="../report/points.rst",
+            category="7 Points",
+            subcategory="{schedule}",
+            labels={"model": "{dataset} {arch}, {method} at ε = {eps_train}, seed {seed}"},
+        ),
+    log:
+        f"logs/points/{RUN}.log",
+    conda:
+        "../../envs/points.yaml"
+    threads: 1
+    resources:
+        gpu=1,
+        mem_mb=4000,
+        runtime=240,
+    params:
+        seed=lambda w: grid(w.schedule).certification["points_seed"],
+        clip=lambda w: "--clip-input" if grid(w.schedule).certification["clip_input"] else "",
+        where=where,
+        dmcore=our_dmcore,
+        code=lambda w: code_hash(
+            "doublemargin.experiment.jobs.picture",
+            "doublemargin.report.figures.points",
+            uses=["pgd", "cnn-cert-relu", w.arch],
+        ),
+    shell:
+        "{params.dmcore} picture --model {input.model:q} --data {input.data:q} --points-seed {params.seed}"
+        " {params.clip} --out {output:q} {params.where} > {log:q} 2>&1"
+
+
 rule radius:
     """The certified radius of each of a model's test points, by bisection."""
     input:

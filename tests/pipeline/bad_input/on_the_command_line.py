@@ -21,6 +21,10 @@ GOOD = {
         "--model": "model.safetensors", "--data": "digits.safetensors", "--certifier": "ibp", "--points": "3",
         "--out": "new.json", "--device": "cpu",
     },
+    "picture": {
+        "--model": "model.safetensors", "--data": "digits.safetensors", "--points": "2", "--out": "new.png",
+        "--device": "cpu",
+    },
     "vnnlib": {
         "--model": "model.safetensors", "--data": "digits.safetensors", "--eps": "0.05", "--points": "3",
         "--out": "new",
@@ -125,6 +129,7 @@ MISTAKES = [
     ),
     taken("attack-over-certificates", "attack", "certified.json", "a JSON file", out="certified.json"),
     taken("radius-over-the-model", "radius", "model.safetensors", "a safetensors file", out="model.safetensors"),
+    taken("picture-over-the-data", "picture", "digits.safetensors", "a safetensors file", out="digits.safetensors"),
     taken("onnx-over-a-network", "onnx", "net.onnx", "an ONNX file", out="net.onnx"),
     taken(
         "vnnlib-over-a-network", "vnnlib", "new/onnx/net.onnx", "a text file", make=write("new/onnx/net.onnx", "mine\n")

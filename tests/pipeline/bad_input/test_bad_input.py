@@ -81,6 +81,7 @@ def test_a_mistake_is_one_line(mistake, folder, monkeypatch, capsys):
         ("certify", [], {}),
         ("attack", [], {"steps": "2", "restarts": "1"}),
         ("radius", [], {"tolerance": "0.5"}),
+        ("picture", [], {"certifier": "ibp", "steps": "2", "restarts": "1"}),
         ("onnx", [], {}),
         ("vnnlib", [], {}),
         ("regularizers", [], {"out": "new.json", "max_steps": "2"}),

@@ -51,5 +51,6 @@ def test_the_pages_examples_are_in_the_demo(page):
         "certify",
         "history.png",
         "model.safetensors",
+        "points.png",
         "radius",
     ]

@@ -35,12 +35,16 @@ def add_to(command: Command) -> None:
         _bracket,
         "Set certified and attacked accuracy side by side, from files or by doing both; fails if they contradict.",
     )
-    for sub in (certify, radius, attack, both):
+    picture = command(
+        "picture", _picture, "Draw test points with their certified radii and the smallest adversarial examples found."
+    )
+    for sub in (certify, radius, attack, both, picture):
         sub.add_argument("--model", type=Path, required=sub is not both, help=OWN)
-        points_arguments(sub, POINTS, required=sub is not both)
+        points_arguments(sub, POINTS, required=sub is not both, few=8 if sub is picture else None)
         compute_arguments(sub)
+    for sub in (certify, radius, attack, both):
         sub.add_argument("--plot", type=Path, help="curve over ε to draw (PNG)")
-    for sub in (certify, radius, both):
+    for sub in (certify, radius, both, picture):
         names = "cnn-cert-relu, cnn-cert-ada, cnn-cert-zero, ibp, alpha or milp (default: %(default)s)"
         sub.add_argument("--certifier", type=certifier_name, default="cnn-cert-relu", help=names)
         sub.add_argument("--clip-input", action="store_true", help="cut the ball to [0, 1]")
@@ -49,7 +53,7 @@ def add_to(command: Command) -> None:
     for sub in (certify, both):
         sub.add_argument("--intersect-ibp", action="store_true", help="let no linear bound leave the interval bounds")
         sub.add_argument("--time-limit", type=positive, help="seconds of a point with milp, else not certified")
-    for sub in (attack, both):
+    for sub in (attack, both, picture):
         sub.add_argument("--attack", default="pgd", help="pgd, or auto with doublemargin[attacks] (default: pgd)")
         sub.add_argument("--seed", type=seed, default=0, help="of its random numbers (default: %(default)s)")
         sub.add_argument("--restarts", type=count, default=3, help="(default: %(default)s)")
@@ -62,6 +66,7 @@ def add_to(command: Command) -> None:
     radius.add_argument("--tolerance", type=positive, default=0.01, help="relative (default: %(default)s)")
     both.add_argument("files", type=Path, nargs="*", help="from `certify` and `attack` of one model, or their folders")
     both.add_argument("--out", type=Path, help="Markdown to write")
+    picture.add_argument("--out", type=Path, required=True, help="PNG to write")
 
 
 def _certify(args: argparse.Namespace) -> None:
@@ -116,6 +121,19 @@ def _bracket(args: argparse.Namespace) -> None:
             "certified": [(float(eps), lower) for eps, lower, _ in shares],
         }
         _draw(curves, sides[0][0]["model"], args.plot)
+
+
+def _picture(args: argparse.Namespace) -> None:
+    check_writable(args.out, PICTURE)
+    from doublemargin.experiment.device import job_device
+    from doublemargin.experiment.jobs.picture import picture_job
+    from doublemargin.report.figures.points import write_points
+
+    names = ("certifier", "norm", "clip_input", "attack", "seed", "restarts", "steps")
+    subject = _subject(args, job_device)
+    title = f"{subject.path}: {args.certifier} certifies and {args.attack} attacks, {args.norm}"
+    pictured = picture_job(subject, **{name: getattr(args, name) for name in names})
+    write_points(pictured, title, args.out)
 
 
 def _both_sides(args: argparse.Namespace) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

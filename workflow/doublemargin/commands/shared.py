@@ -25,11 +25,17 @@ def config_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--configfile", type=Path, nargs="+", default=[], metavar="FILE", help=what)
 
 
-def points_arguments(parser: argparse.ArgumentParser, data: str = "prepared data file", required: bool = True) -> None:
-    """Which test points, and the norm of their balls."""
+def points_arguments(
+    parser: argparse.ArgumentParser,
+    data: str = "prepared data file",
+    required: bool = True,
+    few: int | None = None,
+) -> None:
+    """Which test points, and the norm of their balls; by default ``few`` of them."""
     parser.add_argument("--data", type=Path, required=required, help=data)
     parser.add_argument("--norm", type=norm_name, default="linf", help="linf, l2, l1 or l0 (default: %(default)s)")
-    parser.add_argument("--points", type=count, help="how many test points (default: 200, or all if there are fewer)")
+    what = f"how many test points (default: {few or '200, or all if there are fewer'})"
+    parser.add_argument("--points", type=count, default=few, help=what)
     parser.add_argument("--points-seed", type=seed, default=0, help="seed of their selection (default: %(default)s)")
 
 

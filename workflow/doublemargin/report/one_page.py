@@ -20,6 +20,11 @@ from doublemargin.report.render_overview import summary
 
 TITLE = "doublemargin: tables, figures and verdict"
 
+POINTS = (
+    "test images, each with the ε up to which it is certified, and with the smallest ε at which an attack found an "
+    "adversarial example; the true limit lies between the two."
+)
+
 
 @dataclass(frozen=True)
 class Section:
@@ -61,11 +66,18 @@ def part_of(spec: Mapping[str, Any], overview: Overview, folder: Path) -> Schedu
         article = re.sub('( id="| href="#)', rf"\g<1>{place}-", article)  # two schedules have a verdict each
         return Section(place, title, about, article, beside)
 
-    def figure(name: str, caption: str) -> Section:
-        data = base64.b64encode((folder / f"figures/{name}.svg").read_bytes()).decode()
+    def picture(id: str, title: str, caption: str, file: Path, kind: str) -> Section:
+        data = base64.b64encode(file.read_bytes()).decode()
         alt = escape(caption)
-        image = f'<h1>{heading(name)}. {alt}</h1><img alt="{alt}" src="data:image/svg+xml;base64,{data}">'
-        return Section(f"{schedule}-figures-{name}", heading(name), caption, image)
+        image = f'<div class="scroll"><img alt="{alt}" src="data:image/{kind};base64,{data}"></div>'
+        return Section(f"{schedule}-{id}", title, caption, f"<h1>{escape(title)}. {alt}</h1>{image}")
+
+    def figure(name: str, caption: str) -> Section:
+        return picture(f"figures-{name}", heading(name), caption, folder / f"figures/{name}.svg", "svg+xml")
+
+    def points(file: Path) -> Section:
+        model = file.parent.relative_to(folder).as_posix()
+        return picture(f"points-{model.replace('/', '-')}", "Points", f"{model}: {POINTS}", file, "png")
 
     sections = [page("overview", "Overview", "What has been run, on what, at what cost.")]
     if spec["reported"]:
@@ -76,6 +88,7 @@ def part_of(spec: Mapping[str, Any], overview: Overview, folder: Path) -> Schedu
         compared = spec["reported"] and name in run
         beside = page(f"comparisons/{name}", f"{heading(name)} beside the paper's", "") if compared else None
         sections.append(page(f"tables/{name}", heading(name), about, beside))
+    sections += map(points, sorted(folder.glob("*/*/*/*/seed*/points.png")))
     return SchedulePart(schedule, overview.warnings, summary(overview), sections)
 
 

@@ -1,0 +1,61 @@
+"""Smallest adversarial examples: where they are known in closed form, and never below a certified radius."""
+
+import pytest
+import torch
+from conftest import NETS
+from torch import nn
+
+from dmcore.attacks.smallest import smallest_adversarial
+from dmcore.radius import certified_radius
+
+DUAL = {"linf": 1, "l2": 2, "l1": float("inf")}
+
+
+def linear_net(x):
+    """Two classes, with a margin so small that no pixel need leave [0, 1]."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(x[0].numel(), 2)).double()
+    net[1].bias.data -= net(x).mean(0)
+    return net
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
+def test_of_a_linear_net_it_is_the_margin_over_the_dual_norm(norm):
+    x = 0.45 + 0.1 * torch.rand(6, 3, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    net = linear_net(x)
+    z, w = net(x).detach(), net[1].weight.detach()
+    y = z.argmax(1)
+    y[0] = 1 - y[0]
+    found = smallest_adversarial(net, x, y, norm, tolerance=0.02, restarts=1)
+    known = (z[:, 0] - z[:, 1]).abs() / (w[0] - w[1]).norm(DUAL[norm])
+    assert found.eps[0] == 0
+    assert torch.equal(found.inputs[0], x[0])
+    assert (found.eps[1:] >= known[1:]).all()
+    assert (found.eps[1:] <= 1.05 * known[1:]).all()
+    assert (found.predicted == 1 - y).all()
+    assert torch.equal(net(found.inputs).argmax(1), found.predicted)
+    far = torch.linalg.vector_norm((found.inputs - x).flatten(1), {"linf": torch.inf, "l2": 2, "l1": 1}[norm], dim=1)
+    assert (far <= found.eps).all()
+
+
+def test_nothing_is_found_where_there_is_nothing():
+    x = torch.rand(2, 3, 4)
+    net = linear_net(x.double()).float()
+    net[1].weight.data.zero_()
+    net[1].bias.data = torch.tensor([1.0, 0.0])
+    found = smallest_adversarial(net, x, torch.tensor([0, 1]), restarts=1, steps=2, tolerance=1)
+    assert found.eps.tolist() == [torch.inf, 0.0]
+    assert torch.equal(found.inputs, x.double())
+
+
+def test_certified_radii_stay_below_and_save_the_search_there():
+    make, shape = NETS["conv"]
+    net, x = make(0).eval(), torch.rand(4, *shape, generator=torch.Generator().manual_seed(0))
+    y = net(x).argmax(1)
+    options = {"restarts": 1, "steps": 10}
+    found = smallest_adversarial(net, x, y, **options)
+    radius = certified_radius(net, x, y).radius
+    assert (radius > 0).all()
+    assert (radius <= found.eps).all()
+    assert (smallest_adversarial(net, x, y, robust_at=radius, **options).eps > radius).all()
+    assert smallest_adversarial(net, x, y, robust_at=torch.full((4,), 1.0), **options).eps.tolist() == [torch.inf] * 4
