@@ -54,7 +54,7 @@ def _images(point: PicturedPoint) -> list[tuple[np.ndarray, str]]:
     return [
         (point.image, f"{point.label}, predicted {point.predicted}\n{_certified(point)}"),
         (point.adversarial, _broken(point)),
-        (np.clip(0.5 + factor * difference, 0, 1), f"× {factor:.2g}" if largest else ""),
+        (np.clip(0.5 + factor * difference, 0, 1), f"× {factor:,.{int(factor < 10)}f}" if largest else ""),
     ]
 
 
