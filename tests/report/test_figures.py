@@ -80,15 +80,34 @@ def test_bands_are_the_records_intervals(records):
         np.testing.assert_allclose([at.min(), at.max()], ends, atol=1e-3)
 
 
+def test_single_trainings_are_dots_and_the_note_says_what_the_band_is(records):
+    figure = curves.draw(EXHIBIT, records)
+    (axis,) = figure.axes
+    dots = axis.collections[5].get_offsets()  # Double Margin's, after its band
+    np.testing.assert_allclose(
+        sorted(map(tuple, dots)), [(0, 88), (0, 89), (0.05, 89), (0.05, 90), (0.3, 65.5), (0.3, 66.5)]
+    )
+    assert [text.get_text() for text in figure.legends[0].texts][-2:] == ["95% Wilson interval", "single trainings"]
+    note = text_of(figure).replace("\n", " ")
+    assert "the band the mean of their Wilson intervals, which speak of the test points. Small dots: single" in note
+    one = replace(records, verdicts=records.verdicts.query("seed == 0"))
+    one = replace(one, certified_accuracy=records.certified_accuracy.query("seed == 0"))
+    alone = curves.draw(EXHIBIT, one)
+    assert len(alone.axes[0].collections) == 3
+    assert "dots" not in text_of(alone)
+
+
 def test_what_is_missing_is_said(records):
     note = text_of(curves.draw(EXHIBIT, records))
-    assert note.splitlines() == [
+    assert note.splitlines()[:2] == [
         "Not run: DM + L1 at 0.3.",
         "Not run in full: Normal, IBP * at 0.3, Double Margin at 0.3.",  # ε = 0.4
     ]
     whole = copy.deepcopy(EXHIBIT)
     whole["panels"][0]["eps_cert"].remove("0.4")
-    assert text_of(curves.draw(whole, records)) == "Not run: DM + L1 at 0.3."
+    missing, seeds = text_of(curves.draw(whole, records)).split("\n", 1)
+    assert missing == "Not run: DM + L1 at 0.3."
+    assert seeds.startswith("Several trainings of a method")
 
 
 def test_a_shortened_schedule_is_said_below_the_plots(records):

@@ -1,6 +1,9 @@
 """From result files with known verdicts to the printed tables."""
 
 import copy
+import csv
+import io
+import math
 from dataclasses import replace
 
 import pytest
@@ -11,6 +14,7 @@ from doublemargin.records.statistics import std_of_hundreds, wilson_interval
 from doublemargin.records.tidy import collect, read_records, write_records
 from doublemargin.report.build_table import Lookup
 from doublemargin.report.build_table import build_table as built
+from doublemargin.report.render import comma_separated
 
 DASH = "–"
 
@@ -30,9 +34,9 @@ def test_values_are_means_over_seeds_and_the_best_are_marked(records):
     (panel,) = build_table(EXHIBIT, records).panels
     texts = {row.label: [v.text for v in row.cells] for row in panel.rows}
     assert texts == {
-        "Normal": ["98.5%", "9.5%", "0.0%", DASH],
-        "IBP *": ["94.5%", "89.5%", "0.0%", DASH],
-        "Double Margin": ["88.5%", "89.5%", "66.0%", DASH],
+        "Normal": ["98.5% ± 0.7 (2)", "9.5% ± 0.7 (2)", "0.0% ± 0.0 (2)", DASH],
+        "IBP *": ["94.5% ± 0.7 (2)", "89.5% ± 0.7 (2)", "0.0% ± 0.0 (2)", DASH],
+        "Double Margin": ["88.5% ± 0.7 (2)", "89.5% ± 0.7 (2)", "66.0% ± 0.7 (2)", DASH],
         "DM + L1": [DASH] * 4,
     }
     assert {row.label: [v.best for v in row.cells] for row in panel.rows} == {
@@ -66,7 +70,7 @@ def test_the_finding_follows_the_records(records):
     exhibit["panels"][0]["eps_cert"] = ["0", "0.05", "0.3"]
     (panel,) = build_table(exhibit, records).panels
     assert panel.finding == (
-        "At ε = 0.3, Double Margin 66.0% [59.2, 72.2] against IBP * 0.0% [0.0, 1.9]: "
+        "At ε = 0.3, Double Margin 66.0% ± 0.7 (2) [59.2, 72.2] against IBP * 0.0% ± 0.0 (2) [0.0, 1.9]: "
         "Double Margin is ahead by 66.0 points."
     )
     exhibit["panels"][0]["eps_cert"] = ["0"]
@@ -92,14 +96,36 @@ def test_decimals_are_those_that_the_points_can_differ_in():
     assert [certified(17, points=20).text, certified(171).text, certified(8551, points=10000).text] == [
         *("85%", "85.5%", "85.51%"),
     ]
-    assert certified(18, 19, points=20, models=2).text == "92.5%"
+    assert certified(18, 19, points=20, models=2).text == "92.5% ± 3.5 (2)"
     assert certified(604, points=1000, with_std=True).text == "60.4 (4.6)%"  # √(.604·.396/100 · 900/999)
 
 
 def test_what_is_missing_from_a_mean():
     cells = whole, part, none = certified(90, 100, 110, models=3), certified(90, 110, models=3), certified(models=3)
     assert [c.status for c in cells] == ["run", "partly", "not run"]
-    assert [c.text for c in cells] == ["50.0%", "50.0%†", DASH]
-    assert none.std is none.interval is None
+    assert [c.text for c in cells] == ["50.0% ± 5.0 (3)", "50.0% ± 7.1 (2)†", DASH]  # √50 points of 100
+    assert certified(90, models=3).text == "45.0%†"  # one has no spread
+    assert none.std_over_hundreds is none.std_over_seeds is none.interval is None
     assert part.interval == wilson_interval(100, 200)
-    assert whole.std == std_of_hundreds(0.5, 200)
+    assert whole.std_over_hundreds == std_of_hundreds(0.5, 200)
+
+
+def test_the_papers_std_and_the_one_over_seeds_are_never_taken_for_each_other(records):
+    exhibit = copy.deepcopy(EXHIBIT)
+    (panel,) = exhibit["panels"]
+    panel["std"] = True
+    panel["rows"][0]["models"] = panel["rows"][0]["models"][:1]
+    table = build_table(exhibit, records)
+    of_one, of_two = (row.cells[0] for row in table.panels[0].rows[:2])
+    assert (of_one.text, of_two.text) == ("99.0 (0.7)%", "94.5% ± 0.7 (2)")  # √(.99·.01/100 · 100/199)
+    assert "In brackets before the %: the standard deviation over random hundreds of the points." in table.notes
+    assert any(note.startswith("± s (n): the mean over n trainings that differ in their seed") for note in table.notes)
+    read = csv.DictReader(io.StringIO(comma_separated.accuracies(table)))
+    lines = {(line["method"], line["eps_cert"]): line for line in read}
+    assert lines["normal", "0"]["std_over_seeds"] == "" != lines["normal", "0"]["std_over_hundreds"]
+    assert float(lines["ibp", "0"]["std_over_seeds"]) == pytest.approx(0.01 / math.sqrt(2), abs=1e-6)
+    for row in panel["rows"]:
+        row["models"] = row["models"][:1]
+    alone = build_table(exhibit, records)
+    assert "std_over_seeds" not in comma_separated.accuracies(alone)
+    assert "In brackets: the standard deviation over random hundreds of the points." in alone.notes

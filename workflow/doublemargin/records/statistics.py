@@ -1,8 +1,10 @@
-"""How sure a share of n points is."""
+"""How sure a share of n points is, and a mean over trainings."""
 
 from __future__ import annotations
 
 import math
+import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 Z_95 = 1.959964  # of a 95% interval
@@ -64,3 +66,11 @@ def std_of_hundreds(p: float, n: int) -> float:
     if n <= SUBSET_POINTS:
         return 0.0
     return math.sqrt(p * (1 - p) / SUBSET_POINTS * (n - SUBSET_POINTS) / (n - 1))
+
+
+def std_over_seeds(shares: Sequence[float]) -> float:
+    """The standard deviation of the shares of two or more trainings that differ in their seed alone.
+
+    That of the sample, with n − 1 in the denominator. It has nothing to do with :func:`std_of_hundreds`.
+    """
+    return statistics.stdev(shares)

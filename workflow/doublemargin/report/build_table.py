@@ -82,7 +82,7 @@ class Lookup:
                     data=" ".join(sorted({data for _, data in ours})),
                     paper=_share(paper),
                     reported=paper is not None,
-                    with_std=panel["std"],
+                    with_std=panel["std"] and len(row["models"]) == 1,
                 )
             )
             if paper is not None and not math.isnan(paper.seconds):
@@ -184,12 +184,16 @@ def _notes(exhibit: Mapping[str, Any], table: Table, used: pd.DataFrame) -> list
         f"Made on {distinct('device')} with torch {distinct('torch')}, commit {distinct('commit')}.",
         f"Marked: the best of a column, normal training and weight regularization left out. {NOT_RUN}: not run.",
     ]
-    if any(cell.models > 1 for cell in table.cells):
-        notes.append(f"{PARTLY}: the mean of fewer models than it is to be.")
+    if several := any(cell.models > 1 for cell in table.cells):
+        notes.append(
+            "± s (n): the mean over n trainings that differ in their seed alone, and their standard deviation s. "
+            f"{PARTLY}: the mean of fewer models than it is to be."
+        )
     if any(panel.training_time and ROUGHLY in row.time for panel in table.panels for row in panel.rows):
         notes.append(SLOWED)
     if any(cell.with_std for cell in table.cells):
-        notes.append("In brackets: the standard deviation over random hundreds of the points.")
+        where = "In brackets before the %" if several else "In brackets"
+        notes.append(f"{where}: the standard deviation over random hundreds of the points.")
     if any(panel.finding for panel in table.panels):
         notes.append("In square brackets: 95% Wilson interval.")
     return notes

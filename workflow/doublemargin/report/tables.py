@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from dmcore.eps import Eps, labels
 from doublemargin.records.columns import UNDISTURBED
-from doublemargin.records.statistics import Share, decimals, std_of_hundreds, wilson_interval
+from doublemargin.records.statistics import Share, decimals, std_of_hundreds, std_over_seeds, wilson_interval
 
 NOT_RUN = "–"
 PARTLY = "†"
@@ -37,7 +37,8 @@ class Cell:
         data: the hash of the data they were certified on.
         paper: the paper's share; None where it is illegible, or the paper has no such cell.
         reported: whether the paper has such a cell.
-        with_std: whether the standard deviation is printed.
+        with_std: whether the standard deviation over random hundreds of the points is printed, as in the paper; not
+            of a mean over models, which shows its own.
         best: whether it is marked as the best of its column.
     """
 
@@ -67,9 +68,19 @@ class Cell:
         return Share(sum(v.count("1") for v in self.verdicts), sum(map(len, self.verdicts)))
 
     @property
-    def std(self) -> float | None:
-        """The standard deviation of ours over random hundreds of the points."""
+    def std_over_hundreds(self) -> float | None:
+        """The standard deviation of ours over random hundreds of the points, the paper's "std"."""
         return std_of_hundreds(self.ours.value, self.points) if self.ours else None
+
+    @property
+    def std_over_seeds(self) -> float | None:
+        """The standard deviation of the models' shares; None unless several were run."""
+        return std_over_seeds(self.shares) if len(self.shares) > 1 else None
+
+    @property
+    def shares(self) -> list[float]:
+        """That of each model that was run."""
+        return [verdicts.count("1") / len(verdicts) for verdicts in self.verdicts]
 
     @property
     def interval(self) -> tuple[float, float] | None:
@@ -83,12 +94,13 @@ class Cell:
 
     @property
     def text(self) -> str:
-        """``66.5%``, ``66.5 (4.6)%``, ``66.5%†`` where models are missing from a mean, or a dash."""
+        """``66.5%``, ``66.5 (4.6)%``, ``66.5% ± 0.6 (3)`` of 3 models, a dagger where some are missing; or a dash."""
         if self.ours is None:
             return NOT_RUN
         shown = f"{100 * self.ours.value:.{decimals(self.points, self.models > 1)}f}"
-        std = f" ({100 * self.std:.1f})" if self.with_std else ""
-        return f"{shown}{std}%" + (PARTLY if self.status == "partly" else "")
+        hundreds = f" ({100 * self.std_over_hundreds:.1f})" if self.with_std else ""
+        seeds = "" if self.std_over_seeds is None else f" ± {100 * self.std_over_seeds:.1f} ({len(self.verdicts)})"
+        return f"{shown}{hundreds}%{seeds}" + (PARTLY if self.status == "partly" else "")
 
 
 @dataclass(frozen=True)

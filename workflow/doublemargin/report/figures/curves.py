@@ -35,6 +35,7 @@ Plots = list[tuple[str, list["Curve"]]]
 OURS: Look = {"linewidth": 1.6, "markersize": 4, "zorder": 3}
 PAPERS: Look = {"linewidth": 1.0, "markersize": 5, "markerfacecolor": "white", "alpha": 0.6, "zorder": 2}
 BAND: Look = {"alpha": 0.15, "linewidth": 0, "zorder": 1}
+SEED: Look = {"marker": "o", "edgecolors": "white", "linewidths": 0.3, "s": 6, "zorder": 4}
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Curve:
         look: its method's, the same in all figures.
         eps_train: its id, or ``none``.
         accuracy: ours, the mean over the models that were run.
+        seeds: at each ε those of the single models, where several were run.
         low: the lower end of its 95% Wilson interval, likewise; ``high``: the upper.
         papers: the paper's.
         whole: whether all models were run at all ε.
@@ -54,6 +56,7 @@ class Curve:
     look: Look
     eps_train: str
     accuracy: list[float]
+    seeds: list[list[float]]
     low: list[float]
     high: list[float]
     papers: list[float]
@@ -138,6 +141,7 @@ def curves(panel: Mapping[str, Any], lookup: Lookup, papers: pd.DataFrame | None
                 (BASELINES if row["baseline"] else METHODS)[row["look"]],
                 row["eps"],
                 [100 * cell.ours.value if cell.ours else math.nan for cell in ours],
+                [[100 * share for share in cell.shares] if len(cell.shares) > 1 else [] for cell in ours],
                 *([100 * found.get(eps, math.nan) for eps in panel["eps_cert"]] for found in (low, high, told)),
                 whole=all(cell.status == "run" for cell in ours),
             )
@@ -200,6 +204,9 @@ def _draw_curve(axis: Axes, x: Sequence[float], curve: Curve) -> None:
     if curve.run:
         axis.plot(x, curve.accuracy, label=curve.name, clip_on=False, **curve.look, **OURS)
         axis.fill_between(x, curve.low, curve.high, color=curve.look["color"], **BAND)
+    if any(curve.seeds):
+        singles = [(eps, y) for eps, of_eps in zip(x, curve.seeds, strict=True) for y in of_eps]
+        axis.scatter(*zip(*singles, strict=True), color=curve.look["color"], clip_on=False, **SEED)
 
 
 def _legend(drawn: Sequence[Curve]) -> list[Any]:
@@ -212,6 +219,10 @@ def _legend(drawn: Sequence[Curve]) -> list[Any]:
         handles.append(Line2D([], [], label="paper: hollow, thin", **plain, **PAPERS))
     if any(c.run for c in drawn):
         handles.append(Patch(label="95% Wilson interval", color="#444444", alpha=2 * BAND["alpha"], linewidth=0))
+    if any(any(c.seeds) for c in drawn):
+        handles.append(
+            Line2D([], [], label="single trainings", color="#444444", linestyle="", marker="o", markersize=2.5)
+        )
     return handles
 
 
@@ -228,6 +239,11 @@ def _notes(drawn: Mapping[str, Sequence[Curve]], papers: Sequence[pd.DataFrame |
         named = [letter + ", ".join(names) for letter, names in found.items() if names]
         if named:
             notes.append(f"{what}: {'; '.join(named)}.")
+    if any(any(c.seeds) for of_panel in drawn.values() for c in of_panel):
+        notes.append(
+            "Several trainings of a method, which differ in their seed alone: the curve is their mean, the band the "
+            "mean of their Wilson intervals, which speak of the test points. Small dots: single trainings."
+        )
     if told:
         notes.append(f"The paper's numbers: its Table{'s' * (len(set(told)) > 1)} {' and '.join(dict.fromkeys(told))}.")
     return notes

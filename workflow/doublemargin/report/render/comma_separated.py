@@ -13,17 +13,21 @@ from doublemargin.report.text_tables import TextTable
 
 COLUMNS = [
     *("panel", "dataset", "arch", "certifier", "norm", "method", "label", "eps_train", "training_seconds", "eps_cert"),
-    *("points", "models", "models_run", "accuracy", "std", "wilson_low", "wilson_high", "best", "status", "warning"),
+    *("points", "models", "models_run", "accuracy", "std_over_hundreds", "wilson_low", "wilson_high", "best", "status"),
+    "warning",
 ]
+OVER_SEEDS = "std_over_seeds"
+"""A column more, the last, where a row has several models."""
 
 
 def accuracies(table: Table) -> str:
     """An accuracy table; a cell is the mean of ``models_run`` models, where it is to be that of ``models``."""
+    several = any(cell.models > 1 for cell in table.cells)
     return csv_text(
         [
-            COLUMNS,
+            [*COLUMNS, *[OVER_SEEDS] * several],
             *(
-                [*_line(panel, row, cell), " ".join(table.warnings)]
+                [*_line(panel, row, cell), " ".join(table.warnings), *[_rounded(cell.std_over_seeds)] * several]
                 for panel in table.panels
                 for row in panel.rows
                 for cell in row.cells
@@ -41,14 +45,18 @@ def text(table: TextTable) -> str:
 
 
 def _line(panel: Panel, row: Row, cell: Cell) -> list[Any]:
-    shares = (cell.ours and cell.ours.value, cell.std, *(cell.interval or (None, None)))
+    shares = (cell.ours and cell.ours.value, cell.std_over_hundreds, *(cell.interval or (None, None)))
     return [
         *(panel.title, panel.dataset, panel.arch, panel.certifier, panel.norm),
         *(row.method, row.label, row.eps_train, row.seconds, cell.eps_cert),
         *(cell.points, cell.models, len(cell.verdicts)),
-        *(None if share is None else round(share, 6) for share in shares),
+        *map(_rounded, shares),
         *(cell.best, cell.status),
     ]
+
+
+def _rounded(share: float | None) -> float | None:
+    return None if share is None else round(share, 6)
 
 
 def csv_text(rows: Iterable[Sequence[Any]]) -> str:

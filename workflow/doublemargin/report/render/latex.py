@@ -42,7 +42,14 @@ _TOKEN = re.compile(r"ℓ(?P<norm>[∞\dp])|ε_(?P<of>[a-z]+)|.", re.DOTALL)
 def accuracies(table: Table) -> str:
     """An accuracy table as the paper sets it: blocks, groups with their ε_train, the best in bold, own methods blue."""
     return TEX.get_template("accuracies.tex.j2").render(
-        table=table, blocks=blocks, groups=groups, head=_head, ruled=ruled, escape=escape, together=MAX_UNBROKEN_ROWS
+        table=table,
+        blocks=blocks,
+        groups=groups,
+        head=_head,
+        ruled=ruled,
+        escape=escape,
+        number=_number,
+        together=MAX_UNBROKEN_ROWS,
     )
 
 
@@ -76,6 +83,12 @@ def _tex(token: re.Match[str]) -> str:
 
 def _head(panel: Panel) -> list[str]:
     return [r"\shortstack[r]{Training\\time (s)}" if name == TIME else escape(name) for name in head(panel)]
+
+
+def _number(text: str) -> str:
+    """An accuracy; its spread over trainings below it, as nine of them side by side are wider than a page."""
+    mean, there, spread = text.partition(" ± ")
+    return rf"\shortstack[r]{{{escape(mean)}\\\scriptsize $\pm$ {escape(spread)}}}" if there else escape(text)
 
 
 def _line(row: Sequence[str]) -> str:
