@@ -69,7 +69,12 @@ class _NoAliases(yaml.SafeDumper):
         (f"{DEMO_PANEL}.eps_cert", [0, 0.5, "1/2"], "eps_cert: 1/2 is in the list twice"),
         (f"{DEMO_PANEL}.certifier", "cnn-cert-rel", ".certifier: unknown certifier 'cnn-cert-rel': did you mean 'cnn-"),
         (f"{DEMO_PANEL}.points", 10001, "points: 10001 is more than the test set has"),
-        (f"{DEMO_PANEL}.compare", ["dm", "dm_l1"], ".compare: unknown method of this panel 'dm_l1'"),
+        (f"{DEMO_PANEL}.compare", ["dm", "dm_l1"], ".compare: unknown row of this panel 'dm_l1'"),
+        (
+            f"{DEMO_PANEL}.compare",
+            ["dm/0.3", "ibp/0.2"],
+            ".compare: unknown row of this panel 'ibp/0.2': did you mean 'ibp/",
+        ),
         (f"{DEMO_PANEL}.norm", "l3", "norm: 'l3' should be 'linf', 'l2', 'l1' or 'l0'"),
         (f"{DEMO_PANEL}.norm", "l0", "eps_cert[1]: under the norm l0 eps counts changed inputs: a whole number, not "),
         ("methods.dm.regularizers.0.norm", "l0", "rows[1].eps_train[0]: under the norm l0 eps counts changed inputs"),

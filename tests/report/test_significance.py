@@ -7,14 +7,8 @@ from statistics import NormalDist
 import pytest
 
 from doublemargin.records.statistics import Share, decimals, difference_interval, newcombe_interval
-from doublemargin.report.claims.significance import (
-    beyond_p,
-    holm,
-    paired_interval,
-    paired_p,
-    sign_test_p,
-    subset_p,
-)
+from doublemargin.report.claims.significance import beyond_p, holm, sign_test_p, subset_p
+from doublemargin.report.paired import paired_interval, paired_p
 
 
 def test_newcombe_against_his_paper():

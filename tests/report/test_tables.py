@@ -65,22 +65,6 @@ def test_a_column_of_zeros_has_no_best(tmp_path):
     assert not any(row.cells[2].best for row in panel.rows)
 
 
-def test_the_finding_follows_the_records(records):
-    exhibit = copy.deepcopy(EXHIBIT)
-    exhibit["panels"][0]["eps_cert"] = ["0", "0.05", "0.3"]
-    (panel,) = build_table(exhibit, records).panels
-    assert panel.finding == (
-        "At ε = 0.3, Double Margin 66.0% ± 0.7 (2) [59.2, 72.2] against IBP * 0.0% ± 0.0 (2) [0.0, 1.9]: "
-        "Double Margin is ahead by 66.0 points."
-    )
-    exhibit["panels"][0]["eps_cert"] = ["0"]
-    assert "Double Margin is behind by 6.0 points." in build_table(exhibit, records).panels[0].finding
-    exhibit["panels"][0]["eps_cert"] = ["0.05"]
-    assert build_table(exhibit, records).panels[0].finding.endswith("Double Margin is level.")
-    exhibit["panels"][0]["eps_cert"] = ["0", "0.4"]
-    assert build_table(exhibit, records).panels[0].finding == "At ε = 0.4: not run."
-
-
 def test_nothing_run_yet(tmp_path):
     table = build_table(EXHIBIT, read_records(tmp_path))
     assert all(v.text == DASH for row in table.panels[0].rows for v in row.cells)

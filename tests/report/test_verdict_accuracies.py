@@ -5,11 +5,12 @@ from dataclasses import replace
 import pytest
 from made_rows import cell, evidence, row, verdicts
 
-from doublemargin.report.claims.accuracies import Ahead, Comparable, Gain, NeverBelow, Represents, differences
+from doublemargin.report.claims.accuracies import Ahead, Comparable, Gain, NeverBelow, Represents
 from doublemargin.report.claims.claims import Claim
 from doublemargin.report.claims.evidence import EpsRange, Evidence, Outcome, Pairs
 from doublemargin.report.claims.judge import Status, judge
-from doublemargin.report.claims.significance import paired_interval, paired_p, subset_p
+from doublemargin.report.claims.significance import subset_p
+from doublemargin.report.paired import differences, paired_interval, paired_p
 
 DM_IBP = Pairs({"method": "dm"}, {"method": "ibp"})
 

@@ -209,9 +209,10 @@ def _check_panel(config: Mapping[str, Any], where: str, panel: Mapping[str, Any]
                 raise UserError(f"config: {where}.rows[{i}]: the method '{name}' {need}")
             for norm in _norms(method):
                 _check_radii(norm, group["eps_train"], f"{where}.rows[{i}].eps_train")
-    shown = {method for group in panel["rows"] for method in group["methods"]}
-    for method in panel.get("compare", ()):
-        _check_known(method, shown, f"{where}.compare", "method of this panel")
+    rows = Grid(config, config["schedule"]).rows(panel)
+    shown = dict.fromkeys(name for row in rows for name in (row.method, f"{row.method}/{row.eps}"))
+    for name in panel.get("compare", ()):
+        _check_known(name, shown, f"{where}.compare", "row of this panel")
     for method in panel["labels"]:
         _check_known(method, config["methods"], f"{where}.labels", "method")
 

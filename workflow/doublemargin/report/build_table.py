@@ -10,11 +10,11 @@ from typing import Any
 
 import pandas as pd
 
-from dmcore.eps import Eps
 from doublemargin.records.columns import CELL, MODEL
 from doublemargin.records.paper import read_reported
 from doublemargin.records.statistics import Share
 from doublemargin.records.tidy import Records
+from doublemargin.report.finding import TESTED, finding
 from doublemargin.report.origin import cells_of, data_mark, shortening
 from doublemargin.report.tables import NOT_RUN, PARTLY, ROUGHLY, SLOWED, Cell, Panel, Row, Table, Timing
 
@@ -124,7 +124,7 @@ def _panel(panel: Mapping[str, Any], rows: list[Row], mark: str) -> Panel:
         *(panel[key] for key in ("dataset", "arch", "certifier", "norm", "eps_cert")),
         _mark_best(rows),
         panel["training_time"],
-        _finding(panel, rows) if panel["compare"] else "",
+        finding(panel, rows) if panel["compare"] else "",
     )
 
 
@@ -141,24 +141,6 @@ def _mark_best(rows: list[Row]) -> list[Row]:
         return replace(row, cells=tuple(cells))
 
     return [row if row.baseline else marked(row) for row in rows]
-
-
-def _finding(panel: Mapping[str, Any], rows: list[Row]) -> str:
-    """What the panel's two compared methods show at its largest ε, computed from the records."""
-    by_method = {row.method: row for row in rows}  # the last row of each
-    eps = max(panel["eps_cert"], key=lambda e: Eps.parse(e))
-    at = panel["eps_cert"].index(eps)
-    first, second = (by_method[method].cells[at] for method in panel["compare"])
-    if first.ours is None or second.ours is None:
-        return f"At ε = {Eps.parse(eps).label}: not run."
-    parts = []
-    for cell in (first, second):
-        low, high = cell.interval
-        parts.append(f"{cell.label} {cell.text} [{100 * low:.1f}, {100 * high:.1f}]")
-    gain = 100 * (first.ours.value - second.ours.value)
-    verdict = "ahead" if gain > 0 else "behind" if gain < 0 else "level"
-    amount = f" by {abs(gain):.1f} points" if gain else ""
-    return f"At ε = {Eps.parse(eps).label}, {' against '.join(parts)}: {first.label} is {verdict}{amount}."
 
 
 def _notes(exhibit: Mapping[str, Any], table: Table, used: pd.DataFrame) -> list[str]:
@@ -195,5 +177,5 @@ def _notes(exhibit: Mapping[str, Any], table: Table, used: pd.DataFrame) -> list
         where = "In brackets before the %" if several else "In brackets"
         notes.append(f"{where}: the standard deviation over random hundreds of the points.")
     if any(panel.finding for panel in table.panels):
-        notes.append("In square brackets: 95% Wilson interval.")
+        notes.append(f"In square brackets after an accuracy: 95% Wilson interval. {TESTED}")
     return notes

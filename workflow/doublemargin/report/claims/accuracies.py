@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 
 from dmcore.eps import Eps
 from doublemargin.records.statistics import Share, decimals, difference_interval, newcombe_interval
 from doublemargin.report.claims.evidence import Evidence, Finding, Outcome, Pairs, not_run, place
-from doublemargin.report.claims.significance import beyond_p, paired_interval, paired_p, subset_p
+from doublemargin.report.claims.significance import beyond_p, subset_p
+from doublemargin.report.paired import differences, paired_interval, paired_p
 from doublemargin.report.tables import Cell
 
 MARGIN = 0.05
@@ -193,19 +193,6 @@ class Gain:
             decided=decided,
             remark=f"{finding.remark}; {_winners('ours', ours)}",
         )
-
-
-def differences(first: Cell, second: Cell) -> tuple[list[int], int]:
-    """Each point's difference of two cells on the same points, in whole units, and how many units make 1.
-
-    Means over several models differ by parts: with one model and three the unit is a third.
-    """
-    unit = math.lcm(len(first.verdicts), len(second.verdicts))
-
-    def sums(cell: Cell) -> list[int]:
-        return [column.count("1") * unit // len(cell.verdicts) for column in zip(*cell.verdicts, strict=True)]
-
-    return [a - b for a, b in zip(sums(first), sums(second), strict=True)], unit
 
 
 def _described(first: Cell, second: Cell) -> Finding:
