@@ -75,6 +75,12 @@ class _NoAliases(yaml.SafeDumper):
             ["dm/0.3", "ibp/0.2"],
             ".compare: unknown row of this panel 'ibp/0.2': did you mean 'ibp/",
         ),
+        (
+            "reports.demo.figures.figure1.kind",
+            "tradeoff",
+            "figures.figure1: panels[0].eps_cert: a trade-off has 0, for ",
+        ),
+        ("reports.demo.figures.figure1.reference", "x.csv", "'reference' is for the kind tradeoff, not curves"),
         (f"{DEMO_PANEL}.norm", "l3", "norm: 'l3' should be 'linf', 'l2', 'l1' or 'l0'"),
         (f"{DEMO_PANEL}.norm", "l0", "eps_cert[1]: under the norm l0 eps counts changed inputs: a whole number, not "),
         ("methods.dm.regularizers.0.norm", "l0", "rows[1].eps_train[0]: under the norm l0 eps counts changed inputs"),

@@ -7,7 +7,7 @@ from dmcore.errors import UserError
 from doublemargin.experiment.config import check_config, load_config
 from doublemargin.experiment.config_file import read_config
 from doublemargin.experiment.grid import Grid
-from doublemargin.experiment.sweeps import base
+from doublemargin.experiment.sweeps import base, base_label
 
 DM = {"kind": "worst_case", "weight": 0.5, "ramp": True, "domain": "double_margin"}
 L1 = {"kind": "weight_norm", "weight": 1.0e-5, "norm": "l1"}
@@ -59,6 +59,17 @@ def test_all_combinations_of_several_keys_also_inside_an_attack():
         "swept-steps7-weight0.0": (7, 0.0),
         "swept-steps7-weight0.1": (7, 0.1),
     }
+
+
+def test_the_label_of_all_variants():
+    one = check_config(config({"label": "A, b = 1", "regularizers": [DM], "grid": {"weight": [0.0, 1e-05]}}))
+    methods = one["methods"]
+    assert {base_label(name, methods[name]["label"]) for name in methods if base(name) == "swept"} == {"A, b = 1"}
+    two = config({"regularizers": [DM], "attack": PGD, "grid": {"attack.steps": [1, 7], "weight": [0.0, 0.1]}})
+    methods = check_config(two)["methods"]
+    assert {base_label(name, methods[name]["label"]) for name in methods if base(name) == "swept"} == {"Swept"}
+    assert base_label("dm_init", "Double Margin (elided, IBP's init)") == "Double Margin (elided, IBP's init)"
+    assert base_label("swept-steps1", "A label of a panel's") == "A label of a panel's"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from dmcore.errors import UserError
 from doublemargin.experiment.config import check_config
 from doublemargin.experiment.exhibits import exhibit_spec
 from doublemargin.experiment.grid import Grid
-from doublemargin.experiment.looks import BASELINES, COLORS, METHODS
+from doublemargin.experiment.looks import BASELINES, COLORS, METHODS, looks_of
 from doublemargin.records.tidy import read_records
 from doublemargin.report.figures import curves
 
@@ -107,10 +107,24 @@ def test_more_methods_than_can_be_told_apart_are_refused(kind):
     config = with_figures(one=[{"methods": (many := [f"m{i}" for i in range(len(looks) + 1)])[:-1]}])
     config["methods"] |= {name: {"label": name, "regularizers": [], "baseline": kind == "baselines"} for name in many}
     check_config(config)
-    config["reports"]["paper"]["figures"] = with_figures(two=[{"methods": many[-1:]}])["reports"]["demo"]["figures"]
+    more = with_figures(two=[{"methods": many[-1:]}])["reports"]["demo"]["figures"]
+    elsewhere = copy.deepcopy(config)
+    elsewhere["reports"]["paper"]["figures"] = more
+    check_config(elsewhere)  # no report shows them all
+    config["reports"]["demo"]["figures"] |= more
     says = (
-        f"config: reports.paper.figures.two: figures show {len(many)} {kind}, but only {len(looks)} can be told apart: "
+        f"config: reports.demo.figures.two: figures show {len(many)} {kind}, but only {len(looks)} can be told apart: "
         f"take '{many[-1]}' or another out of all figures"
     )
     with pytest.raises(UserError, match=f"^{re.escape(says)}$"):
         check_config(config)
+
+
+def test_a_method_of_two_reports_looks_like_none_in_either():
+    config = with_figures(one=[{"methods": ["normal"]}, {"methods": ["ibp", "dm"], **AT}])
+    other = with_figures(two=[{"methods": ["adv", "ibp", "mmr"], **AT}])
+    config["reports"]["paper"]["figures"] = other["reports"]["demo"]["figures"]
+    config["reports"]["modern"]["figures"] = {}
+    places = looks_of(config)
+    # The paper's own first; then adv is the first of its report, ibp is beside dm and adv, and mmr beside adv and ibp.
+    assert places == {"dm": 0, "adv": 0, "ibp": 1, "mmr": 2, "normal": 0}

@@ -8,7 +8,7 @@ from results_folder import spec_hash, write_model
 from test_config import CONFIG
 
 from dmcore.errors import UserError
-from doublemargin.experiment.config_models import Figure, Table
+from doublemargin.experiment.config_report import Figure, Table
 from doublemargin.experiment.grid import Grid
 from doublemargin.records.columns import FILES
 from doublemargin.records.tidy import read_records

@@ -10,7 +10,8 @@ from dmcore.eps import Eps
 from dmcore.errors import UserError, nearest
 from dmcore.registries import certifier as certifiers
 from doublemargin.experiment.grid import Grid, Row
-from doublemargin.experiment.looks import looks_of
+from doublemargin.experiment.looks import look_name, looks_of
+from doublemargin.experiment.sweeps import base_label
 
 KINDS = ("tables", "figures")
 """The kinds of exhibits, as a report names them."""
@@ -42,7 +43,7 @@ def exhibit_spec(grid: Grid, kind: str, name: str) -> dict[str, Any]:
     """
     exhibit = grid.exhibits(kind)[name]
     panels = exhibit.get("panels", ())
-    looks = looks_of(grid.config) if exhibit["kind"] == "curves" else {}
+    looks = looks_of(grid.config) if kind == "figures" else {}
     several = {key: len({panel[key] for panel in panels}) > 1 for key in ("certifier", "norm")}
     return {
         "name": name,
@@ -50,9 +51,10 @@ def exhibit_spec(grid: Grid, kind: str, name: str) -> dict[str, Any]:
         **_schedule(grid),
         "caption": exhibit["caption"],
         "source": exhibit.get("source"),
+        "reference": exhibit.get("reference"),
         # A cost is measured on all models of the schedule.
         "models": [grid.spec_hash(path) for path in grid.model_paths()] if exhibit["kind"] == "cost" else [],
-        "panels": [_panel_spec(grid, panel, several, looks) for panel in panels],
+        "panels": [_panel_spec(grid, exhibit["kind"], panel, several, looks) for panel in panels],
     }
 
 
@@ -92,7 +94,7 @@ def _schedule(grid: Grid) -> dict[str, Any]:
 
 
 def _panel_spec(
-    grid: Grid, panel: Mapping[str, Any], several: Mapping[str, bool], looks: Mapping[str, int]
+    grid: Grid, kind: str, panel: Mapping[str, Any], several: Mapping[str, bool], looks: Mapping[str, int]
 ) -> dict[str, Any]:
     return {
         "title": _title(grid, panel, several),
@@ -109,7 +111,7 @@ def _panel_spec(
         "compare": panel.get("compare", []),
         "eps_cert": [Eps.parse(e).id for e in panel["eps_cert"]],
         "rows": [
-            _row_spec(grid, panel, row) | {"group": i} | ({"look": looks[row.method]} if looks else {})
+            _row_spec(grid, panel, row) | {"group": i} | ({"look": looks[look_name(kind, row.method)]} if looks else {})
             for i, group in enumerate(panel["rows"])
             for row in grid.rows(panel | {"rows": [group]})
         ],
@@ -129,9 +131,11 @@ def _title(grid: Grid, panel: Mapping[str, Any], several: Mapping[str, bool]) ->
 
 def _row_spec(grid: Grid, panel: Mapping[str, Any], row: Row) -> dict[str, Any]:
     method = grid.config["methods"][row.method]
+    label = panel["labels"].get(row.method, method["label"])
     return {
         "method": row.method,
-        "label": panel["labels"].get(row.method, method["label"]),
+        "label": label,
+        "line": base_label(row.method, label),
         "baseline": method["baseline"],
         "own": method["own"],
         "eps": row.eps,

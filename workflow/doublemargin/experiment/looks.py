@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dmcore.errors import UserError
+from doublemargin.experiment.sweeps import base
 
 # Okabe and Ito's colours, told apart with any colour vision.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
@@ -26,33 +27,40 @@ BASELINES: tuple[Look, ...] = tuple(
 )
 
 
-def looks_of(config: Mapping[str, Any]) -> dict[str, int]:
-    """The place of each method that a figure shows among :data:`METHODS`, or of a baseline among :data:`BASELINES`.
+def look_name(kind: str, method: str) -> str:
+    """By what a method has its look in a figure of that kind: a trade-off draws all variants of a grid as one line."""
+    return base(method) if kind == "tradeoff" else method
 
-    All figures of the config count, in the order of its methods, the paper's own before the others: so a method looks
-    the same in all of them, whatever else they show.
+
+def looks_of(config: Mapping[str, Any]) -> dict[str, int]:
+    """The place of each :func:`look_name` that a figure shows among :data:`METHODS`, or :data:`BASELINES`.
+
+    A method has one place in the whole config, and no other in a figure of the same report has it. They are given out
+    in the order of the config's methods, the paper's own before the others.
 
     Raises:
         UserError: figures show more methods than there are looks for.
     """
-    shown = {
-        method: f"reports.{report}.figures.{name}"
-        for report, exhibits in config["reports"].items()
-        for name, figure in exhibits["figures"].items()
-        for panel in figure.get("panels", ())
-        for rows in panel["rows"]
-        for method in rows["methods"]
-    }
-    entries = {name: entry for name, entry in config["methods"].items() if name in shown}
-    places = {}
+    shown: dict[str, dict[str, str]] = {}  # by report, the last figure that shows it
+    for report, exhibits in config["reports"].items():
+        for name, figure in exhibits["figures"].items():
+            for panel in figure.get("panels", ()):
+                for method in (method for rows in panel["rows"] for method in rows["methods"]):
+                    shown.setdefault(look_name(figure["kind"], method), {})[report] = f"reports.{report}.figures.{name}"
+    entries: dict[str, Look] = {}
+    for method, entry in config["methods"].items():
+        for name in shown.keys() & {method, base(method)}:
+            entries.setdefault(name, entry)
+    places: dict[str, int] = {}
     for kind, baseline, looks in (("methods", False, METHODS), ("baselines", True, BASELINES)):
         names = [name for name, entry in entries.items() if entry["baseline"] == baseline]
-        names.sort(key=lambda name: not entries[name]["own"])
-        if len(names) > len(looks):
-            first = names[len(looks)]
-            raise UserError(
-                f"config: {shown[first]}: figures show {len(names)} {kind}, but only {len(looks)} can be told apart: "
-                f"take '{first}' or another out of all figures"
-            )
-        places |= {name: place for place, name in enumerate(names)}
+        for i, name in enumerate(sorted(names, key=lambda name: not entries[name]["own"])):
+            beside = [other for other in names if other in places and shown[other].keys() & shown[name].keys()]
+            places[name] = place = min(set(range(i + 1)) - {places[other] for other in beside})
+            if place >= len(looks):
+                *_, where = shown[name].values()
+                raise UserError(
+                    f"config: {where}: figures show {place + 1} {kind}, but only {len(looks)} can be told apart: "
+                    f"take '{name}' or another out of all figures"
+                )
     return places

@@ -43,6 +43,13 @@ def base(method: str) -> str:
     return method.partition("-")[0]
 
 
+def base_label(method: str, label: str) -> str:
+    """A variant's label without the values of its grid; another method's as it is."""
+    while (choice := label.rpartition(", "))[1] and method.endswith(end := "-" + choice[2].replace(" = ", "", 1)):
+        method, label = method.removesuffix(end), choice[0]
+    return label
+
+
 def _variants(name: str, method: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     grid = method["grid"]
     places = {key: _place(name, method, key) for key in grid}

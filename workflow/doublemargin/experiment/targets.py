@@ -64,7 +64,8 @@ class Targets:
 
     def exhibit_contents(self, kind: str, schedule: str, name: str) -> str:
         """A hash of what stands in the files that the config names for a table or figure."""
-        files = self.exhibit(kind, schedule, name).get("source"), self.grid(schedule).report.get("reported")
+        exhibit = self.exhibit(kind, schedule, name)
+        files = exhibit.get("source"), exhibit.get("reference"), self.grid(schedule).report.get("reported")
         return contents([path for path in files if path])
 
     def report_contents(self, schedule: str) -> str:

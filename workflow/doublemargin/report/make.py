@@ -11,12 +11,13 @@ from doublemargin.experiment.exhibits import report_spec
 from doublemargin.experiment.grid import Grid
 from doublemargin.records.columns import FILES
 from doublemargin.records.tidy import Records, collect, merge, read_records, write_records
-from doublemargin.report.figures import curves, margins, relu_bounds
+from doublemargin.report.figures import curves, margins, relu_bounds, tradeoff
 from doublemargin.report.make_tables import make_tables
 from doublemargin.report.one_page import SchedulePart, part_of, write_one_page
 
 FIGURES: dict[str, Callable[[Mapping[str, Any], Records, Path], None]] = {
     "curves": curves.write,
+    "tradeoff": tradeoff.write,
     "margins": margins.write,
     "relu_bounds": relu_bounds.write,
 }
