@@ -128,3 +128,11 @@ def test_a_method_of_two_reports_looks_like_none_in_either():
     places = looks_of(config)
     # The paper's own first; then adv is the first of its report, ibp is beside dm and adv, and mmr beside adv and ibp.
     assert places == {"dm": 0, "adv": 0, "ibp": 1, "mmr": 2, "normal": 0}
+
+
+def test_a_grid_as_a_line_looks_like_none_of_its_variants():
+    variants = [name for name in CONFIG["methods"] if name.startswith("ibp_cut-")]
+    config = with_figures(one=[{"methods": variants, **AT}], two=[{"methods": variants, **AT}])
+    config["reports"]["demo"]["figures"]["two"]["kind"] = "tradeoff"
+    config["reports"]["modern"]["figures"] = {}
+    assert looks_of(config) == {variants[0]: 0, "ibp_cut": 1, variants[1]: 2, variants[2]: 3}

@@ -27,7 +27,7 @@ class Rows(Section):
     eps_train: RadiusOrRadii | None = None
     """The ε they are trained at, or a list of such, a group for each; left out where there is none."""
     seeds: Seeds | None = None
-    """The models that a row is the average of; by default the config's seeds."""
+    """The trainings that a row is the mean of, with their standard deviation; by default the config's seeds."""
 
 
 class Panel(Section):
@@ -44,7 +44,7 @@ class Panel(Section):
     points: PositiveInt
     """How many test points are certified."""
     std: bool = False
-    """Print the standard deviation over random hundreds of the points."""
+    """Print the paper's standard deviation, over random hundreds of the points, in rows of one training."""
     training_time: bool = True
     """Whether there is a column for it."""
     labels: dict[MethodName, str] = Field({})

@@ -47,10 +47,9 @@ def looks_of(config: Mapping[str, Any]) -> dict[str, int]:
             for panel in figure.get("panels", ()):
                 for method in (method for rows in panel["rows"] for method in rows["methods"]):
                     shown.setdefault(look_name(figure["kind"], method), {})[report] = f"reports.{report}.figures.{name}"
-    entries: dict[str, Look] = {}
+    entries: dict[str, Mapping[str, Any]] = {}
     for method, entry in config["methods"].items():
-        for name in shown.keys() & {method, base(method)}:
-            entries.setdefault(name, entry)
+        entries |= {name: entry for name in (method, base(method)) if name in shown and name not in entries}
     places: dict[str, int] = {}
     for kind, baseline, looks in (("methods", False, METHODS), ("baselines", True, BASELINES)):
         names = [name for name, entry in entries.items() if entry["baseline"] == baseline]
