@@ -4,6 +4,7 @@ import copy
 import csv
 
 import numpy as np
+import pandas as pd
 import pytest
 from results_folder import write_model
 from test_config import CONFIG
@@ -12,8 +13,10 @@ from dmcore.errors import UserError
 from doublemargin.experiment.exhibits import exhibit_spec
 from doublemargin.experiment.grid import Grid
 from doublemargin.experiment.looks import METHODS
-from doublemargin.records.tidy import collect
+from doublemargin.records.columns import COLUMNS
+from doublemargin.records.tidy import Records, collect
 from doublemargin.report.figures import tradeoff
+from doublemargin.report.figures.style import house_style
 
 PANEL = {
     "title": "Small CNN MNIST", "dataset": "mnist", "arch": "small", "certifier": "ibp", "norm": "linf", "points": 100,
@@ -85,6 +88,18 @@ def test_nothing_run_yet(tmp_path):
     figure = tradeoff.draw(exhibit(), collect(tmp_path, "demo"))
     assert figure.get_supxlabel() == "Nothing has been run yet."
     assert not figure.axes[0].lines
+    assert figure.axes[0].get_xlim() == (0, 100)
+    beside = tradeoff.draw(exhibit(reference="resources/modern/published.csv"), collect(tmp_path, "demo"))
+    assert beside.get_supxlabel().startswith("Nothing has been run yet.\nGrey: published numbers")
+
+
+def test_the_legend_fits_on_the_page():
+    nothing = Records(**{name: pd.DataFrame(columns=columns) for name, columns in COLUMNS.items()})
+    with house_style():
+        figure = tradeoff.draw(exhibit_spec(Grid(CONFIG, "modern"), "figures", "modern1"), nothing)
+        figure.draw_without_rendering()
+    box = figure.legends[0].get_window_extent()
+    assert 0 <= box.x0 < box.x1 <= figure.bbox.width
 
 
 def test_the_numbers_beside_it(records, tmp_path):

@@ -11,6 +11,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -127,9 +128,9 @@ def draw(exhibit: Mapping[str, Any], records: Records) -> Figure:
         title = f"{letter}{panel['title']}, schedule {exhibit['schedule']}{mark}"
         axis.set_title("\n".join(textwrap.wrap(title, PAGE_LETTERS // across - 4, break_on_hyphens=False)), loc="left")
         _draw_panel(axis, panel, of_panel, found, sources)
-    figure.legend(
-        handles=handles, loc="outside upper center", ncols=columns, title="Method, and hypervolume" + _of_each(letters)
-    )
+    run = any(point.seeds for of_panel in drawn for point in of_panel)
+    title = f"Method, and hypervolume{_of_each(letters)}" if run else None
+    figure.legend(handles=handles, loc="outside upper center", ncols=columns, title=title)
     figure.supxlabel("\n".join(notes), fontsize=8, x=0.01, ha="left")
     return figure
 
@@ -205,6 +206,8 @@ def _draw_panel(
             axis.plot(*_percent([point.mean for point in of_line]), label=line, **of_line[0].look, **MEAN)
     for name, one in found.groupby("name", sort=False):
         axis.plot(one["clean"], one["certified"], label=name, marker=sources[str(name)], **PUBLISHED)
+    if not axis.lines:
+        axis.set(xlim=(0, 100), ylim=(0, 100))
     axis.margins(0.08)
     axis.set_xlabel("clean accuracy (%)")
     axis.set_ylabel(f"certified at ε = {Eps.parse(_epsilons(panel)[1]).label} (%)")
@@ -252,11 +255,10 @@ def _legend(drawn: Sequence[Sequence[Point]], sources: Mapping[str, str]) -> lis
 
 
 def _columns(letters: Sequence[int]) -> int:
-    """How many columns, up to three, of entries with so many letters fit across; they are filled one by one."""
+    """How many columns, up to three, of entries with so many letters fit across, divided as matplotlib does."""
     for columns in (3, 2):
-        rows = math.ceil(len(letters) / columns)
-        widths = [HANDLE_LETTERS + max(letters[i : i + rows]) for i in range(0, len(letters), max(rows, 1))]
-        if len(letters) >= columns and sum(widths) <= LEGEND_LETTERS:
+        divided = np.array_split(letters, columns)
+        if len(letters) >= columns and sum(max(of) + HANDLE_LETTERS for of in divided) <= LEGEND_LETTERS:
             return columns
     return 1
 
@@ -268,8 +270,6 @@ def _of_each(letters: Sequence[str]) -> str:
 def _notes(exhibit: Mapping[str, Any], drawn: Mapping[str, Sequence[Point]], published: bool) -> list[str]:
     """What is drawn, how the front was chosen, and what was not run, of the panels by their letters."""
     every = [point for of_panel in drawn.values() for point in of_panel]
-    if not any(point.seeds for point in every):
-        return ["Nothing has been run yet."]
     notes = []
     if any(len(point.seeds) > 1 for point in every):
         notes.append("A marker is the mean over trainings that differ in their seed alone.")
@@ -278,6 +278,8 @@ def _notes(exhibit: Mapping[str, Any], drawn: Mapping[str, Sequence[Point]], pub
         "points themselves, which flatters them. Hypervolume: the area that a line's markers dominate, with the "
         "reference point (0, 0)."
     )
+    if not any(point.seeds for point in every):
+        notes, drawn = ["Nothing has been run yet."], {}
     if published:
         notes.append(
             f"Grey: published numbers ({exhibit['reference']}), of other networks and verifiers; no part of the front."
