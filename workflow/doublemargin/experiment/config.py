@@ -48,10 +48,14 @@ def load_config(path: Path, *over: Path) -> dict[str, Any]:
 
 
 def overlaid(config: Any, over: Any) -> Any:
-    """A config with the keys of another one put over its own as Snakemake's ``--configfile`` does; lists as a whole."""
+    """A config with the keys of another one put over its own as Snakemake's ``--configfile`` does; lists as a whole.
+
+    In its order, too: the other's keys come first, and so do its methods where looks are given out.
+    """
     if not (isinstance(config, dict) and isinstance(over, dict)):
         return over
-    return config | {key: overlaid(config[key], value) if key in config else value for key, value in over.items()}
+    put = {key: overlaid(config[key], value) if key in config else value for key, value in over.items()}
+    return put | {key: value for key, value in config.items() if key not in put}
 
 
 def given_config(path: Path, *over: Path) -> dict[str, Any]:

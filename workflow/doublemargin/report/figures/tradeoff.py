@@ -19,8 +19,9 @@ from matplotlib.lines import Line2D
 
 from dmcore.eps import Eps
 from dmcore.errors import UserError
-from dmcore.files import shipped, write_text
+from dmcore.files import write_text
 from doublemargin.experiment.looks import BASELINES, METHODS, Look
+from doublemargin.files import shipped
 from doublemargin.records.statistics import std_over_seeds
 from doublemargin.records.tidy import Records
 from doublemargin.report.build_table import Lookup
