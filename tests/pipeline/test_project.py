@@ -18,26 +18,6 @@ def test_every_rule_has_a_log_and_a_conda_environment():
             assert "conda:" in rule, path.name
 
 
-def example(page):
-    """The names that the page's Python example defines."""
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.S)
-    names = {}
-    exec(code, names)
-    return names
-
-
-def test_the_readmes_example_runs():
-    names = example("README.md")
-    assert names["margins"].shape == (5, 10)
-    assert (names["lower"] <= names["z"]).all()
-
-
-def test_the_tutorials_example_runs():
-    names = example("docs/tutorial.md")
-    assert names["margins"].shape == (5, 10)
-    assert names["radii"].shape == names["result"].certified.shape == (5,)
-
-
 def test_no_message_advises_to_remove_a_file():
     """It might be a user's own: what Snakemake may replace is made again with --force, all else is moved away."""
     for path in [*(ROOT / "dmcore").rglob("*.py"), *(ROOT / "workflow/doublemargin").rglob("*.py")]:
