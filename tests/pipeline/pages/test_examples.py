@@ -16,11 +16,12 @@ from workflow.tiny import environment
 from doublemargin.experiment.config import given_config
 
 EXAMPLE = ROOT / "examples/digits"
+README, TUTORIAL = ((ROOT / page).read_text(encoding="utf-8") for page in ("README.md", "docs/tutorial.md"))
 
 
-def blocks(page, language=""):
-    """A page's pieces of code in a language, or of those without one: commands."""
-    return re.findall(rf"^```{language}\n(.*?)^```", (ROOT / page).read_text(encoding="utf-8"), re.S | re.M)
+def blocks(text, language=""):
+    """The pieces of code in a page's text that are in a language, or in none: commands."""
+    return [code for name, code in re.findall(r"^```(\w*)\n(.*?)^```$", text, re.S | re.M) if name == language]
 
 
 def run(code):
@@ -31,7 +32,7 @@ def run(code):
 
 
 def test_the_readmes_example_runs():
-    (code,) = blocks("README.md", "python")
+    (code,) = blocks(README, "python")
     names = run(code)
     assert names["result"].certified.shape == names["result"].margin.shape == (5,)
     assert torch.equal(names["z"], names["net"](names["x"]))
@@ -39,7 +40,7 @@ def test_the_readmes_example_runs():
 
 
 def test_the_readmes_method_is_one_for_each_weight(tmp_path):
-    (text,) = blocks("README.md", "yaml")
+    (text,) = blocks(README, "yaml")
     (tmp_path / "mine.yaml").write_text(text, encoding="utf-8")
     methods = given_config(ROOT / "config.yaml", tmp_path / "mine.yaml")["methods"]
     weights = {name: m["regularizers"][0]["weight"] for name, m in methods.items() if name.startswith("dm_lambda")}
@@ -47,7 +48,7 @@ def test_the_readmes_method_is_one_for_each_weight(tmp_path):
 
 
 def test_the_tutorials_network_is_certified():
-    names = run(blocks("docs/tutorial.md", "python")[-1])
+    names = run(blocks(TUTORIAL, "python")[-1])
     assert names["margins"].shape == (5, 10)
     assert names["radii"].shape == names["result"].certified.shape == (5,)
 
@@ -55,7 +56,7 @@ def test_the_tutorials_network_is_certified():
 def test_the_tutorial_shows_what_the_example_has():
     for language, file in (("python", "my_methods.py"), ("yaml", "config.yaml")):
         text = dedent((EXAMPLE / file).read_text(encoding="utf-8"))
-        shown = blocks("docs/tutorial.md", language)
+        shown = blocks(TUTORIAL, language)
         for code in shown[:-1] if language == "python" else shown:
             assert code in text
 
@@ -66,8 +67,7 @@ def test_the_tutorials_experiment_runs_as_printed(tmp_path):
         if not name.startswith(("results/", "resources/mnist/", "tests/")):
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, tmp_path / name, follow_symlinks=False)
-    page = (ROOT / "docs/tutorial.md").read_text(encoding="utf-8")
-    commands = "".join(re.findall(r"^```\n(.*?)^```", page.split("\n## ")[2], re.S | re.M))
+    commands = "".join(blocks(TUTORIAL.split("\n## ")[2]))
     code = {"PYTHONPATH": f"{tmp_path}:{tmp_path / 'workflow'}"}
     done = subprocess.run(
         ["bash", "-ec", commands], cwd=tmp_path, env=environment() | code, capture_output=True, text=True
