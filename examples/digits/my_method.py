@@ -1,27 +1,13 @@
-"""A network and a training method of one's own."""
+"""A regulariser of one's own, for a training method."""
 
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from dmcore.nets.builder import Builder
-from dmcore.registries import architecture, regularizer
+from dmcore.registries import regularizer
 from dmcore.regularizers import Batch, Regularizer
-
-
-@architecture("two_layers")
-def two_layers(b: Builder, num_classes: int) -> nn.Module:
-    """Two hidden layers."""
-    return nn.Sequential(
-        nn.Flatten(),
-        nn.Linear(64, 100),
-        nn.ReLU(),
-        nn.Linear(100, 100),
-        nn.ReLU(),
-        nn.Linear(100, num_classes),
-    )
 
 
 @regularizer("gradient_norm")
