@@ -8,7 +8,7 @@ from test_config import ROOT
 
 FILES = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
 PAGES = ["README.md", "CONTRIBUTING.md", *(f for f in FILES if f.startswith("docs/") and f.endswith(".md"))]
-NAMED = re.compile(r"(?<![\w/])(?:dmcore|workflow|tests|benchmarks|docs|resources|envs)/[\w/.-]*[\w/]")
+NAMED = re.compile(r"(?<![\w/])(?:dmcore|workflow|tests|benchmarks|docs|resources|envs|examples)/[\w/.-]*[\w/]")
 GENERATED = ("docs/reference/", "docs/_build")  # by `make docs`, whose links Sphinx checks
 
 
