@@ -16,6 +16,7 @@ from dmcore.errors import UserError
 from dmcore.nets.layers import Conv, Linear
 from dmcore.radius import certified_radius
 from dmcore.registries import regularizer
+from dmcore.registry import use_plugins
 from dmcore.regularizers import Batch
 from dmcore.training.step import seeded_net
 from doublemargin.cli import main
@@ -285,3 +286,12 @@ def test_radius_attack_and_bracket(data, tmp_path, capsys):
     assert sum(proofs[0]["certified"]) > 0
     run("bracket", tmp_path / "c.json", tmp_path / "a.json")
     assert f"| 0.5 | 0.0% | 0.0% | {attacks[1]['robust_accuracy_upper_bound']:.1%} |" in capsys.readouterr().out
+
+
+def test_a_plugin_named_before_the_command_is_used(capsys, tmp_path):
+    (tmp_path / "mine.py").write_text('@architecture("mine")\ndef mine(b, num_classes): ...\n')
+    run("--plugin", tmp_path / "mine.py", "info")
+    assert "architectures: large, medium, mine, pooling" in capsys.readouterr().out
+    use_plugins([])
+    assert "unknown argument '--pont'" in fails(capsys, "--plugin", tmp_path / "mine.py", "info", "--pont")
+    use_plugins([])

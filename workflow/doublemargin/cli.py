@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from dmcore.errors import nearest
+from dmcore.registry import use_plugins
 from doublemargin.arguments import Parser
 from doublemargin.cli_errors import one_line
 from doublemargin.commands import backlog, models, points, report, tools
@@ -20,6 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Runs one command; a user's mistake ends it with one line and exit code 2, SIGTERM with 143."""
     with one_line():
         parsed = _parsed(list(sys.argv[1:] if arguments is None else arguments))
+        if parsed.plugin:
+            use_plugins(parsed.plugin)
         parsed.run(parsed)
 
 
@@ -30,17 +33,19 @@ def _parsed(arguments: list[str]) -> argparse.Namespace:
         parser.error(f"unknown command '{arguments[0]}': {nearest(arguments[0], commands)}")
     parsed, unknown = parser.parse_known_args(arguments)
     if unknown:
-        commands[arguments[0]].refuse(unknown[0])
+        commands[parsed.command].refuse(unknown[0])
     return parsed
 
 
 def _parser() -> Parser:
     parser = Parser(prog="dmcore", description="Train, certify and tabulate verifiable networks.")
+    what = "a file of yours that registers networks or others, as a config's `plugins` names it; may be given again"
+    parser.add_argument("--plugin", action="append", default=[], metavar="FILE", help=what)
     commands = parser.add_subparsers(required=True, metavar="command")
 
     def command(name: str, run: Run, summary: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=summary, description=summary)
-        sub.set_defaults(run=run)
+        sub.set_defaults(run=run, command=name)
         return sub
 
     for module in (models, points, tools, report, backlog):

@@ -19,9 +19,8 @@ from doublemargin.markdown import code, prose, table
 INTRODUCTION = """# Every key of `config.yaml`
 
 Written by `python -m doublemargin info --config` from the config's models
-(`workflow/doublemargin/experiment/config_models.py`) and the docstrings of what is registered. For completion in an
-editor, `dmcore info --schema > config.schema.json`, and `# yaml-language-server: $schema=config.schema.json` as the
-config's first line.
+(`config_models.py` and `config_report.py` in `workflow/doublemargin/experiment/`) and the docstrings of what is
+registered.
 
 `<name>` stands for a name of your choice, `[]` for each entry of a list. A key without a default that is not needed may
 be left out. A key that is not listed here is refused. Keys can also be set for one call: `snakemake --config
