@@ -1,4 +1,4 @@
-"""Chains of element-wise operations as one kernel, by ``torch.compile``."""
+"""Chains of element-wise operations as one kernel, by ``torch.compile``; it caches what it compiled on disk."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from functools import cache, wraps
 from typing import Any, TypeVar
 
 import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 F = TypeVar("F", bound=Callable[..., Any])
 _on = False
@@ -24,15 +26,53 @@ def fusion(on: bool = True) -> Iterator[None]:
         _on = before
 
 
+def fusing() -> bool:
+    """Whether a :func:`fusion` is under way."""
+    return _on
+
+
+def can_fuse(device: torch.device) -> bool:
+    """Whether there is a compiler for the device; tried on a small function."""
+    try:
+        torch.compile(torch.neg)(torch.zeros(2, device=device))
+    except (RuntimeError, ImportError, OSError):
+        return False
+    return True
+
+
 def fusible(function: F) -> F:
-    """Marks a function of tensors that works element by element."""
+    """Marks a function that works element by element on tensors, or on tuples of them, and returns a tuple of them.
+
+    Fused, it takes all tensors as vectors of one length, so that it is compiled once for all shapes. Only its inputs
+    are kept for the gradient: to work out all else again costs less than to store and load it.
+    """
 
     @cache
     def compiled() -> Callable[..., Any]:  # when it is first needed: the compiler takes seconds to import
-        return torch.compile(function, dynamic=False, fullgraph=True)
+        def forgetful(*arguments: Any) -> Any:
+            return checkpoint(function, *arguments, use_reentrant=False, preserve_rng_state=False)
+
+        return torch.compile(forgetful, dynamic=True, fullgraph=True)
 
     @wraps(function)
-    def either(*tensors: Any) -> Any:
-        return compiled()(*tensors) if _on else function(*tensors)
+    def either(*arguments: Any) -> Any:
+        if not _on:
+            return function(*arguments)
+        shape = torch.broadcast_shapes(*(t.shape for t in _tensors(arguments)))
+
+        def flat(argument: Any) -> Any:
+            if isinstance(argument, tuple):
+                return tuple(map(flat, argument))
+            return argument.expand(shape).reshape(-1) if isinstance(argument, Tensor) else argument
+
+        return tuple(result.view(shape) for result in compiled()(*map(flat, arguments)))
 
     return either  # type: ignore[return-value]
+
+
+def _tensors(arguments: tuple[Any, ...]) -> Iterator[Tensor]:
+    for argument in arguments:
+        if isinstance(argument, tuple):
+            yield from _tensors(argument)
+        elif isinstance(argument, Tensor):
+            yield argument

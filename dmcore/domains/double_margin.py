@@ -18,6 +18,7 @@ from torch import Tensor
 from dmcore.domains.domain import Domain
 from dmcore.domains.first_layer import FirstLayer
 from dmcore.domains.interval import Interval
+from dmcore.domains.pooling import Parts, Pooling, minus, plus, poolable
 from dmcore.fusion import fusible
 from dmcore.nets.layers import Affine, Flatten, MaxPool, ReLU, Sum
 from dmcore.perturbation.ball import Ball
@@ -111,14 +112,19 @@ def _half_range(z: Tensor, s: Tensor) -> Tensor:
 
 
 @DoubleMargin.passes(MaxPool)
-def _pool(domain: DoubleMargin, pool: MaxPool, m: Margins) -> Margins:
-    z, upper, lower = pool(m.z), pool(m.z + m.s), pool(m.z - m.s)
-    s = (upper - lower) / 2
-    if m.v is None:
-        return Margins(z, s, (upper + lower) / 2 - z)
-    total = m.s + m.v
-    spread = (pool(m.z + m.v) - pool(m.z - m.v)) / 2
-    return Margins(z, s, spread + (pool(m.z + total) + pool(m.z - total)) / 2 - z)
+def _pool(domain: DoubleMargin, layer: MaxPool, m: Margins) -> Margins:
+    return Margins(*_pool_rule(layer, m.z, m.s, m.v))
+
+
+@poolable
+def _pool_rule(pool: Pooling, z: Parts, s: Parts, v: Parts | None) -> tuple[Tensor, Tensor, Tensor]:
+    top, upper, lower = pool(z), pool(plus(z, s)), pool(minus(z, s))
+    half_range = (upper - lower) / 2
+    if v is None:
+        return top, half_range, (upper + lower) / 2 - top
+    total = plus(s, v)
+    spread = (pool(plus(z, v)) - pool(minus(z, v))) / 2
+    return top, half_range, spread + (pool(plus(z, total)) + pool(minus(z, total))) / 2 - top
 
 
 @DoubleMargin.passes(Flatten, Sum)
@@ -130,12 +136,22 @@ def _sum(domain: DoubleMargin, layer: Flatten | Sum, *branches: Margins) -> Marg
 
 @SingleMargin.passes(ReLU)
 def _relu_s(domain: SingleMargin, layer: ReLU, m: Margins) -> Margins:
-    return Margins(layer(m.z), _half_range(m.z, m.s))
+    return Margins(*_relu_rule_s(m.z, m.s))
+
+
+@fusible
+def _relu_rule_s(z: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
+    return z.relu(), _half_range(z, s)
 
 
 @SingleMargin.passes(MaxPool)
-def _pool_s(domain: SingleMargin, pool: MaxPool, m: Margins) -> Margins:
-    return Margins(pool(m.z), (pool(m.z + m.s) - pool(m.z - m.s)) / 2)
+def _pool_s(domain: SingleMargin, layer: MaxPool, m: Margins) -> Margins:
+    return Margins(*_pool_rule_s(layer, m.z, m.s))
+
+
+@poolable
+def _pool_rule_s(pool: Pooling, z: Parts, s: Parts) -> tuple[Tensor, Tensor]:
+    return pool(z), (pool(plus(z, s)) - pool(minus(z, s))) / 2
 
 
 @IntervalMargin.passes(ReLU, MaxPool)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from dmcore.domains.domain import Domain
 from dmcore.domains.first_layer import FirstLayer
+from dmcore.domains.pooling import Parts, Pooling, minus, plus, poolable
 from dmcore.fusion import fusible
 from dmcore.linear.intervals import image
 from dmcore.nets.layers import Affine, Flatten, MaxPool, ReLU, Sum
@@ -51,7 +52,13 @@ def _relu_rule(center: Tensor, radius: Tensor) -> tuple[Tensor, Tensor]:
 
 @Interval.passes(MaxPool)
 def _pool(domain: Interval, layer: MaxPool, box: Box) -> Box:
-    return Box.between(layer(box.lower), layer(box.upper))
+    return Box(*_pool_rule(layer, box.center, box.radius))
+
+
+@poolable
+def _pool_rule(pool: Pooling, center: Parts, radius: Parts) -> tuple[Tensor, Tensor]:
+    lower, upper = pool(minus(center, radius)), pool(plus(center, radius))
+    return (lower + upper) / 2, (upper - lower) / 2
 
 
 def relu_inputs(net: Network, states: Sequence[Box]) -> list[Box]:

@@ -4,32 +4,83 @@ import shutil
 
 import pytest
 import torch
+from torch import Tensor
 
 from dmcore.domains import double_margin, interval
-from dmcore.fusion import fusible, fusion
+from dmcore.fusion import can_fuse, fusible, fusion
+from dmcore.nets.layers import MaxPool
 
-RULES = {"double margin": (double_margin._relu_rule, 3), "interval": (interval._relu_rule, 2)}
+pytestmark = pytest.mark.filterwarnings("ignore:The .grad attribute")  # which torch.compile looks at, and hides this
+needs_a_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a compiler")
+
+
+def of_pool(rule, kernel=(2, 3)):
+    layer = MaxPool(kernel, kernel)
+    return lambda *tensors: rule(layer, *tensors)
+
+
+RULES = {
+    "double margin": (double_margin._relu_rule, 3),
+    "double margin, pooling": (of_pool(double_margin._pool_rule), 3),
+    "interval, pooling": (of_pool(interval._pool_rule), 2),
+}
+
+
+def results(rule, tensors, on):
+    """Values and gradients."""
+    tensors = [t.clone().requires_grad_() for t in tensors]
+    with fusion(on):
+        values = rule(*tensors)
+    sum((v * v).sum() for v in values).backward()
+    return [*values, *(t.grad for t in tensors)]
+
+
+def inputs(count: int) -> list[Tensor]:
+    """z with many equal entries in a window, as behind a ReLU, and radii; the last row and column are in no window."""
+    g = torch.Generator().manual_seed(0)
+    z = torch.randn(3, 4, 7, 10, generator=g).relu().round(decimals=1)
+    return [z, *(torch.rand(z.shape, generator=g).round(decimals=1) for _ in range(count - 1))]
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a compiler")
+@needs_a_compiler
 @pytest.mark.parametrize("name", RULES)
-def test_values_and_gradients_are_the_same(name):
+def test_the_bits_are_the_same(name):
     rule, count = RULES[name]
-    generator = torch.Generator().manual_seed(0)
-    z = torch.randn(8, 50, generator=generator, dtype=torch.float64)
-    radii = [torch.rand(8, 50, generator=generator, dtype=torch.float64) for _ in range(count - 1)]
-    found = []
-    for on in (False, True):
-        tensors = [t.clone().requires_grad_() for t in (z, *radii)]
-        with fusion(on):
-            results = rule(*tensors)
-        sum((r * r).sum() for r in results).backward()
-        found.append([*results, *(t.grad for t in tensors)])
-    for plain, fused in zip(*found, strict=True):
-        torch.testing.assert_close(fused, plain, rtol=1e-12, atol=1e-14)
+    for plain, fused in zip(results(rule, inputs(count), False), results(rule, inputs(count), True), strict=True):
+        assert torch.equal(fused, plain)
+
+
+@pytest.mark.slow
+@needs_a_compiler
+def test_a_radius_of_batch_size_1_gets_the_sum_of_the_gradients():
+    z, s = inputs(2)
+    found, expected = (results(interval._relu_rule, [z, s[:1]], on)[-1] for on in (True, False))
+    assert found.shape == (1, 4, 7, 10)
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("on", [False, True])
+def test_windows_that_overlap_are_pooled_as_ever(on, monkeypatch):
+    monkeypatch.setattr(torch, "compile", lambda *args, **kwargs: pytest.fail("compiled"))
+    layer, (z, s) = MaxPool((3, 3), (2, 2), (1, 1)), inputs(2)
+    with fusion(on):
+        found = double_margin._pool_rule_s(layer, z, s)
+    assert torch.equal(found[0], layer(z))
+    assert torch.equal(found[1], (layer(z + s) - layer(z - s)) / 2)
 
 
 def test_nothing_is_compiled_unless_asked(monkeypatch):
     monkeypatch.setattr(torch, "compile", lambda *args, **kwargs: pytest.fail("compiled"))
-    assert fusible(lambda x: x + 1)(torch.zeros(())) == 1
+    assert fusible(lambda x: (x + 1,))(torch.zeros(()))[0] == 1
+
+
+def test_a_missing_compiler_is_noticed(monkeypatch):
+    def compile_nothing(function):
+        def called(*args):
+            raise torch._dynamo.exc.TorchDynamoException("no g++")
+
+        return called
+
+    monkeypatch.setattr(torch, "compile", compile_nothing)
+    assert not can_fuse(torch.device("cpu"))

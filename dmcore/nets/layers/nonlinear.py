@@ -27,6 +27,17 @@ class MaxPool(Nonlinear):
     def forward(self, z: Tensor) -> Tensor:
         return F.max_pool2d(z, self.kernel, self.stride, self.padding)
 
+    @property
+    def apart(self) -> bool:
+        """Whether no two windows share an entry and none is padded."""
+        return self.stride == self.kernel and self.padding == (0, 0)
+
+    def entries(self, z: Tensor) -> tuple[Tensor, ...]:
+        """The entries of windows that are :attr:`apart`, one by one: (N, C, H, W) to k·k times (N, C, H', W')."""
+        (kh, kw), (height, width) = self.kernel, z.shape[2:]
+        whole = z[:, :, : height // kh * kh, : width // kw * kw]
+        return whole.unflatten(3, (-1, kw)).unflatten(2, (-1, kh)).permute(3, 5, 0, 1, 2, 4).flatten(0, 1).unbind()
+
     def windows(self, z: Tensor, pad_value: float) -> Tensor:
         """The entries each output is the maximum of: (N, C, H, W) to (N, C, H', W', k·k)."""
         (kh, kw), (sh, sw), (ph, pw) = self.kernel, self.stride, self.padding
