@@ -118,6 +118,7 @@ def test_locks_that_cannot_be_written_are_named(tmp_path, alone):
 
 def test_a_job_computes_on_the_gpu_that_it_leased(alone, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "init", lambda: None)
     monkeypatch.setattr(gpu_lock, "lease_folder", lambda: tmp_path)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
     assert job_device("auto", 1) == torch.device("cuda")
@@ -145,6 +146,19 @@ def test_a_gpu_that_is_insisted_on_and_not_there_is_said_at_once(alone, monkeypa
         UserError, match=r"device 'cuda' was asked for, but torch sees no GPU \(CUDA_VISIBLE_DEVICES is"
     ):
         job_device("cuda", 1)
+
+
+def test_a_driver_that_does_not_start_is_said_at_once(alone, monkeypatch, tmp_path):
+    def too_old():
+        raise RuntimeError("The NVIDIA driver on your system is too old\n(found version 11000).")
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "init", too_old)
+    monkeypatch.setattr(gpu_lock, "lease_folder", lambda: tmp_path)
+    with pytest.raises(
+        UserError, match=r"CUDA does not start \(The NVIDIA driver .* too old \(found version 11000\)\.\)"
+    ):
+        job_device("auto", 1)
 
 
 def test_what_torch_says_where_memory_is_short():

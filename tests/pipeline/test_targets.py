@@ -10,7 +10,7 @@ from test_config import CONFIG, ROOT
 
 from dmcore.errors import UserError
 from dmcore.files import sha256
-from doublemargin.experiment.calls import folder, our_dmcore, where, written_to_file
+from doublemargin.experiment.calls import folder, how, our_dmcore, where, written_to_file
 from doublemargin.experiment.config import check_config
 from doublemargin.experiment.targets import Targets, contents, result_files, unpinned
 from doublemargin.records.columns import REMARKS
@@ -83,6 +83,8 @@ def test_parameters_of_a_job(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert where(None, 2, {}) == "--threads 2 --device auto --gpu-slots 1"
     assert where(None, 1, {"device": "a b", "gpu_slots": 3}) == "--threads 1 --device 'a b' --gpu-slots 3"
+    assert how(None, 1, {"fused": 0}) == "--threads 1 --device auto --gpu-slots 1"
+    assert how(None, 1, {"fused": 1, "cuda_graphs": True}).endswith("--gpu-slots 1 --cuda-graphs --fused")
     assert str(folder()(None, ["prefix/results/a/b.md", "c"])) == "prefix/results/a"
     assert str(folder(2)(None, ["prefix/results/a/b.md"])) == "prefix"
     path = written_to_file({"a": 1})(None, None)

@@ -12,7 +12,7 @@ from dmcore.files import digest
 from doublemargin.files import shipped
 from dmcore.registries import certifier
 from doublemargin.experiment.backlog.order import given_order
-from doublemargin.experiment.calls import folder, our_dmcore, where, written_to_file
+from doublemargin.experiment.calls import folder, how, our_dmcore, where, written_to_file
 from doublemargin.experiment.config import check_config
 from doublemargin.experiment.exhibits import exhibit_spec, report_spec
 from doublemargin.experiment.grid import find_model

@@ -21,7 +21,7 @@ rule train:
         runtime=240,
     params:
         spec=lambda w: json.dumps(spec_of(w).to_dict()),
-        where=where,
+        where=how,
         dmcore=our_dmcore,
         code=lambda w: code_hash("doublemargin.experiment.jobs.train", uses=spec_of(w).uses),
     shell:

@@ -10,7 +10,7 @@ from dmcore.checkpoint import load_model
 from dmcore.nets.layers import Scale
 from dmcore.spec import Pruning
 from dmcore.training.loop import accuracy, train
-from doublemargin.experiment.jobs.train import train_job
+from doublemargin.experiment.jobs.train import Task, train_jobs
 from doublemargin.files import read_json
 
 CPU = torch.device("cpu")
@@ -25,7 +25,7 @@ def prepared(tmp_path):
 @pytest.mark.parametrize("members", [1, 2])
 def test_pruned_relus_survive_saving_and_are_what_is_scored(prepared, tmp_path, members):
     spec = model(steps=40, pruning=Pruning(relus=0.1), members=members)
-    record = train_job(spec, prepared, tmp_path / "m.safetensors", tmp_path / "training.json", CPU)
+    (record,) = train_jobs([Task(spec, prepared, tmp_path / "m.safetensors", tmp_path / "training.json")], CPU)
     assert read_json(tmp_path / "training.json") == json.loads(json.dumps(record))
     net, loaded, weights = load_model(tmp_path / "m.safetensors")
     assert (loaded, weights) == (spec, record["model_sha256"])

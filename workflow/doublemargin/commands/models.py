@@ -32,6 +32,7 @@ def add_to(command: Command) -> None:
     train.add_argument("--model", type=Path, required=True, help="weights to write (safetensors)")
     train.add_argument("--record", type=Path, required=True, help="training record to write (JSON)")
     train.add_argument("--cuda-graphs", action="store_true", help="on a GPU, replay each step as a CUDA graph")
+    train.add_argument("--fused", action="store_true", help="compile chains of element-wise operations as one kernel")
     compute_arguments(train)
     saving_arguments(train)
 
@@ -67,9 +68,10 @@ def _train(args: argparse.Namespace) -> None:
     check_writable(args.record, record("parameters"))
     from dmcore.spec import ModelSpec
     from doublemargin.experiment.device import job_device
-    from doublemargin.experiment.jobs.train import train_job
+    from doublemargin.experiment.jobs.train import Task, train_jobs
 
     spec = ModelSpec.from_dict(args.spec)
     device = job_device(args.device, args.threads, args.gpu_slots)
-    trained = train_job(spec, args.data, args.model, args.record, device, args.save_every, args.cuda_graphs)
+    task = Task(spec, args.data, args.model, args.record)
+    (trained,) = train_jobs([task], device, args.save_every, args.cuda_graphs, fused=args.fused)
     print(f"{spec.path}: test accuracy {trained['test_accuracy']:.2%} after {trained['seconds']:.0f} s")

@@ -29,6 +29,12 @@ def where(wildcards: object, threads: int, resources: Mapping[str, Any]) -> str:
     return f"--threads {threads} --device {shlex.quote(str(device))} --gpu-slots {shlex.quote(str(slots))}"
 
 
+def how(wildcards: object, threads: int, resources: Mapping[str, Any]) -> str:
+    """The options that say where and how a training computes; ``fused`` and ``cuda_graphs`` are 1 or 0."""
+    asked = [name for name in ("cuda_graphs", "fused") if str(resources.get(name, 0)).lower() in ("1", "true")]
+    return " ".join([where(wildcards, threads, resources), *(f"--{name.replace('_', '-')}" for name in asked)])
+
+
 def folder(up: int = 0) -> Callable[[object, Sequence[str]], Path]:
     """A function for the folder of the first output, or ``up`` above it: a module's prefix may stand before both."""
     return lambda wildcards, output: Path(output[0]).parents[up]

@@ -26,13 +26,14 @@ def job_device(name: str, threads: int, gpu_slots: int = 1) -> torch.device:
         gpu_slots: how many jobs share a GPU, which :func:`lease_gpu` leases.
 
     Raises:
-        UserError: ``cuda`` was asked for and there is none.
+        UserError: ``cuda`` was asked for and there is none; or there is one, but CUDA does not start.
     """
     reproducible(threads)
     warnings.clear()
     gpus = 0 if name == "cpu" else torch.cuda.device_count()  # asks the driver, and does not start CUDA yet
     if gpus:
         print(f"GPU {lease_gpu(visible_gpus(gpus), gpu_slots)}", file=sys.stderr)
+        _start_cuda()
         return torch.device("cuda")
     if name == "cuda":
         hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -44,3 +45,14 @@ def job_device(name: str, threads: int, gpu_slots: int = 1) -> torch.device:
         warnings.append(NO_GPU)
         print(NO_GPU, file=sys.stderr)
     return torch.device("cpu")
+
+
+def _start_cuda() -> None:
+    try:
+        torch.cuda.init()
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:160]
+        raise UserError(
+            f"CUDA does not start ({reason}); this torch is made for CUDA {torch.version.cuda}: update the driver, "
+            "install the torch that fits it, or use the device 'cpu'"
+        ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,34 +14,14 @@ from dmcore.data import load_images
 from dmcore.device import out_of_memory
 from dmcore.errors import UserError
 from dmcore.files import digest, remove
-from dmcore.fusion import fusion
+from dmcore.fusion import can_fuse, fusion
 from dmcore.spec import ModelSpec
 from dmcore.training.loop import SAVE_EVERY, Run, Saving, finish
 from doublemargin.experiment.provenance import provenance
 from doublemargin.experiment.source import code_hash
 from doublemargin.files import write_json
 
-
-def train_job(
-    spec: ModelSpec,
-    data: Path,
-    model: Path,
-    record: Path,
-    device: torch.device,
-    save_every: float = SAVE_EVERY,
-    cuda_graphs: bool = False,
-) -> dict[str, Any]:
-    """Trains one model and writes it with its training record; returns the record.
-
-    A state is saved beside the model every ``save_every`` seconds, and on SIGTERM, and taken up by the next call after
-    a kill; it is removed once the record is there.
-
-    Raises:
-        UserError: a bad data file, a loss that is not finite, or too little memory.
-        StoppedError: on SIGTERM.
-    """
-    (made,) = train_jobs([Task(spec, data, model, record)], device, save_every, cuda_graphs)
-    return made
+WORTH_COMPILING = 1000  # steps; compiling takes 5 to 25 s, once for all runs on a machine
 
 
 class Task(NamedTuple):
@@ -62,15 +43,26 @@ def train_jobs(
 ) -> list[dict[str, Any]]:
     """Trains models together, and writes each when it is done; returns the records of those that are.
 
+    A state is saved beside each model every ``save_every`` seconds, and on SIGTERM, and taken up by the next call after
+    a kill; it is removed once the record is there.
+
     Args:
         tasks: by priority (:func:`dmcore.training.loop.finish`).
+        cuda_graphs: on a GPU, replay each step as a graph.
         deadline: by :func:`time.monotonic`; what cannot be done by then is put aside, its state saved.
-        fused: compile chains of element-wise operations (:mod:`dmcore.fusion`).
+        fused: compile chains of element-wise operations (:mod:`dmcore.fusion`), if there is a compiler and some run is
+            long enough to pay for it. Weights may differ in their last bits from those without.
+
+    Raises:
+        UserError: a bad data file, too little memory, or the loss of the only run is not finite.
+        StoppedError: on SIGTERM.
     """
     images = {task.data: load_images(task.data, task.spec.dataset_name).to(device) for task in tasks}
-    made = provenance(device)
-    on = {key: made[key] for key in ("torch", "device", "threads")} | {"cuda_graphs": cuda_graphs, "fused": fused}
-    fewest = min(task.spec.training.steps for task in tasks)
+    steps = [task.spec.training.steps for task in tasks]
+    fewest, cuda_graphs = min(steps), cuda_graphs and device.type == "cuda"
+    fused = fused and max(steps) >= WORTH_COMPILING and _can_fuse(device)
+    made = provenance(device) | {"cuda_graphs": cuda_graphs, "fused": fused}
+    on = {key: made[key] for key in ("torch", "device", "threads", "cuda_graphs", "fused")}
     runs = {}
     for task in tasks:
         spec, data = task.spec, images[task.data]
@@ -91,6 +83,13 @@ def train_jobs(
             raise
         raise UserError(_memory(tasks[0].spec, device, error)) from error
     return records
+
+
+def _can_fuse(device: torch.device) -> bool:
+    found = can_fuse(device)
+    if not found:
+        print(f"no working compiler for {device.type}: the operations are not fused", file=sys.stderr)
+    return found
 
 
 def _write(run: Run, task: Task, made: dict[str, Any]) -> dict[str, Any]:
