@@ -79,7 +79,8 @@ def map_chunks(
             if size == 1 or not out_of_memory(error):
                 raise
             size = fitting[key] = -(-size // 2)
-            torch.cuda.empty_cache()  # of blocks that fit no longer; does nothing without a GPU
+            if not isinstance(error, OverBudgetError):
+                torch.cuda.empty_cache()  # of blocks that fit no longer; does nothing without a GPU
         else:
             start += size
     return parts

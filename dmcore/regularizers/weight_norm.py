@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -34,6 +34,23 @@ class WeightNorm(Regularizer):
         if self.norm != "l2":
             rows = [w.abs().sum(1) for w in weights]
             norms = torch.stack([row.amax() if self.norm == "l1" else row.sum() for row in rows])
-            return norms.sum() if self.form == "sum" else norms.prod()
+            return norms.sum() if self.form == "sum" else Product.apply(norms)
         squares = torch.stack([w.square().sum() for w in weights])
-        return squares.sum() if self.form == "sum" else squares.sqrt().prod()
+        return squares.sum() if self.form == "sum" else Product.apply(squares.sqrt())
+
+
+class Product(torch.autograd.Function):
+    """Π of numbers > 0. To look for zeros, as torch's gradient does, waits for a GPU and cannot be part of a graph."""
+
+    @staticmethod
+    def forward(ctx: Any, numbers: Tensor) -> Tensor:
+        """The product, without axes."""
+        product = numbers.prod()
+        ctx.save_for_backward(numbers, product)
+        return product
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        """Of each number the product of the others."""
+        numbers, product = ctx.saved_tensors
+        return gradient * (product / numbers)
