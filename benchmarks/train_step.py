@@ -1,12 +1,13 @@
 """Time of one training step of each method, as a ratio to a plain PyTorch step of standard training.
 
 The plain step is what a user would write: ordinary ``torch.nn`` modules, autograd, ``torch.optim.Adam``, tensors in
-memory. All are measured in one run, in turns, so that a busy machine slows all of them. ``floor`` is the ratio of the
-floating-point operations counted in each step to those of the plain one: with equally efficient kernels nothing can be
-below it.
+memory. All are measured in one run, in turns, so that a busy machine slows all of them; on a CPU by the seconds that
+the process was given of it. ``floor`` is the ratio of the floating-point operations counted in each step to those of
+the plain one: with equally efficient kernels nothing can be below it. Steps are at the full ε; of a method with
+CROWN-IBP's lines, which it leaves behind with the ramp, in the middle of the ramp.
 
     python benchmarks/train_step.py                           the small CNN on MNIST, batch 100
-    python benchmarks/train_step.py --arch small large --shape 3 32 32 --batch 50 --methods normal ibp dm
+    python benchmarks/train_step.py --arch small large --shape 3 32 32 --batch 50 --methods normal ibp dm --fused
     python benchmarks/train_step.py --device cuda --cuda-graphs
 """
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import os
 import statistics
 import time
@@ -29,12 +31,15 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from dmcore.data import ImageSet, Split
+from dmcore.device import reproducible
+from dmcore.fusion import fusion
 from dmcore.nets import Network, build_net, layers
 from dmcore.training.loop import Run
 from doublemargin.experiment.config import load_config
 from doublemargin.experiment.resolve import model_spec, needs_eps
 
 ROOT = Path(__file__).parents[1]
+SLOW = {"bounded", "bounded_exact", "mmr"}
 DATASETS = {(1, 28, 28): "mnist", (3, 32, 32): "cifar10"}
 Step = Callable[[], None]
 
@@ -98,21 +103,23 @@ def our_step(
     batch: int,
     device: torch.device,
     cuda_graphs: bool = False,
+    fused: bool = False,
 ) -> Step:
-    """A step of the training loop itself, at the full λ and ε."""
+    """A step of the training loop itself."""
     eps = eps if needs_eps(config["methods"][method]) else "none"
     spec = model_spec(config, "paper", dataset, arch, method, eps, 0)
-    training = dataclasses.replace(spec.training, batch=batch, warmup=0, ramp=0, steps=10**5)
+    ramp = 10**5 if any(term.kind == "crown_ibp" for term in spec.method.regularizers) else 0
+    training = dataclasses.replace(spec.training, batch=batch, warmup=0, ramp=ramp, steps=10**5)
     spec = dataclasses.replace(spec, training=training)
     shape, classes = tuple(spec.dataset["shape"]), spec.dataset["classes"]
     x = torch.randint(256, (20 * batch, *shape), dtype=torch.uint8, device=device)
     y = torch.randint(classes, (20 * batch,), device=device)
-    split, count = Split(x, y), 0
+    split, count = Split(x, y), ramp // 2
     run = Run(spec, ImageSet(split, split, {}), device, cuda_graphs=cuda_graphs)
 
     def step() -> None:
         nonlocal count
-        with run.stream():
+        with run.stream(), fusion(fused):
             run.step(count)
         count += 1
 
@@ -120,15 +127,17 @@ def our_step(
 
 
 def timed(step: Step, device: torch.device, repeats: int) -> float:
-    """Milliseconds a step, over ``repeats`` steps."""
+    """Milliseconds a step, over ``repeats`` steps; on a CPU of its time."""
+    clock = time.process_time
     if device.type == "cuda":
+        clock = time.perf_counter
         torch.cuda.synchronize()
-    started = time.perf_counter()
+    started = clock()
     for _ in range(repeats):
         step()
     if device.type == "cuda":
         torch.cuda.synchronize()
-    return (time.perf_counter() - started) / repeats * 1e3
+    return (clock() - started) / repeats * 1e3
 
 
 class Counter(TorchDispatchMode):
@@ -165,44 +174,42 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=min(os.cpu_count() or 1, 2))
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--cuda-graphs", action="store_true", help="replay our steps as CUDA graphs")
+    parser.add_argument("--fused", action="store_true", help="each of our steps once more, compiled")
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
+    reproducible(args.threads)
     device, config = torch.device(args.device), load_config(ROOT / "config.yaml")
     shape = tuple(args.shape)
     dataset = DATASETS[shape]
-    slow = {"bounded", "bounded_exact", "mmr"}
-    methods = args.methods or [m for m in config["methods"] if m not in slow]
+    first_of_grid = {name.partition("-")[0]: name for name in reversed(config["methods"])}
+    methods = args.methods or [m for m in config["methods"] if m in first_of_grid.values() and m not in SLOW]
     for arch in args.arch:
         classes = config["datasets"][dataset]["classes"]
         steps = {"plain PyTorch": plain_step(arch, shape, classes, args.batch, device)}
-        steps |= {
-            m: our_step(config, dataset, arch, m, args.eps, args.batch, device, args.cuda_graphs) for m in methods
-        }
-        counted = {name: flops(step) for name, step in steps.items()}
+        for method, fused in itertools.product(methods, (False, True) if args.fused else (False,)):
+            name = f"{method}, fused" if fused else method
+            steps[name] = our_step(config, dataset, arch, method, args.eps, args.batch, device, args.cuda_graphs, fused)
         for step in steps.values():
             timed(step, device, 2)
+        counted = {name: flops(step) for name, step in steps.items() if not name.endswith(", fused")}
         found: dict[str, list[float]] = {name: [] for name in steps}
         for _ in range(args.rounds):
             for name, step in steps.items():
                 found[name].append(timed(step, device, 2))
-        base, least = statistics.median(found["plain PyTorch"]), min(found["plain PyTorch"])
-        rows = [
-            [
-                name,
-                f"{statistics.median(ms):.1f}",
-                f"×{statistics.median(ms) / base:.2f}",
-                f"×{min(ms) / least:.2f}",
-                f"×{counted[name] / counted['plain PyTorch']:.2f}",
-            ]
-            for name, ms in found.items()
-        ]
+        plain, least = found["plain PyTorch"], min(found["plain PyTorch"])
+        rows = []
+        for name, ms in found.items():
+            low, middle, high = statistics.quantiles([a / b for a, b in zip(ms, plain, strict=True)], n=4)
+            floor = counted[name.removesuffix(", fused")] / counted["plain PyTorch"]
+            times = f"{statistics.median(ms):.1f}", f"×{middle:.2f} ({low:.2f} to {high:.2f})"
+            rows.append([name, *times, f"×{min(ms) / least:.2f}", f"×{floor:.2f}"])
         where = torch.cuda.get_device_name() if device.type == "cuda" else f"{args.threads} CPU threads"
         gflop = counted["plain PyTorch"] / 1e9
         print(
             f"\n{arch}, {'×'.join(map(str, shape))}, batch {args.batch}, {where}, torch {torch.__version__}; ", end=""
         )
         print(f"the plain step: {gflop:.2f} GFLOP, {gflop / least * 1e3:.0f} GFLOP/s at its fastest\n")
-        print(tabulate(rows, ["step", "ms (median)", "ratio", "ratio of the fastest", "floor"], tablefmt="github"))
+        headers = ["step", "ms (median)", "ratio (quartiles)", "ratio of the fastest", "floor"]
+        print(tabulate(rows, headers, tablefmt="github"), flush=True)
 
 
 if __name__ == "__main__":

@@ -27,8 +27,8 @@ def fusion(on: bool = True) -> Iterator[None]:
 
 
 def fusing() -> bool:
-    """Whether a :func:`fusion` is under way."""
-    return _on
+    """Whether functions are fused now: not without gradients, which a training asks for once an epoch."""
+    return _on and torch.is_grad_enabled()
 
 
 def can_fuse(device: torch.device) -> bool:
@@ -56,7 +56,7 @@ def fusible(function: F) -> F:
 
     @wraps(function)
     def either(*arguments: Any) -> Any:
-        if not _on:
+        if not fusing():
             return function(*arguments)
         shape = torch.broadcast_shapes(*(t.shape for t in _tensors(arguments)))
 

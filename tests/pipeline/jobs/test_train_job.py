@@ -10,6 +10,7 @@ from dmcore.checkpoint import load_model
 from dmcore.nets.layers import Scale
 from dmcore.spec import Pruning
 from dmcore.training.loop import accuracy, train
+from doublemargin.experiment.jobs import train as job
 from doublemargin.experiment.jobs.train import Task, train_jobs
 from doublemargin.files import read_json
 
@@ -19,6 +20,20 @@ CPU = torch.device("cpu")
 @pytest.fixture
 def prepared(tmp_path):
     return save(digits(), tmp_path / "digits.safetensors", variant="made up")
+
+
+def test_a_record_says_whether_operations_were_fused(prepared, tmp_path, monkeypatch, capsys):
+    tried = []
+    monkeypatch.setattr(job, "can_fuse", lambda device: bool(tried.append(device)))
+    task = Task(model(steps=2), prepared, tmp_path / "m.safetensors", tmp_path / "training.json")
+    for worth, lines in ((3, []), (2, ["no working compiler for cpu: the operations are not fused"])):
+        monkeypatch.setattr(job, "WORTH_COMPILING", worth)
+        (record,) = train_jobs([task], CPU, cuda_graphs=True, fused=True)
+        made = record["provenance"]
+        assert (made["fused"], made["cuda_graphs"], len(tried)) == (False, False, len(lines))
+        assert [line for line in capsys.readouterr().err.splitlines() if "fused" in line] == lines
+    monkeypatch.setattr(job, "can_fuse", lambda device: True)
+    assert train_jobs([task], CPU, fused=True)[0]["provenance"]["fused"] is True
 
 
 @pytest.mark.slow
