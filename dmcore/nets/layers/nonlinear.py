@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -34,9 +37,7 @@ class MaxPool(Nonlinear):
 
     def entries(self, z: Tensor) -> tuple[Tensor, ...]:
         """The entries of windows that are :attr:`apart`, one by one: (N, C, H, W) to k·k times (N, C, H', W')."""
-        (kh, kw), (height, width) = self.kernel, z.shape[2:]
-        whole = z[:, :, : height // kh * kh, : width // kw * kw]
-        return whole.unflatten(3, (-1, kw)).unflatten(2, (-1, kh)).permute(3, 5, 0, 1, 2, 4).flatten(0, 1).unbind()
+        return _Entries.apply(z, self.kernel)
 
     def windows(self, z: Tensor, pad_value: float) -> Tensor:
         """The entries each output is the maximum of: (N, C, H, W) to (N, C, H', W', k·k)."""
@@ -52,3 +53,25 @@ class MaxPool(Nonlinear):
 
     def extra_repr(self) -> str:
         return f"kernel={self.kernel}, stride={self.stride}, padding={self.padding}"
+
+
+class _Entries(torch.autograd.Function):
+    """:meth:`MaxPool.entries`, whose gradient is written in one pass."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, kernel: tuple[int, int]) -> tuple[Tensor, ...]:
+        ctx.shape, ctx.kernel = z.shape, kernel
+        return tuple(part.contiguous() for part in _parts(z, kernel))
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        whole = gradients[0].new_zeros(ctx.shape)
+        for part, gradient in zip(_parts(whole, ctx.kernel), gradients, strict=True):
+            part.copy_(gradient)
+        return whole, None
+
+
+def _parts(z: Tensor, kernel: tuple[int, int]) -> list[Tensor]:
+    (kh, kw), (height, width) = kernel, z.shape[2:]
+    whole = z[:, :, : height // kh * kh, : width // kw * kw]
+    return [whole[:, :, i::kh, j::kw] for i in range(kh) for j in range(kw)]
