@@ -5,6 +5,7 @@ from conftest import conv_net
 from dmcore.nets import as_network, build_net
 from dmcore.registries import regularizer
 from dmcore.regularizers import Batch
+from dmcore.regularizers.weight_norm import Product
 
 
 def by_loops(net, norm, form):
@@ -38,3 +39,11 @@ def test_a_fixed_normalisation_has_no_weight_to_penalise():
     torch.manual_seed(0)
     scaled = build_net("small", (1, 28, 28), 10, [0.1], [0.3])
     torch.testing.assert_close(value(Batch(plain, None, None, 0.0)), value(Batch(scaled, None, None, 0.0)))
+
+
+def test_the_products_gradient_has_the_bits_of_torchs():
+    numbers = 0.1 + torch.rand(4, generator=torch.Generator().manual_seed(0))
+    found, expected = numbers.clone().requires_grad_(), numbers.clone().requires_grad_()
+    (1e-5 * Product.apply(found)).backward()
+    (1e-5 * expected.prod()).backward()
+    assert torch.equal(found.grad, expected.grad)
