@@ -207,8 +207,10 @@ def test_data_prepares_what_spec_prints(capsys, tmp_path):
     spec = capsys.readouterr().out
     where = ["--places", ROOT / "resources", "--cache", tmp_path / "cache", "--resources", tmp_path / "none"]
     run("data", "mnist", "--spec", spec, *where, "--out", tmp_path / "mnist")
-    assert "60000 training and 10000 test images of mnist (official)" in capsys.readouterr().out
-    assert tensorfile.load(tmp_path / "mnist", IMAGES)[1]["kind"] == IMAGES
+    told, meta = capsys.readouterr().out, tensorfile.load(tmp_path / "mnist", IMAGES)[1]
+    assert "60000 training and 10000 test images of mnist (official)" in told
+    assert f"to pin them: content: {meta['sha256']}" in told
+    assert meta["kind"] == IMAGES
 
 
 def test_tables_and_pages_before_anything_was_run(capsys, tmp_path, monkeypatch):

@@ -43,6 +43,7 @@ def _data(args: argparse.Namespace) -> None:
 
     info = prepare(args.name, args.spec, args.out, args.places, args.cache, args.resources)
     print(f"{args.out}: {info['train']} training and {info['test']} test images of {args.name} ({info['variant']})")
+    print(f"to pin them: content: {info['sha256']}")
 
 
 def _show_spec(args: argparse.Namespace) -> None:

@@ -94,7 +94,7 @@ class Source(Section):
     files: Annotated[dict[FileName, SourceFile], Field(min_length=1)]
     """Its files, in the reader's order, each pinned to a hash; `{}` where `content` pins them all."""
     content: Sha256 | None = None
-    """SHA-256 of the decoded images and labels. `dmcore data` says what it found where this is missing."""
+    """SHA-256 of the decoded images and labels. `dmcore data` prints it."""
 
 
 class Dataset(Section):

@@ -44,7 +44,7 @@ def prepare(
         resources: where the project's own copies lie, found as :func:`doublemargin.files.shipped` says.
 
     Returns:
-        What the file says of itself.
+        What the file says of itself, with the hash of its content.
 
     Raises:
         UserError: no place has a source whose content is the pinned one and fits ``shape``, ``classes`` and counts;
@@ -93,8 +93,8 @@ def prepare(
     if "validation" in spec:
         info["validation"] = dict(spec["validation"])
         held_out(info["train"], tensors.get("train_group"), **spec["validation"])
-    tensorfile.save(out, KIND, tensors, {"info": json.dumps(info)})
-    return info
+    content = tensorfile.save(out, KIND, tensors, {"info": json.dumps(info)})
+    return info | {"sha256": content}
 
 
 def is_pinned(source: Mapping[str, Any]) -> bool:
