@@ -1,10 +1,16 @@
 """ONNX files as another implementation computes them, and files put together by hand."""
 
+import re
+
 import numpy as np
 import onnx
 import onnxruntime
+import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
+
+from dmcore.errors import UserError
+from dmcore.extras.exchange import import_onnx
 
 
 def run_onnx(path, x):
@@ -37,3 +43,20 @@ def write_onnx(path, nodes, shape, constants=(), output="y", opset=13, dtype=Ten
 
 def numbers(seed, *shape):
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def check(path, shape, dtype=torch.float32):
+    """The network of a file, after its logits on random inputs were found to be the file's."""
+    net = import_onnx(path)
+    x = torch.randn(4, *shape, generator=torch.Generator().manual_seed(2), dtype=dtype)
+    expected = run_onnx(path, x)
+    torch.testing.assert_close(net(x).detach(), expected, rtol=1e-5, atol=1e-5)
+    assert expected.std() > 1e-2
+    return net
+
+
+def refused(path, message):
+    with pytest.raises(UserError, match=re.escape(message)) as error:
+        import_onnx(path)
+    assert "\n" not in str(error.value)
+    assert str(path) in str(error.value)
