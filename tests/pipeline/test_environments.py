@@ -17,7 +17,7 @@ from test_config import ROOT
 
 from dmcore.registries import architecture, attack, certifier, forward_domain, regularizer
 from doublemargin import cli
-from doublemargin.experiment.registries import reader
+from doublemargin.experiment.registries import figure, reader
 from doublemargin.experiment.source import PACKAGES, files_used, imports, read
 
 ENVIRONMENTS = sorted(path.stem for path in (ROOT / "envs").glob("*.yaml"))
@@ -66,6 +66,8 @@ def third_party(command, loaded):
     statements = [statement for tree in start for statement in tree.body if not hasattr(statement, "body")]
     names = {n for s in statements for n in imports(s) if not n.startswith("doublemargin.commands")}
     names |= imports(ast.parse(function))
+    if command in ("figures", "report"):
+        names |= {declared.module for declared in figure.declared.values()}
     names = names.union(*(read(file).imports for file in files_used(*names, names=frozenset(loaded))))
     packages = {name.partition(".")[0] for name in names}
     return {name for name in packages - PACKAGES.keys() if name not in sys.stdlib_module_names}
@@ -118,7 +120,8 @@ def make_exhibits(python, folder):
     records, spec = folder / "records", json.dumps({"table2": EXHIBIT})
     dmcore(python, "collect", "--results", folder, "--schedule", "demo", "--out", records)
     dmcore(python, "tables", "--spec", spec, "--records", records, "--out", folder)
-    assert re.search(r"\| Double Margin +\| ε = 0\.3 +\|.*\*\*66\.0% ± \d+\.\d \(2\)\*\*", (folder / "tables/table2.md").read_text())
+    text = (folder / "tables/table2.md").read_text()
+    assert re.search(r"\| Double Margin +\| ε = 0\.3 +\|.*\*\*66\.0% ± \d+\.\d \(2\)\*\*", text)
     spec = json.dumps({"figure1": EXHIBIT | {"kind": "curves"}})
     dmcore(python, "figures", "--spec", spec, "--records", records, "--out", folder)
     assert (folder / "figures/figure1.png").stat().st_size > 1000

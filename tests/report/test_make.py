@@ -8,11 +8,12 @@ from results_folder import spec_hash, write_model
 from test_config import CONFIG
 
 from dmcore.errors import UserError
-from doublemargin.experiment.config_report import Figure, Table
+from dmcore.registry import use_plugins
+from doublemargin.experiment.config_report import Table
 from doublemargin.experiment.grid import Grid
 from doublemargin.records.columns import FILES
 from doublemargin.records.tidy import read_records
-from doublemargin.report.make import FIGURES, report_on
+from doublemargin.report.make import make_figures, report_on
 
 
 @pytest.fixture
@@ -34,7 +35,6 @@ def config(monkeypatch):
 
 
 def test_every_kind_of_exhibit_can_be_made():
-    assert tuple(FIGURES) == get_args(Figure.model_fields["kind"].annotation)
     assert {table["kind"] for table in CONFIG["reports"]["paper"]["tables"].values()} == set(
         get_args(Table.model_fields["kind"].annotation)
     )
@@ -71,3 +71,17 @@ def test_records_alone_are_enough_and_stay_as_they_are(config, tmp_path):
 def test_a_schedule_that_is_none(config, tmp_path):
     with pytest.raises(UserError, match=r"no schedule 'dmo': did you mean 'demo'\?"):
         report_on(config, tmp_path, ["dmo"])
+
+
+def test_a_plugin_adds_a_kind_of_figure(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        'from doublemargin.experiment.registries import figure\n\n@figure("names")\n'
+        'def write(exhibit, records, stem):\n    stem.with_suffix(".txt").write_text(exhibit["name"])\n'
+    )
+    try:
+        use_plugins([tmp_path / "mine.py"])
+        (tmp_path / "figures").mkdir()
+        make_figures({"figure9": {"kind": "names", "name": "figure9"}}, read_records(tmp_path), tmp_path)
+    finally:
+        use_plugins([])
+    assert (tmp_path / "figures/figure9.txt").read_text() == "figure9"

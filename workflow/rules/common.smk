@@ -17,6 +17,7 @@ from doublemargin.experiment.config import check_config
 from doublemargin.experiment.exhibits import exhibit_spec, report_spec
 from doublemargin.experiment.grid import find_model
 from doublemargin.experiment.preflight import check_clock, check_room
+from doublemargin.experiment.registries import figure
 from doublemargin.experiment.resolve import data_spec
 from doublemargin.experiment.source import code_hash
 from doublemargin.experiment.targets import Targets, result_files, unpinned

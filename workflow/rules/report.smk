@@ -96,10 +96,7 @@ rule figure:
         results=folder(2),
         out=folder(1),
         dmcore=our_dmcore,
-        # The module that draws a figure has the name of its kind.
-        code=lambda w: code_hash(
-            f"doublemargin.report.figures.{TARGETS.exhibit('figures', w.schedule, w.figure)['kind']}"
-        ),
+        code=lambda w: code_hash(figure.declared[TARGETS.exhibit("figures", w.schedule, w.figure)["kind"]].module),
     shell:
         EXHIBIT
 

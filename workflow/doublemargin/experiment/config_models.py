@@ -300,8 +300,8 @@ class Config(Section):
     """Folders or URLs of yours that have the data sets' source files, each in a folder of the data set's name. They are
     tried in this order before anything is downloaded."""
     plugins: list[Text] = Field([])
-    """Python files of yours that register architectures, attacks, certifiers, domains, readers, regularisers. They are
-    looked for where Snakemake runs, then in this repository."""
+    """Python files of yours that register architectures, attacks, certifiers, domains, figures, readers, regularisers.
+    They are looked for where Snakemake runs, then in this repository."""
     datasets: dict[Name, Dataset]
     """The data sets by name."""
     architectures: dict[ArchitectureName, Architecture]

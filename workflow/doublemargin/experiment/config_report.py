@@ -10,6 +10,7 @@ from dmcore.eps import Eps
 from doublemargin.experiment.config_types import (
     CertifierName,
     ExhibitName,
+    FigureName,
     MethodName,
     Norm,
     Radii,
@@ -93,8 +94,9 @@ class Figure(Exhibit):
 
     NEEDS: ClassVar = {"curves": "panels", "tradeoff": "panels"}
 
-    kind: Literal["curves", "tradeoff", "margins", "relu_bounds"] = "curves"
-    """What is shown. `tradeoff`: clean against certified accuracy at one ε, a line for all variants of a grid."""
+    kind: FigureName = "curves"
+    """What is shown; a plugin may add kinds. `tradeoff`: clean against certified accuracy at one ε, a line for all
+    variants of a grid."""
     reference: str | None = None
     """A CSV of published numbers to mark in a `tradeoff`, as resources/modern/published.csv; in percent."""
 

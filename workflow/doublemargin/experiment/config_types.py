@@ -21,7 +21,7 @@ from dmcore.eps import Eps
 from dmcore.errors import UserError, nearest
 from dmcore.registries import architecture, attack, certifier, regularizer
 from dmcore.registry import Registry
-from doublemargin.experiment.registries import reader
+from doublemargin.experiment.registries import figure, reader
 
 
 def check_with(check: Callable[..., None], *args: Any) -> None:
@@ -82,6 +82,7 @@ Norm = Literal["linf", "l2", "l1", "l0"]
 ArchitectureName = _name_in(architecture)
 AttackName = _name_in(attack)
 CertifierName = _name_in(certifier)
+FigureName = _name_in(figure)
 ReaderName = _name_in(reader)
 RegularizerName = _name_in(regularizer)
 

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dmcore.errors import UserError, nearest
 from doublemargin.experiment.exhibits import report_spec
 from doublemargin.experiment.grid import Grid
+from doublemargin.experiment.registries import figure
 from doublemargin.records.columns import FILES
 from doublemargin.records.tidy import Records, collect, merge, read_records, write_records
-from doublemargin.report.figures import curves, margins, relu_bounds, tradeoff
 from doublemargin.report.make_tables import make_tables
 from doublemargin.report.one_page import SchedulePart, part_of, write_one_page
-
-FIGURES: dict[str, Callable[[Mapping[str, Any], Records, Path], None]] = {
-    "curves": curves.write,
-    "tradeoff": tradeoff.write,
-    "margins": margins.write,
-    "relu_bounds": relu_bounds.write,
-}
 
 
 def make_figures(exhibits: Mapping[str, Mapping[str, Any]], records: Records, out: Path) -> None:
@@ -30,7 +23,7 @@ def make_figures(exhibits: Mapping[str, Mapping[str, Any]], records: Records, ou
         exhibits: by name, as :func:`doublemargin.experiment.exhibits.exhibit_spec` resolves them.
     """
     for name, exhibit in exhibits.items():
-        FIGURES[exhibit["kind"]](exhibit, records, out / "figures" / name)
+        figure.get(exhibit["kind"])(exhibit, records, out / "figures" / name)
 
 
 def make_report(spec: Mapping[str, Any], records: Records, out: Path) -> SchedulePart:

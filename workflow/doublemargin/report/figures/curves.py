@@ -19,6 +19,7 @@ from matplotlib.ticker import MaxNLocator
 
 from dmcore.eps import Eps
 from doublemargin.experiment.looks import BASELINES, METHODS, Look
+from doublemargin.experiment.registries import figure
 from doublemargin.records.paper import read_reported
 from doublemargin.records.tidy import Records
 from doublemargin.report.build_table import Lookup
@@ -73,6 +74,7 @@ class Curve:
         return self.label + ("" if self.eps_train == "none" else f" at {Eps.parse(self.eps_train).label}")
 
 
+@figure("curves")
 def write(exhibit: Mapping[str, Any], records: Records, stem: Path) -> None:
     """Draws a resolved exhibit; writes ``stem.png``, ``stem.svg`` and ``stem.pdf``."""
     with house_style():

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from doublemargin.experiment.looks import COLORS
+from doublemargin.experiment.registries import figure
 from doublemargin.records.tidy import Records
 from doublemargin.report.figures.style import WIDTH, house_style, save
 
@@ -78,6 +79,7 @@ def relu_margins(z: float, s: float, v: float) -> ReluMargins:
     return ReluMargins(relu(z), (relu(z + s) - relu(z - s)) / 2, (relu(z + v) - relu(z - v)) / 2, abs(curve) / 2)
 
 
+@figure("margins")
 def write(exhibit: Mapping[str, Any], records: Records, stem: Path) -> None:
     """Draws the figure, which needs no records; writes ``stem.png``, ``stem.svg`` and ``stem.pdf``."""
     with house_style():

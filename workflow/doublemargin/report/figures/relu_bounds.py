@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from dmcore.registries import certifier as certifiers
 from doublemargin.experiment.looks import COLORS
+from doublemargin.experiment.registries import figure
 from doublemargin.records.tidy import Records
 from doublemargin.report.figures.style import WIDTH, house_style, save
 
@@ -44,6 +45,7 @@ def bounds(certifier: str, lower: float, upper: float) -> tuple[LinearBound, Lin
     return LinearBound(slope, 0), LinearBound(chord, -chord * lower)
 
 
+@figure("relu_bounds")
 def write(exhibit: Mapping[str, Any], records: Records, stem: Path) -> None:
     """Draws the figure, which needs no records; writes ``stem.png``, ``stem.svg`` and ``stem.pdf``."""
     with house_style():

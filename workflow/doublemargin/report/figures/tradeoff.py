@@ -21,6 +21,7 @@ from dmcore.eps import Eps
 from dmcore.errors import UserError
 from dmcore.files import write_text
 from doublemargin.experiment.looks import BASELINES, METHODS, Look
+from doublemargin.experiment.registries import figure
 from doublemargin.files import shipped
 from doublemargin.records.statistics import std_over_seeds
 from doublemargin.records.tidy import Records
@@ -92,6 +93,7 @@ class Point:
         return self.method + ("" if self.eps_train == "none" else f" at {Eps.parse(self.eps_train).label}")
 
 
+@figure("tradeoff")
 def write(exhibit: Mapping[str, Any], records: Records, stem: Path) -> None:
     """Draws a resolved exhibit; writes ``stem.png``, ``stem.svg``, ``stem.pdf``, and its numbers as ``stem.csv``."""
     with house_style():
