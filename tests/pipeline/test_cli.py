@@ -11,6 +11,7 @@ from dmcore import tensorfile
 from dmcore.attacks.evaluate import attack_points
 from dmcore.certify import margin_bounds
 from dmcore.checkpoint import KIND, load_model, save_model
+from dmcore.data import load_images
 from dmcore.data.prepared import KIND as IMAGES
 from dmcore.errors import UserError
 from dmcore.nets.layers import Conv, Linear
@@ -297,3 +298,23 @@ def test_a_plugin_named_before_the_command_is_used(capsys, tmp_path):
     use_plugins([])
     assert "unknown argument '--pont'" in fails(capsys, "--plugin", tmp_path / "mine.py", "info", "--pont")
     use_plugins([])
+
+
+def test_the_validation_split_is_certified_if_it_is_asked_for(capsys, tmp_path):
+    """Its points are no test points, and the record says so."""
+    held = {"share": 0.1, "seed": 3, "by": "point"}
+    data = save(digits(), tmp_path / "data", validation=held)
+    save_model(tmp_path / "m", seeded_net(SPEC), SPEC)
+    where = ["--model", tmp_path / "m", "--data", data, "--certifier", "ibp", "--points", 15, "--device", "cpu"]
+    run("certify", *where, "--eps", "0", "--split", "validation", "--out", tmp_path / "c.json")
+    (record,) = each_cell(read_json(tmp_path / "c.json"))
+    images = load_images(data)
+    assert record["labels"] == images.validation.y[record["indices"]].tolist()
+    assert record["labels"] != images.test.y[record["indices"]].tolist()
+    assert record["data"]["variant"] == images.info["variant"] + ", validation split"
+    run("certify", *where, "--eps", "0", "--out", tmp_path / "c.json")  # which are other points: nothing of it stays
+    (record,) = each_cell(read_json(tmp_path / "c.json"))
+    assert record["labels"] == images.test.y[record["indices"]].tolist()
+    save(digits(), tmp_path / "none")
+    told = fails(capsys, *("certify", *where[:2], "--data", tmp_path / "none", "--eps", "0", "--split", "validation"))
+    assert told.endswith("has no validation split: give the data set one in the config")

@@ -96,6 +96,7 @@ class _NoAliases(yaml.SafeDumper):
             "short",
             ".scaled_from: unknown unscaled schedule 'short': known: demo, modern, paper",
         ),
+        ("reports.demo.certification", {"split": "validation"}, "'mnist' has no validation split to be certified"),
         ("schedules.mnist", CONFIG["schedules"]["demo"], "schedules.mnist: a data set has this name, too"),
         ("schedules.short", {"report": "paper"}, "needs either 'training', or 'scaled_from' with 'factor'"),
         (

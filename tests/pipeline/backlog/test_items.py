@@ -92,7 +92,14 @@ def test_a_cell_fills_a_place_in_each_panel_that_shows_it():
 def lines(kind, *rows):
     origin = {"spec_hash": GRID.spec_hash(DM), "model_sha256": "m" * 16}
     model = {"schedule": "demo", "dataset": "mnist", "arch": "small", "method": "dm", "eps_train": "0.3", "seed": 0}
-    cell = {"certifier": "ibp", "norm": "linf", "points": 200, "points_seed": 0, "clip_input": "False"}
+    cell = {
+        "certifier": "ibp",
+        "norm": "linf",
+        "points": 200,
+        "points_seed": 0,
+        "clip_input": "False",
+        "variant": "official",
+    }
     full = [origin | model | cell | {"intersect_ibp": "False", "eps_cert": "0.1"} | row for row in rows]
     return pd.DataFrame(full).reindex(columns=COLUMNS[kind])
 
@@ -113,6 +120,7 @@ CELL = f"{DM}/certify/ibp/linf/n200/0.1"
         ({"spec_hash": "of another config"}, set()),
         ({"method": "no such method"}, set()),
         ({"points_seed": 1}, set()),
+        ({"variant": "official, validation split"}, set()),
         ({"clip_input": "True"}, set()),
         ({"intersect_ibp": "True"}, set()),
     ],

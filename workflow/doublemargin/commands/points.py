@@ -9,7 +9,7 @@ from typing import Any
 
 from dmcore.errors import UserError
 from dmcore.recognise import tensors
-from doublemargin.arguments import certifier_name, count, positive, seed
+from doublemargin.arguments import certifier_name, count, one_of, positive, seed
 from doublemargin.commands.shared import (
     Command,
     compute_arguments,
@@ -41,6 +41,8 @@ def add_to(command: Command) -> None:
     for sub in (certify, radius, attack, both, picture):
         sub.add_argument("--model", type=Path, required=sub is not both, help=OWN)
         points_arguments(sub, POINTS, required=sub is not both, few=8 if sub is picture else None)
+        what = "of a prepared data set: test or validation (default: %(default)s)"
+        sub.add_argument("--split", type=one_of("test", "validation"), default="test", help=what)
         compute_arguments(sub)
     for sub in (certify, radius, attack, both):
         sub.add_argument("--plot", type=Path, help="curve over ε to draw (PNG)")
@@ -156,11 +158,14 @@ def _subject(args: argparse.Namespace, job_device: Callable[..., Any]) -> Any:
     """The network and the points that the arguments name, on the device that they name."""
     from doublemargin.experiment.jobs.evaluation_task import load_subject
 
-    load = load_subject
+    where = (args.points, args.points_seed, job_device(args.device, args.threads, args.gpu_slots))
     if args.model.suffix == ".onnx" or args.data.suffix == ".npz":  # no stage of the pipeline needs what reads these
-        from doublemargin.experiment.jobs.own import load_own as load
-    device = job_device(args.device, args.threads, args.gpu_slots)
-    return load(args.model, args.data, args.points, args.points_seed, device)
+        from doublemargin.experiment.jobs.own import load_own
+
+        if args.split != "test":
+            raise UserError("--split is of prepared data: of your own, name the file that has those points")
+        return load_own(args.model, args.data, *where)
+    return load_subject(args.model, args.data, *where, args.split)
 
 
 def _certification(args: argparse.Namespace, subject: Any) -> Any:

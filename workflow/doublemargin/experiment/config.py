@@ -85,10 +85,11 @@ def check_config(config: Any) -> dict[str, Any]:
     _check_methods(checked)
     _check_schedules(checked)
     for report, exhibits in checked["reports"].items():
+        split = {**checked["certification"], **exhibits.get("certification", {})}["split"]
         for kind in ("tables", "figures"):
             for name, exhibit in exhibits[kind].items():
                 for i, panel in enumerate(exhibit.get("panels", ())):
-                    _check_panel(checked, f"reports.{report}.{kind}.{name}.panels[{i}]", panel)
+                    _check_panel(checked, f"reports.{report}.{kind}.{name}.panels[{i}]", panel, split)
     _check_training_of_shown(checked)
     looks_of(checked)
     return checked
@@ -198,11 +199,14 @@ def _check_schedules(config: Mapping[str, Any]) -> None:
                 )
 
 
-def _check_panel(config: Mapping[str, Any], where: str, panel: Mapping[str, Any]) -> None:
+def _check_panel(config: Mapping[str, Any], where: str, panel: Mapping[str, Any], split: str) -> None:
     _check_known(panel["dataset"], config["datasets"], f"{where}.dataset", "data set")
     _check_known(panel["arch"], config["architectures"], f"{where}.arch", "architecture")
-    if panel["points"] > config["datasets"][panel["dataset"]]["test"]:
-        raise UserError(f"config: {where}.points: {panel['points']} is more than the test set has")
+    data, points = config["datasets"][panel["dataset"]], panel["points"]
+    if split == "validation" and "validation" not in data:
+        raise UserError(f"config: {where}.dataset: '{panel['dataset']}' has no validation split to be certified")
+    if points > (data["test"] if split == "test" else round(data["validation"]["share"] * data["train"])):
+        raise UserError(f"config: {where}.points: {points} is more than the {split} set has")
     _check_radii(panel["norm"], panel["eps_cert"], f"{where}.eps_cert")
     for i, group in enumerate(panel["rows"]):
         for name in group["methods"]:

@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from dmcore.registries import attack, forward_domain, regularizer
-from doublemargin.experiment.config_report import Report
+from doublemargin.experiment.config_report import Report, Split
 from doublemargin.experiment.config_types import (
     ArchitectureName,
     AttackName,
@@ -279,6 +279,9 @@ class Schedule(Section):
 
 class Certification(Section):
     """What all certifications share."""
+
+    split: Split = "test"
+    """The points that are certified: of the test set, or of the `validation` split, to choose between methods by."""
 
     points_seed: Seed
     """Seed of the random selection of test points."""

@@ -112,8 +112,14 @@ class Figure(Exhibit):
         return self
 
 
+Split = Literal["test", "validation"]
+
+
 class CertificationOfReport(Section):
     """What differs from the config's `certification`."""
+
+    split: Split | None = None
+    """Other points."""
 
     clip_input: bool | None = None
     """Cut the ball of perturbed inputs to [0, 1], or do not."""

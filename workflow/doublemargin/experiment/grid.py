@@ -57,7 +57,7 @@ class Grid:
 
     @property
     def certification(self) -> Mapping[str, Any]:
-        """The settings of its certifications: ``points_seed``, ``clip_input``, ``intersect_ibp``."""
+        """The settings of its certifications: ``split``, ``points_seed``, ``clip_input``, ``intersect_ibp``."""
         return {**self.config["certification"], **self.report.get("certification", {})}
 
     def exhibits(self, kind: str) -> Mapping[str, Any]:

@@ -34,5 +34,7 @@ NUMBERS = {
     **dict.fromkeys(("seed", "points", "points_seed", "parameters", "steps", "certified"), int),
     **dict.fromkeys(("seconds", "test_accuracy", "accuracy", "wilson_low", "wilson_high", "std"), float),
 }
+VALIDATION = ", validation split"
+"""What the variant of the data ends with where points are not the test set's; tables say so."""
 REMARKS = "inconsistencies.yaml"
 """Beside the paper's reported cells: what does not fit in the paper itself."""

@@ -11,7 +11,7 @@ import pandas as pd
 
 from dmcore.eps import Eps
 from doublemargin.experiment.grid import Certification, Grid
-from doublemargin.records.columns import MODEL
+from doublemargin.records.columns import MODEL, VALIDATION
 from doublemargin.records.tidy import Records
 
 
@@ -83,6 +83,7 @@ def cells_on_record(grid: Grid, records: Records) -> set[str]:
     """The cells that have been run as the config says: this model's specification, these points and options."""
     how = grid.certification
     frame = records.certified_accuracy
+    frame = frame[frame["variant"].str.endswith(VALIDATION) == (how["split"] == "validation")]
     for column in ("points_seed", "clip_input", "intersect_ibp"):
         frame = frame[frame[column].astype(str) == str(how[column])]
     return {

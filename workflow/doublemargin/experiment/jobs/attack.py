@@ -49,7 +49,7 @@ def attack_job(
         "points_seed": points_seed,
     }
     code = code_hash("doublemargin.experiment.jobs.attack", uses=[attack, subject.arch])
-    shared["made_from"] = digest([shared, subject.points["data"]["sha256"], code])
+    shared["made_from"] = digest([shared, subject.points["data"], code])
     cells = read_cells(out, shared["made_from"])
     left = [eps for eps in radii if eps.id not in cells]
     for eps in progress(left, len(left), f"{subject.path} {attack}, ε"):

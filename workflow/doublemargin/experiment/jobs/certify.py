@@ -133,7 +133,7 @@ def _cell(done: CertifiedSoFar, subject: EvaluationTask) -> dict[str, Any]:
 def _made_from(subject: EvaluationTask, how: Certification) -> str:
     """What every verdict depends on; the code as the rule counts it."""
     code = code_hash("doublemargin.experiment.jobs.certify", uses=[how.certifier, subject.arch])
-    return digest([how.told(), subject.model, subject.points["data"]["sha256"], code])
+    return digest([how.told(), subject.model, subject.points["data"], code])
 
 
 def _state_key(subject: EvaluationTask, made_from: str) -> str:

@@ -11,8 +11,10 @@ from torch import Tensor
 
 from dmcore.checkpoint import load_model
 from dmcore.data import load_images, pixels, test_points
+from dmcore.errors import UserError
 from dmcore.nets import Network
 from doublemargin.experiment.provenance import provenance
+from doublemargin.records.columns import VALIDATION
 
 
 @dataclass(frozen=True)
@@ -42,19 +44,30 @@ class EvaluationTask:
         return "".join(self.path.split("/")[2:3])
 
 
-def load_subject(model: Path, data: Path, points: int | None, points_seed: int, device: torch.device) -> EvaluationTask:
-    """Loads a model and its data set's shared test points; errors as of the two files."""
+def load_subject(
+    model: Path, data: Path, points: int | None, points_seed: int, device: torch.device, split: str = "test"
+) -> EvaluationTask:
+    """Loads a model and the shared points of its data set, of the test set or of the ``validation`` split.
+
+    Raises:
+        UserError: of the two files; the data set has no such split.
+    """
     net, spec, weights = load_model(model, device)
     images = load_images(data, spec.dataset_name)
-    indices = test_points(len(images.test), points, points_seed)
-    x, y = pixels(images.test.x[indices].to(device)), images.test.y[indices].to(device)
+    part, info = images.test, images.info
+    if split == "validation":
+        if images.validation is None:
+            raise UserError(f"{data} has no validation split: give the data set one in the config")
+        part, info = images.validation, info | {"variant": info["variant"] + VALIDATION}
+    indices = test_points(len(part), points, points_seed)
+    x, y = pixels(part.x[indices].to(device)), part.y[indices].to(device)
     return EvaluationTask(
         net,
         x,
         y,
         spec.path,
         {"model": spec.path, "spec_hash": spec.hash, "model_sha256": weights},
-        {"data": images.info, "indices": indices, "labels": y.tolist()},
+        {"data": info, "indices": indices, "labels": y.tolist()},
         provenance(device),
     )
 
