@@ -110,12 +110,15 @@ class CertificationResult(PointResults):
         margin: the smallest lower bound of a margin; NaN where a bound overflowed.
         certified: classified right, and every margin > 0 on the whole ball.
         rechecked: decided in float64, as float32 came close to 0.
+        stage: by whose bounds: 0, 1, … for the faster certifiers that are tried first, in their order, and the last for
+            the certifier itself.
     """
 
     predicted: Tensor
     margin: Tensor
     certified: Tensor
     rechecked: Tensor
+    stage: Tensor
 
     @property
     def certified_accuracy(self) -> float:
@@ -159,24 +162,24 @@ def verdicts(
         ball = replace(ball, x=ball.x.to(dtype))
         return _margins(net, ball, labels[points], _made(name, intersect_ibp)).amin(1)
 
-    order: list[str | Certifier] = [*_made(certifier, intersect_ibp).NEVER_BELOW, certifier]
-    first, *others = order
+    first, *others = order = [*_made(certifier, intersect_ibp).NEVER_BELOW, certifier]
+    stage = torch.zeros_like(labels)
     margin = smallest_margin(net, torch.ones_like(labels, dtype=torch.bool), first, x.dtype)
     parts = [slice(start, start + 1000) for start in range(0, len(x), 1000)]
     sizes = [_size(net, balls.select(itemgetter(part))) for part in parts]
     needed = CLOSE * torch.cat(sizes) if len(x) else margin
-    for name in others:
+    for index, name in enumerate(others, start=1):
         left = ~(margin > needed)
-        margin[left] = smallest_margin(net, left, name, x.dtype)
+        margin[left], stage[left] = smallest_margin(net, left, name, x.dtype), index
     certified = margin > needed
     close = ~((margin.abs() > needed) & margin.isfinite())  # NaN is close, too
     if close.any():
         margin64 = smallest_margin(copy.deepcopy(net).double(), close, certifier, torch.float64)
         margin64 -= underflow(net, balls, [net.output], rows=2.0)  # a weight may vanish on its way to float64
         margin[close] = margin64.to(margin.dtype)
-        certified[close] = margin64 > 0
+        certified[close], stage[close] = margin64 > 0, len(order) - 1
     predicted = torch.cat([net(x[part]).argmax(1) for part in parts]) if len(x) else labels
-    return CertificationResult(predicted, margin, certified & (predicted == labels), close)
+    return CertificationResult(predicted, margin, certified & (predicted == labels), close, stage)
 
 
 def _size(net: Network, ball: Ball) -> Tensor:

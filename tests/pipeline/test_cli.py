@@ -71,6 +71,7 @@ def test_train_then_certify(data, tmp_path, capsys):
     assert (clean["certifier"], clean["norm"], clean["eps"], clean["points"]) == ("ibp", "linf", "0", 20)
     assert wider["eps"] == "8_255"
     assert clean["certified_accuracy"] == sum(clean["certified"]) / 20
+    assert clean["certified_by"] == {"ibp": sum(clean["certified"])}
     assert all(a >= b for a, b in zip(clean["margins"], wider["margins"], strict=True))
 
 

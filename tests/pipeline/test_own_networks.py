@@ -216,6 +216,6 @@ def test_results_tell_their_sum_and_become_tables():
         repr(radii) == f"Radii(40 points, median radius {radii.median:.4g}, {int(radii.radius.isnan().sum())} without)"
     )
     frame = certified.to_pandas()
-    assert list(frame) == ["predicted", "margin", "certified", "rechecked"]
+    assert list(frame) == ["predicted", "margin", "certified", "rechecked", "stage"]
     assert frame["certified"].tolist() == certified.certified.tolist()
     assert list(attacked.to_pandas()) == ["predicted", "margin", "broken"]

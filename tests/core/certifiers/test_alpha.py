@@ -129,6 +129,7 @@ def test_points_that_a_variant_certifies_are_not_bounded_again(monkeypatch):
     faster = ["ibp", *VARIANTS]
     variants = torch.stack([margin_bounds(net, x, y, 1.0, certifier=c, input_range=(0, 4)).amin(1) for c in faster])
     assert asked == [2]
+    assert verdicts.stage.tolist() == [4, 0, 4]  # IBP certifies the second
     assert (variants.amax(0) > 0).tolist() == [False, True, False]
     assert verdicts.certified.all()
     assert verdicts.margin[1] in variants[:, 1]

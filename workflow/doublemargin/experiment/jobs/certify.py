@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +51,7 @@ class Certification:
         if self.time_limit is not None:
             certifier = registry.get(certifier)(self.intersect_ibp, time_limit=self.time_limit)
         found = certify_points(subject.net, x, y, eps, self.norm, certifier, self.clip_input, self.intersect_ibp)
-        return CertificationResult(
-            found.predicted.cpu(), found.margin.cpu(), found.certified.cpu(), found.rechecked.cpu()
-        )
+        return CertificationResult(*(getattr(found, field.name).cpu() for field in fields(found)))
 
 
 def certify_job(
@@ -96,7 +94,7 @@ def certify_job(
                 f"{subject.path}: {how.certifier} needs more memory for a single point than {subject.x.device} has "
                 f"({' '.join(str(error).split())[:120]}); use --device cpu on a larger machine, or fewer --gpu-slots"
             ) from error
-    cells |= {eps: _cell(done, subject) for eps, done in unfinished.done.items() if len(done) == how.points}
+    cells |= {eps: _cell(done, subject, how) for eps, done in unfinished.done.items() if len(done) == how.points}
     record = write_cells(out, {**subject.model, **how.told(), "made_from": made_from, **subject.points}, cells)
     unfinished.remove()
     return record
@@ -117,12 +115,20 @@ def _certify(subject: EvaluationTask, how: Certification, radii: list[Eps], unfi
             bar.update(len(found))
 
 
-def _cell(done: CertifiedSoFar, subject: EvaluationTask) -> dict[str, Any]:
+def _counted(verdicts: CertificationResult, how: Certification) -> dict[str, int]:
+    """How many points each of the certifiers certified that are tried one after the other, the fast ones first."""
+    stages = [*registry.get(how.certifier).NEVER_BELOW, how.certifier]
+    counts = verdicts.stage[verdicts.certified].bincount(minlength=len(stages))
+    return dict(zip(stages, counts.tolist(), strict=True))
+
+
+def _cell(done: CertifiedSoFar, subject: EvaluationTask, how: Certification) -> dict[str, Any]:
     certified = done.verdicts.certified.tolist()
     return {
         "certified_accuracy": sum(certified) / len(certified),
         "seconds": round(done.seconds, 3),
         "rechecked": int(done.verdicts.rechecked.sum()),
+        "certified_by": _counted(done.verdicts, how),
         "provenance": subject.provenance,
         "predicted": done.verdicts.predicted.tolist(),
         "margins": numbers(done.verdicts.margin),
