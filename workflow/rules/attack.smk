@@ -28,7 +28,7 @@ rule attack:
         code=lambda w: code_hash("doublemargin.experiment.jobs.attack", uses=[w.attack, w.arch]),
     shell:
         "{params.dmcore} attack --model {input.model:q} --data {input.data:q} --attack {wildcards.attack}"
-        " --norm {wildcards.norm} --points {wildcards.points} --split {params.split} --points-seed {params.seed} --eps {params.eps}"
+        " --norm {wildcards.norm} --points {wildcards.points} --split {params.split:q} --points-seed {params.seed} --eps {params.eps}"
         " --out {output:q} {params.where} > {log:q} 2>&1"
 
 
@@ -66,7 +66,7 @@ rule points:
             uses=["pgd", "cnn-cert-relu", w.arch],
         ),
     shell:
-        "{params.dmcore} picture --model {input.model:q} --data {input.data:q} --split {params.split} --points-seed {params.seed}"
+        "{params.dmcore} picture --model {input.model:q} --data {input.data:q} --split {params.split:q} --points-seed {params.seed}"
         " {params.clip} --out {output:q} {params.where} > {log:q} 2>&1"
 
 
@@ -97,5 +97,5 @@ rule radius:
         code=lambda w: code_hash("doublemargin.experiment.jobs.radius", uses=[w.certifier, w.arch]),
     shell:
         "{params.dmcore} radius --model {input.model:q} --data {input.data:q} --certifier {wildcards.certifier}"
-        " --norm {wildcards.norm} --points {wildcards.points} --split {params.split} --points-seed {params.seed} {params.clip}"
+        " --norm {wildcards.norm} --points {wildcards.points} --split {params.split:q} --points-seed {params.seed} {params.clip}"
         " --out {output:q} {params.where} > {log:q} 2>&1"

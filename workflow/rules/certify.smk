@@ -29,5 +29,5 @@ rule certify:
         code=lambda w: code_hash("doublemargin.experiment.jobs.certify", uses=[w.certifier, w.arch]),
     shell:
         "{params.dmcore} certify --model {input.model:q} --data {input.data:q} --certifier {wildcards.certifier}"
-        " --norm {wildcards.norm} --points {wildcards.points} --split {params.split} --points-seed {params.seed} --eps {params.eps}"
+        " --norm {wildcards.norm} --points {wildcards.points} --split {params.split:q} --points-seed {params.seed} --eps {params.eps}"
         " {params.clip} {params.intersect} --out {output:q} {params.where} > {log:q} 2>&1"

@@ -21,6 +21,7 @@ test_points.__test__ = False  # not one of pytest's, for all its name
 def prepared(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     info = prepare("mnist", SPEC, folder / "mnist.safetensors", [], folder / "cache", ROOT / "resources")
+    assert info.pop("sha256") == load_images(folder / "mnist.safetensors").info["sha256"]
     assert info == {
         "name": "mnist", "variant": "official", "source": {"format": "idx", "place": "resources"},
         "shape": [1, 28, 28], "classes": 10, "train": 60000, "test": 10000,
