@@ -10,9 +10,6 @@ from fractions import Fraction
 
 from dmcore.errors import UserError
 
-ID_PATTERN = r"(?:\d+(?:\.\d+)?(?:_\d+)?|none)"
-"""What an :attr:`Eps.id` looks like, as a wildcard constraint."""
-
 _NUMBER = re.compile(r"(\d{1,20}(?:\.\d{1,20})?)(?:[/_](\d{1,20}))?", re.ASCII)
 
 

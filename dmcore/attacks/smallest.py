@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from dmcore.attacks.evaluate import attack_points
+from dmcore.attacks.evaluate import attack_points, check_attack
 from dmcore.perturbation.ball import PIXELS, Range
+from dmcore.perturbation.inputs import checked_ball, checked_labels
 from dmcore.precision import full_precision
 from dmcore.radius import radius_grid
 from dmcore.results import PointResults
@@ -31,7 +32,7 @@ class SmallestAdversarial(PointResults):
     inputs: Tensor
 
     def _summary(self) -> str:
-        return f"median ε {self.eps.quantile(0.5).item():.4g}"
+        return f"{int(self.eps.isfinite().sum())} broken at some ε"
 
 
 @full_precision()
@@ -64,11 +65,15 @@ def smallest_adversarial(
     Raises:
         UserError: as ``attack_points``; an ``upper`` or tolerance that is none.
     """
+    check_attack(attack, norm)
+    x = checked_ball(x, 0.0, norm, True, input_range).x.detach()
     radii = radius_grid(x, norm, upper, tolerance, input_range)
     exact = copy.deepcopy(net).double()
-    inputs = x.detach().double().clone()
+    inputs = x.double().clone()
     with torch.no_grad():
-        right = (exact(inputs).argmax(1) == y).cpu()
+        logits = exact(inputs)
+    y = checked_labels(y, x, tuple(logits.shape[1:]))
+    right = (logits.argmax(1) == y).cpu()
     broken_at = torch.where(right, len(radii) - 1, 0)
     not_broken_at = torch.zeros_like(broken_at)
     if robust_at is not None:

