@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from dmcore.certify import certify_points
+from dmcore.certify import certify_points, margin_bounds
 
 
 def one_weight_net(gap):
@@ -24,6 +24,17 @@ def test_the_radius_is_where_the_margin_is_used_up(certifier):
     assert verdicts[0.2].margin.item() == pytest.approx(0.1, abs=1e-5)
     assert verdicts[0.25].rechecked.item()  # a margin of exactly 0 is a close call
     assert not verdicts[0.2].rechecked.item()
+
+
+def test_a_close_call_is_decided_in_float64_and_keeps_that_margin():
+    """A margin of 2⁻²² is within the rounding of float32's bounds: refused by them, certified by those of float64."""
+    gap = 2.0**-22
+    x, y = torch.full((1, 1, 1, 1), 0.75), torch.tensor([0])
+    net = one_weight_net(gap)
+    assert not (margin_bounds(net, x, y, 0.25)[0, 1] > 0)
+    verdict = certify_points(net, x, y, 0.25)
+    assert (verdict.rechecked.item(), verdict.certified.item(), verdict.stage.item()) == (True, True, 0)
+    assert verdict.margin.item() == pytest.approx(gap, rel=1e-3)
 
 
 def test_a_wrong_prediction_is_never_certified():
