@@ -11,7 +11,7 @@ from dmcore import tensorfile
 from dmcore.attacks.evaluate import attack_points
 from dmcore.certify import margin_bounds
 from dmcore.checkpoint import KIND, load_model, save_model
-from dmcore.data import load_images
+from dmcore.data import load_images, pixels
 from dmcore.data.prepared import KIND as IMAGES
 from dmcore.errors import UserError
 from dmcore.nets.layers import Conv, Linear
@@ -315,6 +315,8 @@ def test_the_validation_split_is_certified_if_it_is_asked_for(capsys, tmp_path):
     assert record["data"]["variant"] == images.info["variant"] + ", validation split"
     run("certify", *where, "--eps", "0", "--out", tmp_path / "c.json")  # which are other points: nothing of it stays
     (record,) = each_cell(read_json(tmp_path / "c.json"))
+    x = pixels(images.test.x[record["indices"]])
+    assert record["predicted"] == seeded_net(SPEC)(x).argmax(1).tolist()
     assert record["labels"] == images.test.y[record["indices"]].tolist()
     save(digits(), tmp_path / "none")
     told = fails(capsys, *("certify", *where[:2], "--data", tmp_path / "none", "--eps", "0", "--split", "validation"))
