@@ -145,8 +145,8 @@ def certify_points(
     """The verdict on each point. Arguments and errors as :func:`margin_bounds`.
 
     The bounds are rounded outward, so a margin > 0 is a certificate. Where that may have cost it, close to 0, the point
-    is bounded again in float64. At ε = 0 the margins are those of the point itself. Points that a faster certifier
-    certifies, one whose bounds are never above this one's, keep the margin that it found.
+    is bounded again in float64. At ε = 0 the margins are those of the point itself. Faster certifiers whose bounds are
+    never above this one's come first; points that one of them certifies, or that are misclassified, keep its margin.
     """
     return verdicts(*checked_points(net, x, y, eps, norm, clip_input, input_range), certifier, intersect_ibp)
 
@@ -156,30 +156,34 @@ def verdicts(
 ) -> CertificationResult:
     """:func:`certify_points` of arguments that are checked, in full precision."""
     x = balls.x
+    parts = [slice(start, start + 1000) for start in range(0, len(x), 1000)]
+    predicted = torch.cat([net(x[part]).argmax(1) for part in parts]) if len(x) else labels
+    sizes = [_size(net, balls.select(itemgetter(part))) for part in parts]
+    needed = CLOSE * torch.cat(sizes) if len(x) else x.new_empty(0)
 
-    def smallest_margin(net: Network, points: Tensor, name: str | Certifier, dtype: torch.dtype) -> Tensor:
+    def smallest_margin(points: Tensor, name: str | Certifier, dtype: torch.dtype) -> Tensor:
         ball = balls.select(itemgetter(points))
         ball = replace(ball, x=ball.x.to(dtype))
-        return _margins(net, ball, labels[points], _made(name, intersect_ibp)).amin(1)
+        graph = copy.deepcopy(net).double() if dtype == torch.float64 else net
+        return _margins(graph, ball, labels[points], _made(name, intersect_ibp)).amin(1)
 
-    first, *others = order = [*_made(certifier, intersect_ibp).NEVER_BELOW, certifier]
-    stage = torch.zeros_like(labels)
-    margin = smallest_margin(net, torch.ones_like(labels, dtype=torch.bool), first, x.dtype)
-    parts = [slice(start, start + 1000) for start in range(0, len(x), 1000)]
-    sizes = [_size(net, balls.select(itemgetter(part))) for part in parts]
-    needed = CLOSE * torch.cat(sizes) if len(x) else margin
-    for index, name in enumerate(others, start=1):
-        left = ~(margin > needed)
-        margin[left], stage[left] = smallest_margin(net, left, name, x.dtype), index
-    certified = margin > needed
-    close = ~((margin.abs() > needed) & margin.isfinite())  # NaN is close, too
-    if close.any():
-        margin64 = smallest_margin(copy.deepcopy(net).double(), close, certifier, torch.float64)
-        margin64 -= underflow(net, balls, [net.output], rows=2.0)  # a weight may vanish on its way to float64
-        margin[close] = margin64.to(margin.dtype)
-        certified[close], stage[close] = margin64 > 0, len(order) - 1
-    predicted = torch.cat([net(x[part]).argmax(1) for part in parts]) if len(x) else labels
-    return CertificationResult(predicted, margin, certified & (predicted == labels), close, stage)
+    order = [*_made(certifier, intersect_ibp).NEVER_BELOW, certifier]
+    if balls.largest_eps == 0:
+        del order[1:]  # the ball is the point, which the fastest bounds as well as all others
+    margin, stage = torch.zeros_like(needed), torch.zeros_like(labels)
+    certified = torch.zeros_like(labels, dtype=torch.bool)
+    rechecked, left = certified.clone(), ~certified
+    for index, name in enumerate(order):
+        margin[left], stage[left] = smallest_margin(left, name, x.dtype), index
+        certified |= left & (margin > needed)
+        close = left & ~((margin.abs() > needed) & margin.isfinite())  # NaN is close, too
+        if close.any():
+            margin64 = smallest_margin(close, name, torch.float64)
+            margin64 -= underflow(net, balls, [net.output], rows=2.0)  # a weight may vanish on its way to float64
+            margin[close], certified[close] = margin64.to(margin.dtype), margin64 > 0
+            rechecked |= close
+        left &= ~certified & (predicted == labels)
+    return CertificationResult(predicted, margin, certified & (predicted == labels), rechecked, stage)
 
 
 def _size(net: Network, ball: Ball) -> Tensor:

@@ -135,6 +135,10 @@ def test_points_that_a_variant_certifies_are_not_bounded_again(monkeypatch):
     assert verdicts.margin[1] in variants[:, 1]
     alone = margin_bounds(net, x, y, 1.0, certifier="alpha", input_range=(0, 4)).amin(1)
     assert (verdicts.margin == alone)[[0, 2]].all()
+    asked.clear()
+    certify_points(net, x, 1 - y, 1.0, certifier="alpha", input_range=(0, 4))  # all are misclassified
+    certify_points(net, x, y, 0.0, certifier="alpha", input_range=(0, 4))  # the ball is the point
+    assert not asked
 
 
 def linear_program(steps, row, x, eps, before):
