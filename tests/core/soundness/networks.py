@@ -1,55 +1,38 @@
-"""Networks and inputs from their descriptions, and what kinds of layers a network has."""
+"""Random layers for small networks, each choice made by hypothesis, which can shrink it, or from a seed."""
 
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
-from soundness.descriptions import Block, Case, Connect, Convolve, Numbers, Pool, Residual, Single
 from torch import Tensor, nn
 
 from dmcore.nets import Network
 from dmcore.nets.layers import Conv, Flatten, Linear, MaxPool, Normalize, ReLU, Scale, Sum
-from dmcore.nets.network import INPUT
 
+Pick = Callable[[Sequence[Any]], Any]
+"""Takes one of some choices, of which the first is the simplest."""
+
+AFFINE = ["convolve", "convolve", "connect", "residual", "scale", "normalise"]
+KINDS = ["relu", "convolve", "relu", "convolve", "pool", "residual", "relu", "connect", "pool", "scale", "mask"]
+BETWEEN = [["relu"], ["relu"], ["relu"], [], ["scale"], ["pool"], ["residual"], ["residual", "relu"]]
 ROOM = 100  # positions of an image beyond which nothing is padded, so that no network grows large
 VALUES = 160  # values of a node beyond which convolutions make one channel
 
 
-def build(case: Case) -> Network:
-    """The network of a description, in float64; all its numbers are float32's, too."""
-    draw = Draw(case.numbers)
-    stem = Assembly(Network(), INPUT, case.shape, draw)
-    for block in case.stem:
-        stem.put(block)
-    heads = []
-    for blocks in case.members:
-        member = Assembly(stem.net, stem.at, stem.shape, draw)
-        for block in blocks:
-            member.put(block)
-        member.flatten()
-        if not (case.bare and len(case.members) == 1 and member.at != INPUT and 2 <= member.shape[0] <= 6):
-            member.connect(case.classes, bias=True)
-        heads.append(member.at)
-    if len(heads) > 1:
-        stem.net.add(Sum(1 / len(heads)), heads)
-    return stem.net.requires_grad_(False)
+class Weights:
+    """Random numbers, of several kinds."""
 
-
-def pixels(case: Case, count: int) -> Tensor:
-    """Inputs (count, *shape) in [0, 1], some pixels exactly 0 or 1; float64, but float32's numbers."""
-    generator = torch.Generator().manual_seed(case.numbers.seed)
-    x = (torch.rand(count, *case.shape, generator=generator) * 1.4 - 0.2).clamp(0, 1).double()
-    return (4 * x).round() / 4 if case.numbers.grid else x
-
-
-class Draw:
-    """Random weights."""
-
-    def __init__(self, numbers: Numbers) -> None:
-        self.numbers, self.generator = numbers, torch.Generator().manual_seed(numbers.seed)
+    def __init__(self, pick: Pick) -> None:
+        self.generator = torch.Generator().manual_seed(pick(range(1000)))
+        self.scale = pick([1.0, 1.0, 1.0, 2.0, 0.05, 30.0])  # over that at which the values keep their size
+        self.bias = pick([0.3, 0.0, 0.3, 3.0])  # large ones leave ReLUs dead or always active
+        self.zeros = pick([0.0, 0.0, 0.3, 0.8])  # share of weights that are exactly 0
+        self.grid = pick([False, False, True])  # multiples of ½, so that values and bounds coincide exactly
+        self.uneven = pick([False, False, True])  # some outputs of a layer are a thousandth of the others
+        self.tied = pick([False, False, True])  # all weights of one shape are one tensor
         self.made: dict[tuple[int, ...], nn.Parameter] = {}
 
     def normal(self, *shape: int) -> Tensor:
@@ -62,27 +45,39 @@ class Draw:
 
     def fill(self, layer: Conv | Linear) -> Conv | Linear:
         """Gives a layer its weights."""
-        shape, n = tuple(layer.weight.shape), self.numbers
-        if not (n.tied and shape in self.made):
-            weight = self.normal(*shape) * n.scale / math.sqrt(layer.weight[0].numel())
-            if n.uneven:
+        shape = tuple(layer.weight.shape)
+        if not (self.tied and shape in self.made):
+            weight = self.normal(*shape) * self.scale / math.sqrt(layer.weight[0].numel())
+            if self.uneven:
                 weight[self.share(0.3, shape[0])] *= 1e-3
-            self.made[shape] = self.parameter(weight.masked_fill(self.share(n.zeros, *shape), 0))
+            self.made[shape] = self._parameter(weight.masked_fill(self.share(self.zeros, *shape), 0))
         layer.weight = self.made[shape]
         if layer.bias is not None:
-            layer.bias = self.parameter(self.normal(shape[0]) * n.bias * n.scale)
+            layer.bias = self._parameter(self.normal(shape[0]) * self.bias * self.scale)
         return layer
 
-    def parameter(self, values: Tensor) -> nn.Parameter:
-        """``values``, on the grid where there is one."""
-        return nn.Parameter((2 * values).round() / 2 if self.numbers.grid else values.float().double())
+    def _parameter(self, values: Tensor) -> nn.Parameter:
+        return nn.Parameter((2 * values).round() / 2 if self.grid else values.float().double())
 
 
-class Assembly:
-    """Appends blocks to a network, as far as they fit."""
+class Branch:
+    """Where random layers are appended to a network, as far as they fit.
 
-    def __init__(self, net: Network, at: int, shape: tuple[int, ...], draw: Draw) -> None:
-        self.net, self.at, self.shape, self.draw = net, at, tuple(shape), draw
+    Attributes:
+        affine: without ReLU and max-pool.
+        same: each layer keeps the shape: a convolution is "same", its odd padding before or after, a pool 3×3/1.
+        flipped: odd padding goes to the other side.
+        plain: convolutions are as networks for images have them, for which the engine takes ways of its own.
+    """
+
+    def __init__(self, pick: Pick, weights: Weights, net: Network, at: int, shape: Sequence[int], affine: bool) -> None:
+        self.pick, self.weights, self.net, self.at, self.shape = pick, weights, net, at, tuple(shape)
+        self.affine = affine
+        self.same = self.flipped = self.plain = False
+
+    def branched(self) -> Branch:
+        """Another branch from here."""
+        return Branch(self.pick, self.weights, self.net, self.at, self.shape, self.affine)
 
     def add(self, layer: nn.Module, *others: int) -> None:
         """Appends a layer fed by the current node and ``others``, of the same shape."""
@@ -91,126 +86,107 @@ class Assembly:
         value = torch.zeros(1, *self.shape, dtype=torch.float64)
         self.shape = tuple(layer(*[value] * (1 + len(others))).shape[1:])
 
-    def put(self, block: Block, same: bool = False) -> None:
-        """Appends a block, one that keeps the shape if ``same``."""
-        if isinstance(block, Convolve):
-            self.convolve(block, same)
-        elif isinstance(block, Connect):
-            if block.flatten and not same:
-                self.flatten()
-            self.connect(self.shape[-1] if same else block.units, block.bias)
-        elif isinstance(block, Pool):
-            self.pool(block, same)
-        elif isinstance(block, Residual):
-            self.residual(block)
-        else:
-            self.single(block)
+    def put(self, *kinds: str) -> None:
+        """Appends a layer or block of each kind."""
+        for kind in kinds:
+            getattr(self, kind)()
+
+    def grow(self, kinds: Sequence[str], count: int) -> None:
+        """Appends some random ones."""
+        self.put(*(self.pick(kinds) for _ in range(count)))
+
+    def pair(self, choices: Sequence[int]) -> tuple[int, int]:
+        """Two numbers."""
+        return self.pick(choices), self.pick(choices)
 
     def flatten(self) -> None:
         """A flatten, where there is something to flatten."""
         if len(self.shape) > 1:
             self.add(Flatten())
 
-    def connect(self, units: int, bias: bool) -> None:
-        """A fully connected layer on the last axis."""
-        self.add(self.draw.fill(Linear(self.shape[-1], units, bias)))
+    def connect(self, units: int | None = None, bias: bool | None = None) -> None:
+        """A fully connected layer, on the last axis or after a flatten."""
+        if units is None:
+            if not self.same and self.pick([True, False]):
+                self.flatten()
+            units = self.shape[-1] if self.same else self.pick([2, 3, 5, 8])
+        bias = self.pick([True, True, False]) if bias is None else bias
+        self.add(self.weights.fill(Linear(self.shape[-1], units, bias)))
 
-    def convolve(self, b: Convolve, same: bool) -> None:
-        """A convolution, its window cut to the image."""
+    def convolve(self) -> None:
+        """A convolution, its window cut to the image; a fully connected layer where there is none."""
         if len(self.shape) != 3:
-            self.connect(self.shape[-1] if same else b.channels, b.bias)
+            self.connect()
             return
         channels, height, width = self.shape
-        dilation = b.dilation
-        if same:
-            tall, wide = ((k - 1) * d for k, d in zip(b.kernel, dilation, strict=True))
-            left, top = (
-                math.ceil(n / 2) if early else n // 2 for n, early in zip((wide, tall), b.padding[::2], strict=True)
-            )
-            kernel, stride, padding = b.kernel, (1, 1), (left, wide - left, top, tall - top)
-        else:
-            padding = b.padding if height * width <= ROOM else (0, 0, 0, 0)
-            room = (height + padding[2] + padding[3], width + padding[0] + padding[1])
-            kernel = tuple(min(k, (n - 1) // d + 1) for k, n, d in zip(b.kernel, room, dilation, strict=True))
-            stride = b.stride
-        out = channels if same else b.channels if height * width * b.channels <= VALUES else 1
-        groups = b.groups if channels % b.groups == 0 and out % b.groups == 0 else 1
-        self.add(self.draw.fill(Conv(channels, out, kernel, stride, padding, dilation, groups, b.bias)))
+        out, groups, bias = self.pick([1, 2, 3, 4]), self.pick([1, 1, 2]), self.pick([True, True, False])
+        kernel, stride, dilation = self.pair([1, 2, 3, 4]), self.pair([1, 1, 2, 3]), self.pair([1, 1, 2])
+        early = self.pick([0, 1]), self.pick([0, 1])
+        left, right, top, bottom = (*early, *self.pair([0, 0, 1, 2])) if height * width <= ROOM else (0, 0, 0, 0)
+        if self.plain:
+            out, groups, bias, stride, dilation = self.pick([2, 1]), 1, True, self.pair([1, 1, 2]), (1, 1)
+            kernel, (left, right, top, bottom) = self.pair([3, 2]), (early[0], 1, early[0], 1)
+        if self.same:
+            out, stride = channels, (1, 1)
+            tall, wide = ((k - 1) * d for k, d in zip(kernel, dilation, strict=True))
+            left, top = ((n + (odd ^ self.flipped)) // 2 for n, odd in zip((wide, tall), early, strict=True))
+            right, bottom = wide - left, tall - top
+        room = height + top + bottom, width + left + right
+        kernel = tuple(min(k, (n - 1) // d + 1) for k, n, d in zip(kernel, room, dilation, strict=True))
+        out = out if self.same or height * width * out <= VALUES else 1
+        groups = groups if channels % groups == 0 and out % groups == 0 else 1
+        padding = left, right, top, bottom
+        self.add(self.weights.fill(Conv(channels, out, kernel, stride, padding, dilation, groups, bias)))
 
-    def pool(self, b: Pool, same: bool) -> None:
+    def pool(self) -> None:
         """A max-pool; nothing where the node is no image."""
         if len(self.shape) != 3:
             return
-        if same:
-            self.add(MaxPool((3, 3), (1, 1), (1, 1)))
-            return
-        kernel = tuple(min(k, n) for k, n in zip(b.kernel, self.shape[1:], strict=True))
-        padding = tuple(min(p, k // 2) for p, k in zip(b.padding, kernel, strict=True))
-        self.add(MaxPool(kernel, b.stride, padding))
+        kernel = tuple(min(k, n) for k, n in zip(self.pair([2, 1, 3]), self.shape[1:], strict=True))
+        padding = tuple(min(p, k // 2) for p, k in zip(self.pair([0, 1]), kernel, strict=True))
+        self.add(MaxPool((3, 3), (1, 1), (1, 1)) if self.same else MaxPool(kernel, self.pair([1, 2, 3]), padding))
 
-    def single(self, b: Single) -> None:
-        """A layer that keeps the shape."""
-        if b.kind == "relu":
-            self.add(ReLU())
-        elif b.kind == "normalise" and len(self.shape) == 3:
-            count = self.shape[0]
-            self.add(Normalize(self.draw.normal(count).tolist(), (0.2 + self.draw.normal(count).abs()).tolist()))
-        elif b.kind == "scale":
-            self.add(Scale(self.draw.normal(*self.shape) * ~self.draw.share(0.2, *self.shape)))
-        elif b.kind == "mask":
-            parent, shape = self.at, self.shape
-            self.add(ReLU())
-            self.add(Scale(self.draw.share(0.5, *shape).double()))
-            passed = self.net.add(Scale(self.draw.share(0.5, *shape).double()), [parent])
-            self.add(Sum(), passed)
+    def relu(self) -> None:
+        """A ReLU."""
+        self.add(ReLU())
 
-    def residual(self, b: Residual) -> None:
-        """A sum of branches."""
-        ends = []
-        for blocks in b.branches:
-            branch = Assembly(self.net, self.at, self.shape, self.draw)
-            for block in blocks:
-                branch.put(block, same=True)
+    def normalise(self) -> None:
+        """A normalisation of channels."""
+        if len(self.shape) == 3:
+            std = 0.2 + self.weights.normal(self.shape[0]).abs()
+            self.add(Normalize(self.weights.normal(self.shape[0]).tolist(), std.tolist()))
+
+    def scale(self) -> None:
+        """Fixed factors, a fifth of them 0."""
+        self.add(Scale(self.weights.normal(*self.shape) * ~self.weights.share(0.2, *self.shape)))
+
+    def mask(self) -> None:
+        """A ReLU of which some are pruned."""
+        parent, keep, passed = self.at, *(Scale(self.weights.share(0.5, *self.shape).double()) for _ in range(2))
+        self.relu()
+        self.add(keep)
+        self.add(Sum(), self.net.add(passed, [parent]))
+
+    def residual(self) -> None:
+        """A sum of branches that keep the shape; one without layers is the identity."""
+        kinds = [kind for kind in (AFFINE if self.affine else KINDS) if kind != "residual"]
+        mirrored = self.pick([False, False, True])  # windows of one size in two places
+        ends, taken = [], []
+        for number in range(2 if mirrored else self.pick([2, 2, 3])):
+            branch = self.branched()
+            branch.same, branch.flipped = True, mirrored and number == 1
+            replayed = iter(taken)
+            branch.pick = (lambda _, again=replayed: next(again)) if branch.flipped else self._kept(taken)
+            branch.grow(kinds, branch.pick(range(4)))
             ends.append(branch.at)
         self.at, *others = ends
-        self.add(Sum(b.scale), *others)
+        self.add(Sum(self.pick([1.0, 0.5, 1.5])), *others)
 
+    def _kept(self, taken: list[Any]) -> Pick:
+        """The same choices, which go into a list, too."""
 
-def kinds(net: Network) -> Counter[str]:
-    """How often each kind of layer, and each neighbourhood that a domain could get wrong, is in a network."""
-    return Counter(_kinds(net))
+        def pick(choices: Sequence[Any]) -> Any:
+            taken.append(self.pick(choices))
+            return taken[-1]
 
-
-def _kinds(net: Network) -> Iterator[str]:
-    before: dict[int, nn.Module | None] = {INPUT: None}
-    for node in net.nodes():
-        before[node.index] = node.layer
-        layer, parents = node.layer, [before[p] for p in node.parents]
-        yield type(layer).__name__
-        if isinstance(layer, Conv):
-            left, right, top, bottom = layer.padding
-            yield from ["Conv, strided"] * (max(layer.stride) > 1)
-            yield from ["Conv, stride > kernel"] * (
-                layer.stride[0] > layer.kernel[0] or layer.stride[1] > layer.kernel[1]
-            )
-            yield from ["Conv, padded"] * (max(layer.padding) > 0)
-            yield from ["Conv, padded unevenly"] * (left != right or top != bottom)
-            yield from ["Conv, dilated"] * (max(layer.dilation) > 1)
-            yield from ["Conv, grouped"] * (layer.groups > 1)
-        if isinstance(layer, Conv | Linear) and isinstance(parents[0], Conv | Linear):
-            yield "affine after affine"
-        if isinstance(layer, MaxPool):
-            yield from ["MaxPool, stride ≠ kernel"] * (layer.stride != layer.kernel)
-            yield from ["MaxPool, padded"] * (max(layer.padding) > 0)
-            yield from ["MaxPool after MaxPool"] * isinstance(parents[0], MaxPool)
-            yield from ["MaxPool on the input"] * (parents[0] is None)
-        if isinstance(layer, ReLU):
-            yield from ["ReLU after MaxPool"] * isinstance(parents[0], MaxPool)
-            yield from ["ReLU on the input"] * (parents[0] is None)
-        if isinstance(layer, Sum):
-            yield from ["Sum, scaled"] * (layer.scale != 1)
-            yield from ["Sum of a node with itself"] * (len(set(node.parents)) < len(node.parents))
-    weights = [layer.weight for layer in net.layers if isinstance(layer, Conv | Linear)]
-    yield from ["tied weights"] * (len({id(w) for w in weights}) < len(weights))
-    yield from ["no non-linear layer"] * (not any(isinstance(layer, ReLU | MaxPool) for layer in net.layers))
-    yield from ["two or more non-linear layers"] * (sum(isinstance(layer, ReLU | MaxPool) for layer in net.layers) > 1)
+        return pick
