@@ -75,6 +75,9 @@ def test_a_bound_that_is_not_a_number_is_no_bound():
     for certifier in CERTIFIERS:
         assert not (margin_bounds(net, x, y, 1.0, certifier=certifier)[0, 1] > 0)
         assert not certify_points(net, x, y, 1.0, certifier=certifier).certified.item()
+    net[1].weight.data[1] = torch.nan
+    for certifier in CERTIFIERS:
+        assert not certify_points(net, x, y, 0.1, certifier=certifier).certified.item()
 
 
 def test_gamma_and_outward():
