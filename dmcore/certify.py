@@ -85,7 +85,7 @@ def checked_points(
 
 def _margins(net: Network, balls: Ball, labels: Tensor, certifier: Certifier) -> Tensor:
     """Lower bounds of the margins (B, K), a few points at a time."""
-    graph = net.frozen()
+    graph = copy.deepcopy(net).requires_grad_(False)  # alpha follows gradients, but not into the weights
     (num_classes,) = graph.shapes(balls.x)[graph.output]
 
     def margins(points: slice) -> Tensor:

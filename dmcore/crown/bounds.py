@@ -39,13 +39,14 @@ def relaxed_network(
             The bounds of the outputs are the same.
         intersect_ibp: let no bound leave the interval bounds. An interval pass runs along with the substitution, and
             each makes the other's next bounds tighter.
-        exact: the network in float64, for bounds that are rounded outward; see :class:`RelaxedNetwork`.
-        fitting: how many rows of a node fit into memory at once, as :func:`map_chunks` keeps it.
+        exact, fitting: as :class:`RelaxedNetwork` has them.
     """
     step = None
     if intersect_ibp:
         step = RelaxedNetwork(net, ball, relaxer, stop=nonlinear_nodes(net), exact=exact)
-    relaxed = RelaxedNetwork(net, ball, relaxer, exact=exact, interval_step=step)
+    relaxed = RelaxedNetwork(
+        net, ball, relaxer, exact=exact, interval_step=step, fitting={} if fitting is None else fitting
+    )
     for node in net.nodes():
         if not isinstance(node.layer, Nonlinear):
             continue
@@ -54,7 +55,7 @@ def relaxed_network(
             prebound = None
             if unstable_only and only_signs_matter(net, parent):
                 prebound = relaxed.interval(parent) if step is None else node_box(step, parent)
-            relaxed.boxes[parent] = node_box(relaxed, parent, prebound, fitting)
+            relaxed.boxes[parent] = node_box(relaxed, parent, prebound)
         if step is not None:
             box = relaxed.boxes[parent]
             step.boxes[node.index] = Box.between(node.layer(box.lower), node.layer(box.upper))
@@ -81,12 +82,7 @@ def linear_bounds(
     return uncrossed(lower, torch.minimum(bounds[1], others[1])) if upper else (lower, lower)
 
 
-def node_box(
-    relaxed: RelaxedNetwork,
-    index: int,
-    prebound: Box | None = None,
-    fitting: dict[Hashable, int] | None = None,
-) -> Box:
+def node_box(relaxed: RelaxedNetwork, index: int, prebound: Box | None = None) -> Box:
     """Bounds of every value of node ``index``; with a ``prebound``, only of those whose sign that leaves open."""
     shape = relaxed.shapes[index]
     if prebound is not None:
@@ -95,19 +91,12 @@ def node_box(
         # A second convolution in full is one convolution of slopes: what is picked out must be few to be cheaper.
         second = len(shape) == 3 and relaxed.net.nonlinear_depth()[index] == 1
         if most < (MAX_PICKED / 5 if second else MAX_PICKED) * unstable.shape[1]:
-            return _refined(relaxed, index, prebound, unstable, most, fitting)
+            return _refined(relaxed, index, prebound, unstable, most)
     bounds = partial(linear_bounds, relaxed, index)
-    return _box(relaxed, *of_each_value(relaxed.net, relaxed.ball.x, index, bounds, fitting))
+    return _box(relaxed, *of_each_value(relaxed.net, relaxed.ball.x, index, bounds, relaxed.fitting))
 
 
-def _refined(
-    relaxed: RelaxedNetwork,
-    index: int,
-    prebound: Box,
-    unstable: Tensor,
-    most: int,
-    fitting: dict[Hashable, int] | None,
-) -> Box:
+def _refined(relaxed: RelaxedNetwork, index: int, prebound: Box, unstable: Tensor, most: int) -> Box:
     """The pre-bound with the bounds of its unstable values put in; a sample has at most ``most`` of them."""
     if most == 0:
         return prebound
@@ -118,7 +107,7 @@ def _refined(
     def bound(columns: slice) -> tuple[Tensor, Tensor]:
         return linear_bounds(relaxed, index, one_hot(chosen[:, columns], shape, x))
 
-    parts = map_chunks(most, row_chunk(relaxed.net, x, index, most), bound, fitting, (index, "values"))
+    parts = map_chunks(most, row_chunk(relaxed.net, x, index, most), bound, relaxed.fitting, (index, "values"))
     sides = (torch.cat(side, dim=1) for side in zip(*parts, strict=True))
     wide = (prebound.lower.flatten(1), prebound.upper.flatten(1))
     lower, upper = (w.scatter(1, chosen, own).reshape(-1, *shape) for w, own in zip(wide, sides, strict=True))

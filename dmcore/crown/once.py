@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, TypeVar
 
-Self = TypeVar("Self")
-Arguments = ParamSpec("Arguments")
-Found = TypeVar("Found")
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 
-def once(
-    method: Callable[Concatenate[Self, Arguments], Found],
-) -> Callable[Concatenate[Self, Arguments], Found]:
+def once(method: Method) -> Method:
     """Keeps what a method finds for each of its positional arguments, as long as its object lives."""
 
     @wraps(method)
-    def kept(self: Self, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Found:
+    def kept(self: Any, *args: Any) -> Any:
         found = self.__dict__.setdefault(f"_{method.__name__}", {})
         if args not in found:
-            found[args] = method(self, *args, **kwargs)
-        result: Found = found[args]
-        return result
+            found[args] = method(self, *args)
+        return found[args]
 
-    return kept
+    return kept  # type: ignore[return-value]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 
 import torch
@@ -31,6 +32,7 @@ class RelaxedNetwork:
             (docs/soundness.md): they hold for real numbers. Not for training: it holds up gradients.
         interval_step: the same network, to be substituted back to the last non-linear layers alone: each bound is then
             the better of the two (the option ``intersect_ibp``, beyond the paper).
+        fitting: how many rows of a node fit into memory at once, as :func:`map_chunks` keeps it.
     """
 
     net: Network
@@ -40,6 +42,7 @@ class RelaxedNetwork:
     stop: frozenset[int] = frozenset()
     exact: Network | None = None
     interval_step: RelaxedNetwork | None = None
+    fitting: dict[Hashable, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.shapes = self.net.shapes(self.ball.x)

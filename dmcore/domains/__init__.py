@@ -3,7 +3,7 @@
 from dmcore.domains.domain import Domain
 from dmcore.domains.double_margin import DoubleMargin, IntervalMargin, Margins, SingleMargin
 from dmcore.domains.interval import Interval
-from dmcore.domains.magnitude import Magnitude
+from dmcore.domains.rounding import Magnitude
 
 __all__ = [
     "Domain",

@@ -2,14 +2,51 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar
 
 from torch import Tensor, nn
 
 from dmcore.domains.first_layer import FirstLayer, first_layers
-from dmcore.domains.rules import RuleTable
+from dmcore.errors import UserError
 from dmcore.nets.network import Network
 from dmcore.perturbation.ball import Ball
+
+Rule = TypeVar("Rule", bound=Callable)
+
+
+class RuleTable:
+    """Rules by layer class. A subclass has its parent's rules, too, and may replace any of them.
+
+    ::
+
+        @Interval.passes(MyLayer)
+        def _(domain, layer, state): ...
+    """
+
+    rules: ClassVar[dict[type, Callable]] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.rules = {}
+
+    @classmethod
+    def passes(cls, *kinds: type[nn.Module]) -> Callable[[Rule], Rule]:
+        """Registers the rule by which this domain passes layers of these classes (and of their subclasses)."""
+
+        def register(rule: Rule) -> Rule:
+            cls.rules.update(dict.fromkeys(kinds, rule))
+            return rule
+
+        return register
+
+    def rule(self, layer: nn.Module) -> Callable:
+        """The rule for ``layer``: that of its class, or of the nearest base class that has one."""
+        for kind in type(layer).__mro__:
+            for table in type(self).__mro__:
+                if issubclass(table, RuleTable) and kind in table.rules:
+                    return table.rules[kind]
+        raise UserError(f"{type(self).__name__} has no rule for the layer {type(layer).__name__}")
 
 
 class Domain(RuleTable):

@@ -11,8 +11,9 @@ The absolute value changes nothing as long as z is the middle: σ and max-poolin
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+import torch
 from torch import Tensor
 
 from dmcore.domains.domain import Domain
@@ -36,7 +37,7 @@ class Margins:
     z: Tensor
     s: Tensor
     v: Tensor | None = None
-    box: Box | None = None
+    box: Box | None = field(default=None, kw_only=True)
 
     @property
     def inner(self) -> tuple[Tensor, Tensor]:
@@ -47,6 +48,8 @@ class Margins:
 @forward_domain("double_margin")
 class DoubleMargin(Domain):
     """The paper's method: margins s and v."""
+
+    curved = True  # whether there is a v
 
     def start(self, ball: Ball) -> Margins:
         return Margins(_middle(ball), ball.radius)
@@ -62,6 +65,16 @@ class DoubleMargin(Domain):
 @forward_domain("single_margin")
 class SingleMargin(DoubleMargin):
     """Variation 1, "s only": v ≡ 0."""
+
+    curved = False
+
+
+@forward_domain("single_prop_fastlin")
+class SinglePropFastLin(SingleMargin):
+    """SingleProp with Fast-Lin's bounds (Boopathy et al. 2021): ``s ← ¾s + ½z − z²/(4s)`` at an unstable ReLU, |z| < s.
+
+    SingleProp's other rule, with bounds of slope 0, is the paper's "s only".
+    """
 
 
 @forward_domain("interval_margin")
@@ -85,22 +98,20 @@ def _middle(ball: Ball) -> Tensor:
 
 @DoubleMargin.passes(Affine)
 def _affine(domain: DoubleMargin, layer: Affine, m: Margins) -> Margins:
-    z = layer(m.z)
-    if m.v is None:
-        return Margins(z, layer.magnitude(m.s))
-    s, v = layer.magnitude(m.s), layer.magnitude(m.v)
-    return Margins(z, s, v)
+    return Margins(layer(m.z), layer.magnitude(m.s), None if m.v is None else layer.magnitude(m.v))
 
 
 @DoubleMargin.passes(ReLU)
 def _relu(domain: DoubleMargin, layer: ReLU, m: Margins) -> Margins:
-    return Margins(*_relu_rule(m.z, m.s, m.v))
+    return Margins(*_relu_rule(m.z, m.s, m.v, domain.curved))
 
 
 @fusible
-def _relu_rule(z: Tensor, s: Tensor, v: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+def _relu_rule(z: Tensor, s: Tensor, v: Tensor | None, curved: bool) -> tuple[Tensor, ...]:
     # For ReLU and z in the middle ½(σ(z+m) + σ(z−m)) − σ(z) = ½σ(m − |z|).
     half_range = _half_range(z, s)
+    if not curved:
+        return z.relu(), half_range
     if v is None:
         return z.relu(), half_range, (s - z.abs()).relu() / 2
     return z.relu(), half_range, _half_range(z, v) + (s + v - z.abs()).relu() / 2
@@ -113,13 +124,15 @@ def _half_range(z: Tensor, s: Tensor) -> Tensor:
 
 @DoubleMargin.passes(MaxPool)
 def _pool(domain: DoubleMargin, layer: MaxPool, m: Margins) -> Margins:
-    return Margins(*_pool_rule(layer, m.z, m.s, m.v))
+    return Margins(*_pool_rule(layer, m.z, m.s, m.v, domain.curved))
 
 
 @poolable
-def _pool_rule(pool: Pooling, z: Parts, s: Parts, v: Parts | None) -> tuple[Tensor, Tensor, Tensor]:
+def _pool_rule(pool: Pooling, z: Parts, s: Parts, v: Parts | None, curved: bool) -> tuple[Tensor, ...]:
     top, upper, lower = pool(z), pool(plus(z, s)), pool(minus(z, s))
     half_range = (upper - lower) / 2
+    if not curved:
+        return top, half_range
     if v is None:
         return top, half_range, (upper + lower) / 2 - top
     total = plus(s, v)
@@ -134,24 +147,11 @@ def _sum(domain: DoubleMargin, layer: Flatten | Sum, *branches: Margins) -> Marg
     return Margins(z, s, layer(*curved) if curved else None)
 
 
-@SingleMargin.passes(ReLU)
-def _relu_s(domain: SingleMargin, layer: ReLU, m: Margins) -> Margins:
-    return Margins(*_relu_rule_s(m.z, m.s))
-
-
-@fusible
-def _relu_rule_s(z: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
-    return z.relu(), _half_range(z, s)
-
-
-@SingleMargin.passes(MaxPool)
-def _pool_s(domain: SingleMargin, layer: MaxPool, m: Margins) -> Margins:
-    return Margins(*_pool_rule_s(layer, m.z, m.s))
-
-
-@poolable
-def _pool_rule_s(pool: Pooling, z: Parts, s: Parts) -> tuple[Tensor, Tensor]:
-    return pool(z), (pool(plus(z, s)) - pool(minus(z, s))) / 2
+@SinglePropFastLin.passes(ReLU)
+def _relu_fastlin(domain: SinglePropFastLin, layer: ReLU, m: Margins) -> Margins:
+    unstable = m.z.abs() < m.s
+    curve = 0.75 * m.s + 0.5 * m.z - m.z.square() / (4 * torch.where(unstable, m.s, 1))
+    return Margins(layer(m.z), torch.where(unstable, curve, torch.where(m.z > 0, m.s, 0)))
 
 
 @IntervalMargin.passes(ReLU, MaxPool)
@@ -161,16 +161,15 @@ def _monotone_box(domain: IntervalMargin, layer: ReLU | MaxPool, m: Margins) -> 
     z, box = layer(m.z), domain.interval.step(layer, m.box)
     if m.v is None:
         curve = (layer(m.box.upper) + layer(m.box.lower) - 2 * z).abs() / 2
-        return Margins(z, box.radius, curve, box)
+        return Margins(z, box.radius, curve, box=box)
     curve = (layer(m.box.upper + m.v) + layer(m.box.lower - m.v) - 2 * z).abs() / 2
-    return Margins(z, box.radius, (layer(m.z + m.v) - layer(m.z - m.v)) / 2 + curve, box)
+    return Margins(z, box.radius, (layer(m.z + m.v) - layer(m.z - m.v)) / 2 + curve, box=box)
 
 
 @IntervalMargin.passes(Affine)
 def _affine_box(domain: IntervalMargin, layer: Affine, m: Margins) -> Margins:
     box = domain.interval.step(layer, m.box)
-    v = None if m.v is None else layer.magnitude(m.v)
-    return Margins(layer(m.z), box.radius, v, box)
+    return Margins(layer(m.z), box.radius, None if m.v is None else layer.magnitude(m.v), box=box)
 
 
 @IntervalMargin.passes(Flatten, Sum)

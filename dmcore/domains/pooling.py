@@ -18,13 +18,13 @@ Pooling = Callable[[Parts], Tensor]
 
 
 def poolable(rule: Callable[..., R]) -> Callable[..., R]:
-    """Of ``rule(pooling, *parts)`` a function of a layer and of tensors (or None): one kernel under a fusion."""
+    """Of ``rule(pooling, *parts)`` a function of a layer and of tensors, or what is none: one kernel under a fusion."""
     fused = fusible(rule)
 
-    def either(layer: MaxPool, *tensors: Tensor | None) -> R:
+    def either(layer: MaxPool, *arguments: Tensor | bool | None) -> R:
         if fusing() and layer.apart:
-            return fused(_largest, *(None if t is None else layer.entries(t) for t in tensors))
-        return rule(lambda parts: layer(*parts), *(None if t is None else (t,) for t in tensors))
+            return fused(_largest, *(layer.entries(t) if isinstance(t, Tensor) else t for t in arguments))
+        return rule(lambda parts: layer(*parts), *((t,) if isinstance(t, Tensor) else t for t in arguments))
 
     return either
 

@@ -22,7 +22,7 @@ from dmcore.linear.coefficients import Coefficients
 from dmcore.linear.dense import add_product
 from dmcore.linear.patches import Pair, Patches
 from dmcore.nets.layers import Affine, Conv, Diagonal
-from dmcore.nets.layers.padding import padded
+from dmcore.nets.layers.affine import padded
 from dmcore.nets.network import Shape
 
 

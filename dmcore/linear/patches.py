@@ -13,7 +13,7 @@ from dmcore.linear.chunks import check_budget
 from dmcore.linear.coefficients import Coefficients
 from dmcore.linear.dense import Dense, add_product, sized
 from dmcore.nets.layers import Affine, Conv, Diagonal, MaxPool
-from dmcore.nets.layers.padding import padded
+from dmcore.nets.layers.affine import padded
 from dmcore.nets.network import Shape
 
 Pair = tuple[int, int]

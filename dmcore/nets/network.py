@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -52,14 +51,6 @@ class Network(nn.Module):
     def output(self) -> int:
         """The node of the logits."""
         return len(self.parents)
-
-    def frozen(self) -> Network:
-        """A copy whose weights never change again, so that its layers may keep what they work out of them."""
-        copied = copy.deepcopy(self).requires_grad_(False)
-        for layer in copied.modules():
-            if isinstance(layer, layers.Affine):
-                layer.frozen = True
-        return copied
 
     def nodes(self) -> Iterator[Node]:
         """The layers in topological order."""

@@ -14,15 +14,12 @@ pytestmark = pytest.mark.filterwarnings("ignore:The .grad attribute")  # which t
 needs_a_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a compiler")
 
 
-def of_pool(rule, kernel=(2, 3)):
-    layer = MaxPool(kernel, kernel)
-    return lambda *tensors: rule(layer, *tensors)
-
-
+POOL = MaxPool((2, 3), (2, 3))
 RULES = {
-    "double margin": (double_margin._relu_rule, 3),
-    "double margin, pooling": (of_pool(double_margin._pool_rule), 3),
-    "interval, pooling": (of_pool(interval._pool_rule), 2),
+    "double margin": (lambda *t: double_margin._relu_rule(*t, True), 3),
+    "double margin, pooling": (lambda *t: double_margin._pool_rule(POOL, *t, True), 3),
+    "s only, pooling": (lambda z, s: double_margin._pool_rule(POOL, z, s, None, False), 2),
+    "interval, pooling": (lambda *t: interval._pool_rule(POOL, *t), 2),
 }
 
 
@@ -65,7 +62,7 @@ def test_windows_that_overlap_are_pooled_as_ever(on, monkeypatch):
     monkeypatch.setattr(torch, "compile", lambda *args, **kwargs: pytest.fail("compiled"))
     layer, (z, s) = MaxPool((3, 3), (2, 2), (1, 1)), inputs(2)
     with fusion(on):
-        found = double_margin._pool_rule_s(layer, z, s)
+        found = double_margin._pool_rule(layer, z, s, None, False)
     assert torch.equal(found[0], layer(z))
     assert torch.equal(found[1], (layer(z + s) - layer(z - s)) / 2)
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from dmcore.domains import Magnitude
-from dmcore.domains.rules import RuleTable
+from dmcore.domains.domain import RuleTable
 from dmcore.errors import UserError
 from dmcore.extras.exact.ball import InputColumns, as_vector
 from dmcore.extras.exact.program import OPENING, Program, Vector

@@ -10,7 +10,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dmcore.errors import UserError
-from dmcore.nets.layers.padding import padded
 
 Padding = tuple[int, int, int, int]  # left, right, top, bottom: the order of F.pad
 
@@ -21,9 +20,7 @@ class Affine(nn.Module):
     Subclasses implement :meth:`linear`, :meth:`magnitude`, :meth:`transpose` and :meth:`offset`.
     """
 
-    frozen = False
     weight: Tensor
-    _kept: Tensor | None = None
 
     def linear(self, x: Tensor) -> Tensor:
         """``W x`` without the bias; x of shape (N, *in_shape)."""
@@ -45,17 +42,21 @@ class Affine(nn.Module):
         """The trainable weight as a matrix (out, in·k·k), a row a filter; None where there is none to train."""
         return None
 
-    def _abs_weight(self) -> Tensor:
-        """|W|; worked out once where the weights never change again (:meth:`dmcore.nets.network.Network.frozen`)."""
-        if not self.frozen:
-            return self.weight.abs()
-        if self._kept is None or self._kept.dtype != self.weight.dtype:
-            self._kept = self.weight.abs()
-        return self._kept
-
     def forward(self, x: Tensor) -> Tensor:
         b = self.offset()
         return self.linear(x) if b is None else self.linear(x) + b
+
+
+def padded(t: Tensor, left: int, right: int, top: int, bottom: int) -> Tensor:
+    """``F.pad`` of (…, H, W) whose negative amounts cut off, from what the others have padded, too.
+
+    Windows may lie in a convolution's padding alone: then more is cut on one side than the image has, which ``F.pad``,
+    cutting first, refuses.
+    """
+    more = [max(amount, 0) for amount in (left, right, top, bottom)]
+    wide = F.pad(t, more) if any(more) else t
+    rows = slice(max(-top, 0), wide.shape[-2] + min(bottom, 0))
+    return wide[..., rows, max(-left, 0) : wide.shape[-1] + min(right, 0)]
 
 
 def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
@@ -125,7 +126,7 @@ class Conv(Affine):
         return self._conv(x, self.weight, self.bias)
 
     def magnitude(self, r: Tensor) -> Tensor:
-        return self._conv(r, self._abs_weight())
+        return self._conv(r, self.weight.abs())
 
     def transpose(self, g: Tensor, in_shape: Sequence[int]) -> Tensor:
         left, _, top, _ = self.padding
@@ -200,7 +201,7 @@ class Linear(Affine):
         return F.linear(x, self.weight, self.bias)
 
     def magnitude(self, r: Tensor) -> Tensor:
-        return F.linear(r, self._abs_weight())
+        return F.linear(r, self.weight.abs())
 
     def transpose(self, g: Tensor, in_shape: Sequence[int]) -> Tensor:
         return g @ self.weight
