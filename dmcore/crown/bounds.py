@@ -70,10 +70,7 @@ def nonlinear_nodes(net: Network) -> frozenset[int]:
 def linear_bounds(
     relaxed: RelaxedNetwork, index: int, start: Coefficients, upper: bool = True
 ) -> tuple[Tensor, Tensor]:
-    """(lower, upper) bounds, (B, R) each, of the linear forms ``start`` over node ``index``.
-
-    Without ``upper`` only the lower ones are made, and the second value means nothing.
-    """
+    """As :func:`substitute`, and with an interval step the better bounds of the two."""
     bounds = substitute(relaxed, index, start, upper)
     if relaxed.interval_step is None:
         return bounds

@@ -120,7 +120,7 @@ class Reading:
     """The network under way.
 
     Attributes:
-        at: what each traced value is: a node of the network, or a constant.
+        values: what each traced value is: a node of the network, or a constant.
         shapes: of the network's nodes, where the input's is known.
         now: the traced operation that is being read, for messages.
         factors: of the layers that stand for a BatchNorm, its factor and addend for each channel, in float64.
@@ -130,8 +130,7 @@ class Reading:
     traced: fx.Graph
     shape: Shape | None
     net: Network = field(default_factory=Network)
-    at: dict[fx.Node, Any] = field(default_factory=dict)
-    nodes: dict[fx.Node, int] = field(default_factory=dict)
+    values: dict[fx.Node, Any] = field(default_factory=dict)
     now: str = ""
     factors: dict[nn.Module, tuple[Tensor, Tensor]] = field(default_factory=dict)
     shapes: list[Shape] | None = None
@@ -144,21 +143,20 @@ class Reading:
         self.shapes = [self.shape] if self.shape is not None else None
         for node in self.traced.nodes:
             if node.op == "placeholder":
-                self.nodes[node] = INPUT
+                self.values[node] = At(INPUT)
             elif node.op == "output":
                 (result,) = node.args
                 if not self.net.parents:
                     raise UserError(f"{type(self.module).__name__} computes nothing: it has no layers")
-                if not isinstance(result, fx.Node) or self.nodes.get(result) != self.net.output:
+                if not isinstance(result, fx.Node) or self.values[result] != At(self.net.output):
                     raise UserError(f"the output of {type(self.module).__name__} must be one layer's, the last one's")
             else:
-                self._operation(node)
+                self.values[node] = self._operation(node)
         return folded(self.net, self.factors)
 
-    def _operation(self, node: fx.Node) -> None:
+    def _operation(self, node: fx.Node) -> Any:
         if node.op == "get_attr":
-            self.at[node] = operator.attrgetter(str(node.target))(self.module)
-            return
+            return operator.attrgetter(str(node.target))(self.module)
         if node.op == "call_module":
             module = self.module.get_submodule(str(node.target))
             self.now = f"layer {node.target} ({type(module).__name__})"
@@ -166,42 +164,35 @@ class Reading:
                 raise self.refuse("is called with keywords, which are not known")
             if getattr(module, "inplace", False):
                 self._in_place(node)
-            self.nodes[node] = self.layer(module, *(self._node(arg) for arg in node.args))
-            return
+            return At(self.layer(module, *(self._node(arg) for arg in node.args)))
         name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
         place = next(reversed(node.meta.get("nn_module_stack", {}).values()), None)
         self.now = f"the operation '{name}'" + (f" in layer {place[0]} ({place[1].__name__})" if place else "")
         if node.target in IN_PLACE or node.kwargs.get("inplace") or (name == "relu" and len(node.args) > 1):
             self._in_place(node)
-        args, options = fx.node.map_arg((node.args, node.kwargs), self._value)
+        args, options = fx.node.map_arg((node.args, node.kwargs), self.values.__getitem__)
         read = OPERATIONS.get(node.target)
         if read is None:
             raise UserError(f"{self.now} cannot be bounded; known: {KNOWN}")
-        result = read(self, *args, **options)
-        if isinstance(result, At):
-            self.nodes[node] = result.index
-        else:
-            self.at[node] = result
+        return read(self, *args, **options)
 
     def _in_place(self, node: fx.Node) -> None:
         """Refuses an operation that changes a value, or what shares its memory, that is read again afterwards."""
         order = {other: place for place, other in enumerate(self.traced.nodes)}
         changed = node.args[0] if node.args else None
         while isinstance(changed, fx.Node):
-            if changed in self.at or any(order[user] > order[node] for user in changed.users):
+            if not isinstance(self.values.get(changed), At) or any(order[user] > order[node] for user in changed.users):
                 raise self.refuse("changes in place what is read again afterwards")
             target = (
                 type(self.module.get_submodule(str(changed.target))) if changed.op == "call_module" else changed.target
             )
             changed = changed.args[0] if target in VIEWS | IN_PLACE and changed.args else None
 
-    def _value(self, node: fx.Node) -> Any:
-        return At(self.nodes[node]) if node in self.nodes else self.at[node]
-
     def _node(self, arg: Any) -> int:
-        if not isinstance(arg, fx.Node) or arg not in self.nodes:
+        value = self.values[arg] if isinstance(arg, fx.Node) else arg
+        if not isinstance(value, At):
             raise UserError(f"{self.now} is called with a constant")
-        return self.nodes[arg]
+        return value.index
 
     def refuse(self, why: str) -> UserError:
         """The error that names the layer or operation."""

@@ -61,7 +61,7 @@ class Batch:
 def _conv(r: Reader, conv: Any, x: int) -> int:
     if conv.padding_mode != "zeros":
         raise r.refuse(f"padding_mode '{conv.padding_mode}' cannot be bounded, only 'zeros'")
-    layer = _sharing(layers.Conv.__new__(layers.Conv), conv)
+    layer = _bare(layers.Conv, conv.weight, conv.bias)
     # torch keeps the padding it resolved ('same', 'valid', or numbers) in F.pad's order.
     layer.padding = tuple(conv._reversed_padding_repeated_twice)
     layer.stride, layer.dilation, layer.groups = _pair(conv.stride), _pair(conv.dilation), conv.groups
@@ -69,7 +69,7 @@ def _conv(r: Reader, conv: Any, x: int) -> int:
 
 
 def _linear(r: Reader, linear: Any, x: int) -> int:
-    return r.append(_sharing(layers.Linear.__new__(layers.Linear), linear), x)
+    return r.append(_bare(layers.Linear, linear.weight, linear.bias), x)
 
 
 def _batch_norm(r: ModuleReader, norm: Any, x: int) -> int:
@@ -104,7 +104,7 @@ def _adaptive(r: Reader, pool: Any, x: int) -> int:
 
 def _flatten(r: Reader, flatten: Any, x: int) -> int:
     if (flatten.start_dim, flatten.end_dim) != (1, -1):
-        raise r.refuse("only a Flatten of everything but the batch axis is known")
+        raise r.refuse("only a Flatten of everything but the batch axis, flatten(1), is known")
     return r.append(layers.Flatten(), x)
 
 
@@ -177,7 +177,9 @@ def subtract(r: Reader, x: Any, constant: Any) -> At:
 def multiply(r: Reader, a: Any, b: Any) -> Any:
     """A value times a constant; of sizes their product."""
     if not isinstance(a, At) and not isinstance(b, At):
-        return _sizes(r, operator.mul, a, b)
+        if isinstance(a, Batch) or isinstance(b, Batch):
+            raise r.refuse("computes with the size of the batch")
+        return a * b
     x, constant = (a, b) if isinstance(a, At) else (b, a)
     value = _constant(r, constant, x.index)
     return At(r.append(layers.Scale(value.expand(r.sizes(x.index, "multiplies by a constant")).contiguous()), x.index))
@@ -211,12 +213,6 @@ def _constant(r: Reader, value: Any, index: int) -> Tensor:
     return tensor
 
 
-def _flat(r: Reader, x: At, start_dim: int = 0, end_dim: int = -1) -> At:
-    if (start_dim, end_dim) != (1, -1):
-        raise r.refuse("only a flatten of everything but the batch axis, flatten(1), is known")
-    return At(r.append(layers.Flatten(), x.index))
-
-
 def _view(r: Reader, x: At, *sizes: Any) -> At:
     if len(sizes) == 1 and isinstance(sizes[0], tuple | list | torch.Size):
         sizes = tuple(sizes[0])
@@ -229,11 +225,9 @@ def _view(r: Reader, x: At, *sizes: Any) -> At:
     return At(r.append(layers.Flatten(), x.index))
 
 
-def _size(r: Reader, x: At, axis: int | None = None) -> Any:
-    if axis == 0:
-        return Batch()
-    sizes = (Batch(), *r.sizes(x.index, "asks for sizes"))
-    return sizes if axis is None else sizes[axis]
+def _size(r: ModuleReader, x: At, axis: int | None = None) -> Any:
+    sizes = _attribute(r, x, "shape")
+    return sizes if axis is None else _item(r, sizes, axis)
 
 
 def _attribute(r: ModuleReader, x: Any, name: str) -> Any:
@@ -245,16 +239,9 @@ def _attribute(r: ModuleReader, x: Any, name: str) -> Any:
 def _item(r: Reader, values: Any, index: Any) -> Any:
     if isinstance(values, At):
         raise r.refuse("indexing cannot be bounded")
-    try:
-        return values[index]
-    except IndexError:
-        raise r.refuse("asks for sizes, which needs the input's shape: as_network(net, shape)") from None
-
-
-def _sizes(r: Reader, compute: Callable[[Any, Any], Any], a: Any, b: Any) -> Any:
-    if isinstance(a, Batch) or isinstance(b, Batch):
-        raise r.refuse("computes with the size of the batch")
-    return compute(a, b)
+    if len(values) == 1 and index != 0:
+        raise r.refuse("asks for sizes, which needs the input's shape: as_network(net, shape)")
+    return values[index]
 
 
 def mean(r: Reader, x: At, dim: Any = None, keepdim: bool = False) -> At:
@@ -266,20 +253,19 @@ def mean(r: Reader, x: At, dim: Any = None, keepdim: bool = False) -> At:
     return At(averaged if keepdim else r.append(layers.Flatten(), averaged))
 
 
-_relu = _as_layer(lambda inplace=False: nn.ReLU())
-_max = _as_layer(nn.MaxPool2d)
-_average_pool = _as_layer(nn.AvgPool2d)
 OPERATIONS: dict[Any, Callable[..., Any]] = {
     **dict.fromkeys((operator.add, operator.iadd, torch.add, "add", "add_"), add),
     **dict.fromkeys((operator.sub, operator.isub, torch.sub, "sub", "sub_"), subtract),
     **dict.fromkeys((operator.mul, operator.imul, torch.mul, "mul", "mul_"), multiply),
     **dict.fromkeys((operator.truediv, operator.itruediv, torch.div, "div", "div_"), divide),
-    **dict.fromkeys((F.relu, torch.relu, torch.relu_, "relu", "relu_"), _relu),
-    **dict.fromkeys((torch.flatten, "flatten"), _flat),
+    **dict.fromkeys((F.relu, torch.relu, torch.relu_, "relu", "relu_"), _as_layer(nn.ReLU)),
+    **dict.fromkeys(
+        (torch.flatten, "flatten"), _as_layer(lambda start_dim=0, end_dim=-1: nn.Flatten(start_dim, end_dim))
+    ),
     **dict.fromkeys((torch.reshape, "view", "reshape"), _view),
     **dict.fromkeys((torch.mean, "mean"), mean),
-    **dict.fromkeys((F.max_pool2d, torch.max_pool2d), _max),
-    **dict.fromkeys((F.avg_pool2d, torch._C._nn.avg_pool2d), _average_pool),
+    **dict.fromkeys((F.max_pool2d, torch.max_pool2d), _as_layer(nn.MaxPool2d)),
+    **dict.fromkeys((F.avg_pool2d, torch._C._nn.avg_pool2d), _as_layer(nn.AvgPool2d)),
     F.adaptive_avg_pool2d: _as_layer(nn.AdaptiveAvgPool2d),
     F.dropout: _as_layer(lambda p=0.5, training=True, inplace=False: nn.Dropout(p).train(training)),
     "contiguous": lambda r, x: x,
@@ -353,18 +339,16 @@ def _depthwise(
 
 
 def made(kind: type[nn.Module], weight: Tensor, bias: Tensor | None, dtype: torch.dtype) -> Any:
+    """A layer with copies of weights."""
+    own = (None if t is None else nn.Parameter(t.detach().to(dtype)) for t in (weight, bias))
+    return _bare(kind, *own)
+
+
+def _bare(kind: type[nn.Module], weight: Tensor | None, bias: Tensor | None) -> Any:
     """A layer made without random weights of its own, which would change torch's random state."""
     layer: Any = kind.__new__(kind)
     nn.Module.__init__(layer)
-    layer.weight = nn.Parameter(weight.detach().to(dtype))
-    layer.bias = None if bias is None else nn.Parameter(bias.detach().to(dtype))
-    return layer
-
-
-def _sharing(layer: Any, source: Any) -> Any:
-    """Makes ``layer``, made without parameters of its own, use those of ``source``."""
-    nn.Module.__init__(layer)
-    layer.weight, layer.bias = source.weight, source.bias
+    layer.weight, layer.bias = weight, bias
     return layer
 
 

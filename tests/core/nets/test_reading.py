@@ -219,6 +219,9 @@ def test_what_cannot_be_read_is_named_with_a_remedy(net, message):
 def test_what_needs_the_inputs_shape_says_so():
     with pytest.raises(UserError, match=r"averages over all positions, which needs the input's shape: as_network\("):
         as_network(nn.Sequential(nn.AdaptiveAvgPool2d(1)))
+    for sizes in (lambda x: x.view(x.shape[-1], -1), lambda x: x.view(x.size(-1), -1), lambda x: x.view(x.size(1), -1)):
+        with pytest.raises(UserError, match="asks for sizes, which needs the input's shape"):
+            as_network(Forward(lambda net, x, sizes=sizes: net.fc(sizes(x)), **FC))
 
 
 def relu_in_place(net, x):
