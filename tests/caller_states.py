@@ -1,6 +1,7 @@
 """What a caller of the library may have set in torch, each as a context manager that puts it back."""
 
 import contextlib
+import operator
 
 import torch
 
@@ -48,41 +49,12 @@ def changed(change):
 
 
 @contextlib.contextmanager
-def default_dtype(dtype):
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
+def setting(put, inside, outside):
+    put(inside)
     try:
         yield
     finally:
-        torch.set_default_dtype(before)
-
-
-@contextlib.contextmanager
-def threads(count):
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextlib.contextmanager
-def deterministic():
-    torch.use_deterministic_algorithms(True)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(False)
-
-
-@contextlib.contextmanager
-def flushing():
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(False)
+        put(outside)
 
 
 def _both(outer, inner):
@@ -94,45 +66,35 @@ def _both(outer, inner):
     return both
 
 
-def _set(module, value):
-    return lambda: changed(lambda: setattr(module, "fp32_precision", value))
-
-
-def _newer():
-    backends = torch.backends
-    return {
-        "all ieee": _set(backends, "ieee"),
-        "all tf32": _set(backends, "tf32"),
-        "all bf16": _set(backends, "bf16"),
-        "cuda.matmul tf32": _set(backends.cuda.matmul, "tf32"),
-        "cudnn tf32": _set(backends.cudnn, "tf32"),
-        "cudnn ieee": _set(backends.cudnn, "ieee"),
-        "cudnn.conv ieee": _set(backends.cudnn.conv, "ieee"),
-        "cudnn.rnn ieee": _set(backends.cudnn.rnn, "ieee"),
-        "mkldnn.matmul bf16": _set(backends.mkldnn.matmul, "bf16"),
-        "mkldnn.conv bf16": _set(backends.mkldnn.conv, "bf16"),
-    }
+def _set(module, name, value):
+    return lambda: changed(lambda: setattr(module, name, value))
 
 
 PRECISIONS = {
-    **(_newer() if NEWER else {}),
     "matmul medium": lambda: changed(lambda: torch.set_float32_matmul_precision("medium")),
     "matmul high": lambda: changed(lambda: torch.set_float32_matmul_precision("high")),
-    "older cuda.matmul": lambda: changed(lambda: setattr(torch.backends.cuda.matmul, "allow_tf32", True)),
-    "older cudnn": lambda: changed(lambda: setattr(torch.backends.cudnn, "allow_tf32", False)),
+    "older cuda.matmul": _set(torch.backends.cuda.matmul, "allow_tf32", True),
+    "older cudnn": _set(torch.backends.cudnn, "allow_tf32", False),
 }
+if NEWER:
+    for place, value in (
+        ("", "ieee"), ("", "tf32"), ("", "bf16"), ("cuda.matmul", "tf32"), ("cudnn", "tf32"), ("cudnn", "ieee"),
+        ("cudnn.conv", "ieee"), ("cudnn.rnn", "ieee"), ("mkldnn.matmul", "bf16"), ("mkldnn.conv", "bf16"),
+    ):  # fmt: skip
+        module = operator.attrgetter(place)(torch.backends) if place else torch.backends
+        PRECISIONS[f"{place or 'all'} {value}"] = _set(module, "fp32_precision", value)
 STATES = {
     "autocast bfloat16": lambda: torch.autocast("cpu", dtype=torch.bfloat16),
     "autocast float16": lambda: torch.autocast("cpu", dtype=torch.float16),
-    "default float64": lambda: default_dtype(torch.float64),
-    "default bfloat16": lambda: default_dtype(torch.bfloat16),
-    "default float16": lambda: default_dtype(torch.float16),
+    "default float64": lambda: setting(torch.set_default_dtype, torch.float64, torch.float32),
+    "default bfloat16": lambda: setting(torch.set_default_dtype, torch.bfloat16, torch.float32),
+    "default float16": lambda: setting(torch.set_default_dtype, torch.float16, torch.float32),
     "inference mode": torch.inference_mode,
     "autocast in inference mode": _both(torch.inference_mode, lambda: torch.autocast("cpu", dtype=torch.bfloat16)),
     "no gradients": torch.no_grad,
-    "deterministic": deterministic,
-    "flushing denormals": flushing,
-    "two threads": lambda: threads(2),
+    "deterministic": lambda: setting(torch.use_deterministic_algorithms, True, False),
+    "flushing denormals": lambda: setting(torch.set_flush_denormal, True, False),
+    "two threads": lambda: setting(torch.set_num_threads, 2, torch.get_num_threads()),
     "without oneDNN": lambda: torch.backends.mkldnn.flags(enabled=False),
     "default device": lambda: torch.device("meta" if NEWER else "cpu"),  # where older Adams keep their step count
     "anomalies": torch.autograd.detect_anomaly,

@@ -79,7 +79,7 @@ def lowest(a, x, eps, clip=False, norm="linf"):
         return in_box
     if norm == "l0":
         losses = sorted((max(c * (v - lo), c * (v - hi)) for c, v, lo, hi in zip(a, x, low, high, strict=True)))[::-1]
-        return a @ x - sum(losses[: int(eps)])
+        return a @ x - sum(min(max(eps - rank, 0), 1) * loss for rank, loss in enumerate(losses))
     dual = max(abs(a)) if norm == "l1" else sum(c * c for c in a) ** 0.5
     return max(a @ x - eps * dual, in_box) if clip else a @ x - eps * dual
 

@@ -109,9 +109,9 @@ def _relu(domain: DoubleMargin, layer: ReLU, m: Margins) -> Margins:
 @fusible
 def _relu_rule(z: Tensor, s: Tensor, v: Tensor | None, curved: bool) -> tuple[Tensor, ...]:
     # For ReLU and z in the middle ½(σ(z+m) + σ(z−m)) − σ(z) = ½σ(m − |z|).
-    half_range = _half_range(z, s)
     if not curved:
-        return z.relu(), half_range
+        return z.relu(), _half_range(z, s)
+    half_range = _half_range(z, s)
     if v is None:
         return z.relu(), half_range, (s - z.abs()).relu() / 2
     return z.relu(), half_range, _half_range(z, v) + (s + v - z.abs()).relu() / 2
@@ -149,9 +149,9 @@ def _sum(domain: DoubleMargin, layer: Flatten | Sum, *branches: Margins) -> Marg
 
 @SinglePropFastLin.passes(ReLU)
 def _relu_fastlin(domain: SinglePropFastLin, layer: ReLU, m: Margins) -> Margins:
-    unstable = m.z.abs() < m.s
+    z, unstable = layer(m.z), m.z.abs() < m.s
     curve = 0.75 * m.s + 0.5 * m.z - m.z.square() / (4 * torch.where(unstable, m.s, 1))
-    return Margins(layer(m.z), torch.where(unstable, curve, torch.where(m.z > 0, m.s, 0)))
+    return Margins(z, torch.where(unstable, curve, torch.where(m.z > 0, m.s, 0)))
 
 
 @IntervalMargin.passes(ReLU, MaxPool)

@@ -1,7 +1,5 @@
 """Optimised lower lines: boxes inside those of CNN-Cert's variants, and the optimum where it is known."""
 
-import dense_reference as reference
-import numpy as np
 import pytest
 import torch
 from conftest import NETS
@@ -113,67 +111,6 @@ def test_points_that_a_variant_certifies_are_not_bounded_again(monkeypatch):
     certify_points(net, x, 1 - y, 1.0, certifier="alpha", input_range=(0, 4))  # all are misclassified
     certify_points(net, x, y, 0.0, certifier="alpha", input_range=(0, 4))  # the ball is the point
     assert not asked
-
-
-def linear_program(steps, row, x, eps, before):
-    """The least row · logits with each unstable ReLU between its chord, 0 and z, by linear programming (SciPy)."""
-    sizes = [len(x)]
-    for step in steps:
-        sizes.append(len(step[1]) if step[0] == "affine" else sizes[-1])
-    start = np.cumsum([0, *sizes])
-    equal, values, below, most = [], [], [], []
-
-    def constraint(into, bounds, bound, entries):
-        line = np.zeros(start[-1])
-        for place, value in entries:
-            line[place] += value
-        into.append(line)
-        bounds.append(bound)
-
-    for i, step in enumerate(steps):
-        for j in range(sizes[i + 1]):
-            out = start[i + 1] + j
-            if step[0] == "affine":
-                inputs = [(start[i] + k, -w) for k, w in enumerate(step[1][j])]
-                constraint(equal, values, step[2][j], [(out, 1.0), *inputs])
-                continue
-            low, high = before[i][0][j], before[i][1][j]
-            z = start[i] + j
-            if low >= 0 or high <= 0:
-                constraint(equal, values, 0.0, [(out, 1.0), (z, -float(low >= 0))])
-                continue
-            chord = high / (high - low)
-            constraint(below, most, 0.0, [(out, -1.0)])
-            constraint(below, most, 0.0, [(out, -1.0), (z, 1.0)])
-            constraint(below, most, -chord * low, [(out, 1.0), (z, -chord)])
-    objective = np.zeros(start[-1])
-    objective[start[-2] :] = row
-    limits = [(v - eps, v + eps) for v in x] + [(None, None)] * (start[-1] - len(x))
-    linprog = pytest.importorskip("scipy.optimize").linprog
-    solved = linprog(objective, np.array(below), most, np.array(equal), values, limits)
-    assert solved.status == 0
-    return solved.fun
-
-
-@pytest.mark.parametrize("seed", range(3))
-@torch.no_grad()
-def test_reaches_the_linear_program_with_its_boxes(seed):
-    """The best slopes of fixed boxes are a linear program's dual: no slopes get above it, and these come close."""
-    torch.manual_seed(seed)
-    net = nn.Sequential(nn.Flatten(), nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3)).double()
-    x, eps, y = points((1, 2, 2), 1, seed), 0.4, torch.tensor([1])
-    graph, ball = as_network(net), Ball(x, eps)
-    variants = [relaxed_network(graph, ball, fixed_slope(slope)) for slope in SLOPES]
-    boxes = Alpha().hidden_boxes(graph, ball, variants)
-    steps = reference.matrices(net, (1, 2, 2))
-    # node n is the value after n layers, the Flatten among them, which is no step of the reference
-    before = {node - 1: (box.lower[0].numpy(), box.upper[0].numpy()) for node, box in boxes.items()}
-    found, plain = margin_bounds(net, x, y, eps, certifier="alpha")[0], best_of_three(net, x, y, eps)[0]
-    rows = np.eye(3)[1] - np.eye(3)
-    for k, j in enumerate((0, 2)):
-        optimum = linear_program(steps, rows[j], x.flatten().numpy(), eps, before)
-        assert found[j] <= optimum + 1e-7
-        assert optimum - found[j] <= 0.05 * (optimum - plain[k]) + 1e-6
 
 
 def test_a_net_without_a_relu():

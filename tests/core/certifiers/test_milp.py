@@ -1,9 +1,9 @@
-"""The certifier milp: never above a margin that occurs, never below a relaxation, and zero is no certificate."""
+"""The certifier milp: never below a relaxation, and zero is no certificate. Exactness: tests/extras/exact."""
 
 import pytest
 import torch
 from conftest import HIGHS, NETS
-from norm_balls import RADII, attacked_points, length, margins_at, random_points
+from norm_balls import RADII, margins_at
 from torch import nn
 
 from dmcore.certify import certify_points, margin_bounds
@@ -34,21 +34,13 @@ def a_point(name, seed=0):
 
 
 @pytest.mark.parametrize(("name", "norm", "eps"), FAST)
-def test_between_the_relaxations_and_every_margin_that_occurs(name, norm, eps):
+def test_exact_and_never_below_a_relaxation(name, norm, eps):
     net, x, y = a_point(name)
     exact = exact_margins(net, x, y, eps, norm)
     assert exact.solved.all()
     torch.testing.assert_close(exact.lower, exact.upper, rtol=0, atol=1e-5)
     torch.testing.assert_close(margin_bounds(net, x, y, eps, norm, "milp"), exact.lower, rtol=0, atol=0)
 
-    def losses(at):
-        return -margins_at(net, at, y.expand(len(at)))
-
-    tried = torch.cat([random_points(x[0], eps, norm, 2000, 0), attacked_points(losses, x[0], eps, norm, 40, 0)])
-    assert (length(tried - x, norm) <= eps + 1e-9).all()
-    seen = margins_at(net, tried, y.expand(len(tried))).amin(0)
-    others = torch.arange(len(seen)) != y
-    assert (exact.lower[0, others] <= seen[others] + 1e-9).all()
     for certifier in RELAXATIONS:
         assert (margin_bounds(net, x, y, eps, norm, certifier) <= exact.lower + 1e-9).all()
 

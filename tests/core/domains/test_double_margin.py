@@ -6,10 +6,11 @@ from conftest import NETS
 from torch import nn
 
 from dmcore.bounds import double_margins, interval_bounds
-from dmcore.domains import IntervalMargin, SingleMargin
+from dmcore.domains import IntervalMargin
 from dmcore.nets import as_network
 from dmcore.nets.layers import Affine, Flatten, MaxPool, ReLU
 from dmcore.perturbation import Ball
+from dmcore.registries import forward_domain
 
 
 def tiny_net():
@@ -59,9 +60,12 @@ def printed(net, x, eps, variant="both"):
             low, high = (lower, upper) if variant == "interval" else (z - s, z + s)
             curve = (layer(high + v) + layer(low - v) - 2 * layer(z)).abs() / 2
             v = (layer(z + v) - layer(z - v)) / 2 + curve
-            s = (layer(z + s) - layer(z - s)) / 2
+            half_range = (layer(z + s) - layer(z - s)) / 2
+            if variant == "fastlin":
+                half_range = torch.where(z.abs() < s, 0.75 * s + z / 2 - z * z / (4 * s), half_range)
+            s = half_range
             z, lower, upper = apply(layer, z, lower, upper)
-            if variant == "single":
+            if variant in ("single", "fastlin"):
                 v = torch.zeros_like(v)
     return (z, s, v) if variant != "interval" else (z, lower, upper, v)
 
@@ -77,16 +81,25 @@ def test_equal_to_the_printed_equations(name, eps):
             torch.testing.assert_close(got, expected)
 
 
-@pytest.mark.parametrize("name", ["conv", "pool", "chain"])
-def test_variation_1_has_s_only(name):
+@pytest.mark.parametrize(("domain", "variant"), [("single_margin", "single"), ("single_prop_fastlin", "fastlin")])
+@pytest.mark.parametrize("name", ["conv", "chain"])
+def test_variation_1_and_single_prop_have_s_only(name, domain, variant):
     make, shape = NETS[name]
     net, x = make(0, torch.float64), torch.rand(4, *shape, dtype=torch.float64)
-    m = SingleMargin().output(as_network(net), Ball(x, 0.1))
-    z, s, _ = printed(net, x, 0.1, "single")
+    m = forward_domain.get(domain)().output(as_network(net), Ball(x, 0.1))
+    z, s, _ = printed(net, x, 0.1, variant)
     assert m.v is None
-    lower, upper = SingleMargin().bounds(m)
-    torch.testing.assert_close(lower, z - s)
-    torch.testing.assert_close(upper, z + s)
+    torch.testing.assert_close((m.z, m.s), (z, s))
+
+
+def test_the_gradient_of_dead_and_constant_neurons_is_finite():
+    net = as_network(NETS["conv"][0](0, torch.float64))
+    with torch.no_grad():
+        net.layers[0].weight.zero_()
+        net.layers[0].bias.zero_()
+    x = torch.rand(2, *NETS["conv"][1], dtype=torch.float64)
+    forward_domain.get("single_prop_fastlin")().output(net, Ball(x, 0.1)).s.sum().backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in net.parameters())
 
 
 @pytest.mark.parametrize("name", ["conv", "pool", "chain"])

@@ -111,22 +111,14 @@ def test_the_first_layer_is_exact_behind_a_normalisation():
         assert not torch.allclose(got[4].lower, exact[4].lower)
 
 
-def test_only_the_generator_decides():
-    net, x = conv_net(0), inputs((2, 5, 5)).float()
-    torch.manual_seed(5)
-    one = boxes(net, x, 7)
-    torch.manual_seed(6)
-    two, other = boxes(net, x, 7), boxes(net, x, 7, seed=1)
-    for p in sorted(one)[1:]:
-        assert torch.equal(one[p].radius, two[p].radius)
-        assert not torch.equal(one[p].radius, other[p].radius)
-
-
-def test_every_pass_draws_fresh_numbers():
-    domain = Projection(5, torch.Generator().manual_seed(0))
+def test_only_the_generator_decides_and_every_pass_draws_fresh_numbers():
     net, ball = as_network(conv_net(0)), Ball(inputs((2, 5, 5)).float(), EPS)
-    one, two = domain.hidden_boxes(net, ball), domain.hidden_boxes(net, ball)
-    assert not torch.equal(one[max(one)].radius, two[max(two)].radius)
+    domain, same = (Projection(7, torch.Generator().manual_seed(0)) for _ in range(2))
+    first = domain.hidden_boxes(net, ball)
+    torch.manual_seed(6)
+    last = max(first)
+    assert torch.equal(first[last].radius, same.hidden_boxes(net, ball)[last].radius)
+    assert not torch.equal(first[last].radius, domain.hidden_boxes(net, ball)[last].radius)
 
 
 def test_estimates_cannot_be_used_as_bounds():

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from torch import nn
 
 from dmcore.linear.dense import Dense
 from dmcore.linear.patches import Patches
@@ -53,21 +52,6 @@ def test_patches_equal_dense(name, part):
             torch.testing.assert_close(start.rows(a.dot(values[i])), b.dot(values[i]))
         order = start.rows(torch.arange(dense.data.shape[1])[None])[0]
         torch.testing.assert_close(patches.dense()[:, order], dense.data.expand_as(patches.dense()))
-
-
-def test_two_convolutions_without_relu_between():
-    """What the upper one reads from the padding is no neuron of the lower one."""
-    torch.manual_seed(0)
-    first, second = Conv(1, 2, (3, 3), padding=(1, 1, 1, 1)).double(), Conv(2, 1, (3, 3), padding=(1, 1, 1, 1)).double()
-    nn.init.normal_(first.bias)
-    x = torch.rand(1, 1, 6, 6, dtype=torch.float64)
-    top = Patches.identity((1, 6, 6), slice(0, 6), x)
-    middle = top.through(second, (2, 6, 6))
-    offset = middle.dot(first.offset().expand(1, 2, 6, 6))
-    bottom = middle.through(first, (1, 6, 6))
-    assert isinstance(bottom, Patches)
-    total = bottom.dot(x) + offset
-    torch.testing.assert_close(total.reshape(6, 6), second(first(x))[0, 0] - second.bias)
 
 
 def test_sums_of_patches_stay_patches_where_they_fit():

@@ -41,22 +41,6 @@ def test_sizes(arch, data, sizes):
     assert [shapes[n.index] for n in net.nodes() if type(n.layer).__name__ in ("Conv", "Linear", "MaxPool")] == sizes
 
 
-@pytest.mark.parametrize(
-    ("arch", "data", "parameters"),
-    [
-        ("small", MNIST, (16 + 1) * 16 + (16 * 16 + 1) * 32 + (32 * 14 * 14 + 1) * 100 + 101 * 10),
-        ("pureconv", MNIST, 10 * 16 + 2 * 145 * 16 + (16 * 22 * 22 + 1) * 10),
-        ("medium", MNIST, 10 * 16 + 257 * 16 + 145 * 32 + 513 * 32 + 513 * 512 + 513 * 512 + 513 * 10),
-        ("large", MNIST, 10 * 64 + 2 * 577 * 64 + 577 * 128 + 1153 * 128 + (128 * 196 + 1) * 200 + 201 * 10),
-        ("pooling", MNIST, 10 * 16 + 145 * 16 + (16 * 49 + 1) * 10),
-        ("resnet", MNIST, 10 * 16 + 2 * 145 * 16 + (16 * 784 + 1) * 10),
-    ],
-)
-def test_parameters(arch, data, parameters):
-    with torch.device("meta"):
-        assert sum(p.numel() for p in build_net(arch, *data).parameters()) == parameters
-
-
 def conv(x, weight, bias, stride=1, padding=(0, 0, 0, 0)):
     return F.conv2d(F.pad(x, padding), weight, bias, stride)
 
@@ -102,12 +86,16 @@ def by_hand(arch, x, weights):
 def test_the_forward_pass_is_the_hand_written_one(arch, data):
     shape, classes = data
     torch.manual_seed(0)
-    net = build_net(arch, shape, classes).double()
+    mean, std = [0.5, 0.4, 0.3][: shape[0]], [0.2, 0.3, 0.4][: shape[0]]
+    net = build_net(arch, shape, classes, mean, std).double()
     for p in net.parameters():
         if p.ndim == 1:
             torch.nn.init.normal_(p)
     x = torch.rand(2, *shape, dtype=torch.float64)
-    torch.testing.assert_close(net(x), by_hand(arch, x, list(net.parameters())), rtol=1e-12, atol=1e-12)
+    mean, std = (net.state_dict()[f"layers.0.{name}"] for name in ("mean", "std"))
+    torch.testing.assert_close(mean.flatten().float(), torch.tensor([0.5, 0.4, 0.3][: shape[0]]))
+    normalised = (x - mean) / std
+    torch.testing.assert_close(net(x), by_hand(arch, normalised, list(net.parameters())), rtol=1e-12, atol=1e-12)
 
 
 def test_initialisation_is_normal_with_std_one_over_root_fan_in():
@@ -122,18 +110,6 @@ def test_initialisation_is_normal_with_std_one_over_root_fan_in():
         assert torch.equal(layer.weight, torch.empty(shape).normal_(std=fan_in**-0.5))
         assert layer.bias.abs().max() == 0
     assert abs(net.layers[5].weight.std().item() * 6272**0.5 - 1) < 0.01
-
-
-def test_normalisation_is_the_first_layer():
-    torch.manual_seed(0)
-    x = torch.rand(2, 3, 32, 32)
-    mean, std = [0.4914, 0.4822, 0.4465], [0.2023, 0.1994, 0.2010]
-    torch.manual_seed(1)
-    inside = build_net("small", (3, 32, 32), 10, mean, std)
-    torch.manual_seed(1)
-    outside = build_net("small", (3, 32, 32), 10)
-    scaled = (x - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
-    torch.testing.assert_close(inside(x), outside(scaled))
 
 
 @pytest.mark.parametrize(

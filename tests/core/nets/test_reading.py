@@ -9,8 +9,8 @@ from torch import nn
 
 from dmcore.certify import margin_bounds
 from dmcore.errors import UserError
-from dmcore.nets import as_network
-from dmcore.nets.layers import Conv, Normalize
+from dmcore.nets import Network, as_network
+from dmcore.nets.layers import Conv, Normalize, Sum
 
 
 def randomised(net, seed=0):
@@ -178,6 +178,16 @@ class Forward(nn.Module):
         return self.own(self, x)
 
 
+class Negative(nn.Sequential):
+    def forward(self, x):
+        return -super().forward(x)
+
+
+class Sine(nn.Linear):
+    def forward(self, x):
+        return super().forward(x).sin()
+
+
 FC = {"fc": nn.Linear(64, 3)}
 
 
@@ -186,6 +196,16 @@ FC = {"fc": nn.Linear(64, 3)}
     [
         (nn.Sequential(nn.Conv2d(1, 1, 3), nn.BatchNorm2d(1)), "layer 1 (BatchNorm2d): depends on the whole batch"),
         (nn.Sequential(nn.GELU()).eval(), "GELU is not piecewise linear: train with ReLU"),
+        (nn.Sequential(nn.Linear(8, 2), nn.Sequential(nn.Tanh())), "layer 1.0 (Tanh) cannot be bounded"),
+        (nn.Sequential(nn.Dropout()), "layer 0 (Dropout): drops values at random in training mode: call net.eval()"),
+        (nn.Sequential(nn.MaxPool2d(2, ceil_mode=True)), "ceil_mode"),
+        (nn.Sequential(nn.MaxPool2d(2, dilation=2)), "dilation"),
+        (nn.Sequential(nn.Conv2d(1, 1, 3, padding=1, padding_mode="reflect")), "padding_mode 'reflect'"),
+        (nn.Sequential(nn.Flatten(0)), "only a Flatten of everything but the batch axis"),
+        (nn.Sequential(), "Sequential computes nothing"),
+        (nn.LSTM(2, 2), "cannot read the forward of LSTM"),
+        (nn.Sequential(Negative(nn.Linear(8, 2))), "the operation 'neg' in layer 0 (Negative) cannot be bounded"),
+        (nn.Sequential(Sine(8, 2)), "in layer 0 (Sine) cannot be bounded"),
         (nn.Sequential(nn.Flatten(), nn.Linear(64, 3), nn.Softmax(1)), "Leave out the last Softmax"),
         (nn.Sequential(nn.AvgPool2d(3, ceil_mode=True)), "ceil_mode"),
         (nn.Bilinear(2, 2, 2).eval(), "Bilinear takes 2 inputs; one is known, a batch"),
@@ -214,6 +234,29 @@ def test_what_cannot_be_read_is_named_with_a_remedy(net, message):
     with pytest.raises(UserError) as error:
         as_network(net, (1, 8, 8))
     assert message in str(error.value)
+
+
+def test_nested_sequentials_and_identities_are_read_through():
+    net = nn.Sequential(nn.Sequential(nn.Flatten(), nn.Linear(4, 3)), nn.Identity(), nn.Sequential(nn.ReLU()))
+    assert [type(node.layer).__name__ for node in as_network(net).nodes()] == ["Flatten", "Linear", "ReLU"]
+
+
+def test_one_module_that_stands_twice_counts_twice():
+    relu, linear = nn.ReLU(), nn.Linear(4, 4)
+    net = nn.Sequential(nn.Linear(3, 4), relu, linear, relu, linear, relu, nn.Linear(4, 2))
+    x = torch.randn(50, 3)
+    assert len(list(as_network(net).nodes())) == 7
+    torch.testing.assert_close(as_network(net)(x), net(x))
+
+
+def test_a_sum_that_broadcasts_is_refused():
+    """Coefficients of a branch that is read several times would have to be added up."""
+    net = Network()
+    image = net.add(Conv(1, 2, (3, 3)), [0])
+    small = net.add(Conv(1, 2, (4, 4)), [0])
+    net.add(Sum(), [image, small])
+    with pytest.raises(UserError, match=r"different shapes, \(2, 2, 2\) and \(2, 1, 1\), cannot be bounded"):
+        net.shapes(torch.zeros(1, 1, 4, 4))
 
 
 def test_what_needs_the_inputs_shape_says_so():
@@ -259,6 +302,60 @@ class Counting(nn.Module):
 def test_what_a_trace_does_not_show_is_refused(net, message):
     with pytest.raises(UserError, match=message):
         as_network(net, (1, 8, 8))
+
+
+class Shifted(nn.Sequential):
+    def __call__(self, x):
+        return super().__call__(x) + 9
+
+
+class Reversed(nn.Sequential):
+    def __iter__(self):
+        return reversed(list(super().__iter__()))
+
+
+def hooked(net, *layer):
+    (net[layer[0]] if layer else net).register_forward_hook(lambda module, inputs, output: output + 1)
+    return net
+
+
+def replaced(net):
+    net[1].forward = lambda x: -x
+    return net
+
+
+def plain():
+    return nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
+
+
+@pytest.mark.parametrize(
+    ("net", "who"),
+    [
+        (hooked(plain()), r"the network \(Sequential\)"),
+        (hooked(plain(), 1), r"layer 1 \(Linear\)"),
+        (hooked(as_network(plain())), r"the network \(Network\)"),
+        (replaced(plain()), r"layer 1 \(Linear\)"),
+        (Shifted(*plain()), r"the network \(Shifted\)"),
+        (nn.Sequential(nn.Flatten(), Shifted(nn.Linear(4, 2))), r"layer 1 \(Shifted\)"),
+    ],
+)
+def test_what_may_compute_something_else_than_its_forward_is_refused(net, who):
+    with pytest.raises(UserError, match=f"{who} has hooks"):
+        as_network(net)
+
+
+def test_hooks_on_all_modules_are_refused():
+    handle = nn.modules.module.register_module_forward_hook(lambda module, inputs, output: output + 1)
+    try:
+        with pytest.raises(UserError, match="hooks for all modules"):
+            as_network(plain())
+    finally:
+        handle.remove()
+
+
+def test_a_sequential_that_runs_in_its_own_order_is_read_in_that_order():
+    net, x = Reversed(nn.Linear(4, 2), nn.ReLU(), nn.Linear(4, 4), nn.Flatten()), torch.rand(3, 4)
+    torch.testing.assert_close(as_network(net)(x), net(x))
 
 
 def test_a_resnet_18_is_read_and_bounded():
