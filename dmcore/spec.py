@@ -85,11 +85,14 @@ class Method:
 
 @dataclass(frozen=True)
 class Training:
-    """A schedule for one data set, in steps of ``batch`` points.
+    """A schedule for one data set, in steps of ``batch`` points (§3.2 "Training Procedure").
+
+    λ and ε are 0 in the warm-up, then rise on a ramp, then are constant.
 
     Attributes:
         lr_divisor: by what the learning rate is divided at each of ``lr_drops``.
-        ramp_shape: ``linear``, or ``smooth``: x⁴ in the first quarter of the ramp, then straight on.
+        ramp_shape: ``linear``, or ``smooth`` as in today's certified training: τ⁴ up to a quarter of the ramp, where
+            that is 1/13, then a line of the same slope.
         clip: the largest ℓ₂ norm of all gradients together; 0 leaves them alone.
     """
 
@@ -103,6 +106,19 @@ class Training:
     lr_divisor: float = 10.0
     ramp_shape: str = "linear"
     clip: float = 0.0
+
+    def ramp_factor(self, step: int) -> float:
+        """The share of the final λ and ε in force at ``step`` (0-based), in [0, 1]."""
+        if step < self.warmup:
+            return 0.0
+        share = min((step - self.warmup + 1) / max(self.ramp, 1), 1.0)
+        if self.ramp_shape == "linear":
+            return share
+        return (4 * share) ** 4 / 13 if share <= 0.25 else (16 * share - 3) / 13
+
+    def learning_rate(self, step: int) -> float:
+        """The learning rate at ``step``."""
+        return self.lr / self.lr_divisor ** sum(step >= drop for drop in self.lr_drops)
 
 
 LATER: dict[str, dict[str, Any]] = {

@@ -54,6 +54,11 @@ def model(
     return ModelSpec("test", "mnist", "small", eps, seed, Method(name, tuple(terms), **method), training, data)
 
 
+def weights(net):
+    """All that is trained, as one vector."""
+    return torch.cat([p.detach().flatten() for p in net.parameters()])
+
+
 def worst_case(domain, weight=0.5, **options):
     return Term("worst_case", weight, True, {"domain": domain, **options})
 

@@ -25,10 +25,10 @@ class Totals:
             else:
                 self.sums[name] = value.clone()
 
-    def count(self, names: list[str], steps: int = 1) -> None:
-        """Takes note of so many steps that had these values."""
+    def count(self, names: list[str]) -> None:
+        """Takes note of one more step that had these values."""
         for name in names:
-            self.counts[name] = self.counts.get(name, 0) + steps
+            self.counts[name] = self.counts.get(name, 0) + 1
 
     def means(self) -> dict[str, float]:
         """The mean of each value over the steps that had it."""

@@ -2,46 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from dmcore.attacks import make_attack
 from dmcore.registries import regularizer
-from dmcore.regularizers import Batch, Regularizer
-from dmcore.spec import Method
-
-
-@dataclass(frozen=True)
-class Term:
-    """One weighted regulariser; ``ramp`` says whether its weight grows with ε, falls while ε grows, or stays."""
-
-    name: str
-    regularizer: Regularizer
-    weight: float
-    ramp: bool | Literal["fall"]
-
-    def weight_at(self, ramp: Tensor | float) -> Tensor | float:
-        """λ where ε has grown to the share ``ramp`` of its final value."""
-        if self.ramp == "fall":
-            return self.weight * (1 - ramp)
-        return self.weight * ramp if self.ramp else self.weight
+from dmcore.regularizers import Batch
+from dmcore.spec import Method, Term
 
 
 class Objective:
-    """The loss of one method. Every training method of the paper is one of these, none has a loop of its own."""
+    """The loss of one method. Every training method of the paper is one of these, none has a loop of its own.
+
+    Attributes:
+        terms: each term as the method describes it, and its regulariser.
+        attack: on whose result the base loss is taken, if any.
+    """
 
     def __init__(self, method: Method) -> None:
-        self.terms = [Term(t.name, regularizer.get(t.kind)(**t.options), t.weight, t.ramp) for t in method.regularizers]
+        self.terms = [(term, regularizer.get(term.kind)(**term.options)) for term in method.regularizers]
         self.attack = make_attack({"kind": method.attack.kind, **method.attack.options}) if method.attack else None
 
     @property
     def norm(self) -> str:
         """The norm in which ε is measured: that of the first part that has one."""
-        parts = [*(t.regularizer for t in self.terms if t.regularizer.NEEDS_EPS), self.attack]
+        parts = [*(part for _, part in self.terms if part.NEEDS_EPS), self.attack]
         return next((norm for part in parts if (norm := getattr(part, "norm", None))), "linf")
 
     def __call__(self, batch: Batch, ramping: bool = True) -> tuple[Tensor, dict[str, Tensor]]:
@@ -53,11 +39,11 @@ class Objective:
         """
         parts: dict[str, Tensor] = {}
         weighted: list[Tensor] = []
-        for term in self.terms:
-            weight = term.weight_at(batch.ramp)
+        for term, part in self.terms:
+            weight = _weight(term, batch.ramp)
             if (not isinstance(weight, Tensor) and weight == 0) or (term.ramp and not ramping):
                 continue
-            value = term.regularizer.value(batch)
+            value = part.value(batch)
             parts[term.name] = value.detach()
             weighted.append(value * weight)
         if self.attack is not None and ramping:
@@ -68,3 +54,10 @@ class Objective:
             base = batch.clean_loss
             parts["clean"] = base.detach()
         return torch.stack([base, *weighted]).sum(), parts
+
+
+def _weight(term: Term, ramp: Tensor | float) -> Tensor | float:
+    """λ where ε has grown to the share ``ramp`` of its final value."""
+    if term.ramp == "fall":
+        return term.weight * (1 - ramp)
+    return term.weight * ramp if term.ramp else term.weight

@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dmcore.training.loop import Run
 
 SETTLE = 30.0
 """Seconds before the pace is judged, and after a run was put aside; graphs are recorded at the beginning."""
-
-
-class Counted(Protocol):
-    """A run, of which ``left`` steps are still to be made."""
-
-    @property
-    def left(self) -> int: ...
-
-
-R = TypeVar("R", bound=Counted)
 
 
 class Plan:
@@ -29,9 +22,9 @@ class Plan:
 
     def __init__(self, deadline: float) -> None:
         self.deadline, self.since = deadline, time.monotonic()
-        self.left: dict[Any, int] = {}
+        self.left: dict[Run, int] = {}
 
-    def late(self, runs: Sequence[R]) -> Sequence[R]:
+    def late(self, runs: Sequence[Run]) -> Sequence[Run]:
         """The runs to put aside now: the last ones, where the first that is late needs their share of the device.
 
         Args:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
@@ -17,7 +15,6 @@ from dmcore.training.batches import Batches
 from dmcore.training.history import Totals, measured
 from dmcore.training.objective import Objective
 from dmcore.training.pruning import WeightPruner
-from dmcore.training.schedule import Schedule
 
 
 class Step:
@@ -31,10 +28,8 @@ class Step:
     """
 
     def __init__(self, spec: ModelSpec, data: Split, device: torch.device) -> None:
-        t = spec.training
-        self.spec, self.device = spec, device
-        self.batches = Batches(data, t.batch, spec.seed)
-        self.schedule = Schedule(t.steps, t.warmup, t.ramp, t.lr, t.lr_drops, t.lr_divisor, t.ramp_shape)
+        self.spec, self.schedule, self.device = spec, spec.training, device
+        self.batches = Batches(data, spec.training.batch, spec.seed)
         self.net = seeded_net(spec).to(device)
         self.objective = Objective(spec.method)
         self.optimizer = self._make_optimizer()
@@ -73,8 +68,8 @@ class Step:
         loss, parts = self.objective(batch, ramping)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        if self.spec.training.clip:
-            torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.spec.training.clip)
+        if self.schedule.clip:
+            torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.schedule.clip)
         self.optimizer.step()
         if self.pruner is not None:
             self.pruner.hold()
@@ -87,10 +82,9 @@ class Step:
 
     def _make_optimizer(self) -> torch.optim.Optimizer:
         """Adam, or SGD with momentum 0.9, in its fused form."""
-        makers: dict[str, Callable[..., torch.optim.Optimizer]] = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}
-        t = self.spec.training
-        options = {"momentum": 0.9} if t.optimizer == "sgd" else {}
-        return makers[t.optimizer](self.net.parameters(), lr=t.lr, fused=True, **options)
+        if self.schedule.optimizer == "sgd":
+            return torch.optim.SGD(self.net.parameters(), lr=self.schedule.lr, momentum=0.9, fused=True)
+        return torch.optim.Adam(self.net.parameters(), lr=self.schedule.lr, fused=True)
 
 
 def seeded_net(spec: ModelSpec) -> Network:

@@ -40,7 +40,7 @@ class AddedLoss:
     @property
     def norm(self) -> str | None:
         """The norm in which R measures ε; None if it knows no ε."""
-        at_eps = self.objective.attack is not None or any(t.regularizer.NEEDS_EPS for t in self.objective.terms)
+        at_eps = self.objective.attack is not None or any(part.NEEDS_EPS for _, part in self.objective.terms)
         return self.objective.norm if at_eps else None
 
     def describe(self) -> dict[str, Any]:

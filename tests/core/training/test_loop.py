@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 import torch
-from small_images import L1, digits, model, worst_case
+from small_images import L1, digits, model, weights, worst_case
 
 from dmcore.certify import certify_points
 from dmcore.data import Split
 from dmcore.errors import UserError
-from dmcore.spec import ModelSpec, Term
+from dmcore.spec import ModelSpec
 from dmcore.training.batches import Batches
 from dmcore.training.loop import train
 from dmcore.training.step import seeded_net
@@ -18,39 +18,41 @@ CPU = torch.device("cpu")
 LATER_VALUES = {"clip": 10.0, "lr_divisor": 5.0, "ramp_shape": "smooth"}
 
 
-def weights(trained):
-    return torch.cat([p.detach().flatten() for p in trained.net.parameters()])
+def test_same_spec_same_weights_other_seed_others_and_torchs_random_state_left_alone():
+    def trained(seed=0):
+        return train(model(worst_case("double_margin"), eps="0.1", steps=8, warmup=1, ramp=3, seed=seed), digits(), CPU)
 
-
-def certified(trained, eps, certifier="cnn-cert-relu"):
-    x, y = digits().test.x[:60].float() / 255, digits().test.y[:60]
-    return certify_points(trained.net, x, y, eps, certifier=certifier).certified.float().mean().item()
-
-
-def test_same_spec_same_weights_other_seed_others():
-    spec = model(worst_case("double_margin"), eps="0.1", steps=8, warmup=1, ramp=3)
-    one, two = train(spec, digits(), CPU), train(spec, digits(), CPU)
-    assert torch.equal(weights(one), weights(two))
+    state = torch.get_rng_state()
+    one, two, other = trained(), trained(), trained(seed=1)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(weights(one.net), weights(two.net))
     assert one.history == two.history
-    other = train(model(worst_case("double_margin"), eps="0.1", steps=8, warmup=1, ramp=3, seed=1), digits(), CPU)
-    assert not torch.equal(weights(one), weights(other))
+    assert not torch.equal(weights(one.net), weights(other.net))
 
 
-def test_training_leaves_torchs_random_state_alone():
-    torch.manual_seed(7)
-    expected = torch.rand(3)
-    torch.manual_seed(7)
-    train(model(steps=2), digits(), CPU)
-    assert torch.equal(torch.rand(3), expected)
+@pytest.fixture(scope="module")
+def plainly_trained():
+    return train(model(steps=120, warmup=0, ramp=0), digits(), CPU)
 
 
-def test_normal_training_learns_digits():
-    trained = train(model(steps=120, warmup=0, ramp=0), digits(), CPU)
-    assert trained.accuracies["test"] > 0.85
-    assert trained.history[-1]["accuracy"] > 0.85 > 0.5 > trained.history[0]["accuracy"]
-    assert [entry["step"] for entry in trained.history] == list(range(6, 121, 6))
-    assert [entry["epoch"] for entry in trained.history] == [step / 40 for step in range(6, 121, 6)]
-    assert "robust_accuracy" not in trained.history[0]
+def test_normal_training_learns_digits(plainly_trained):
+    history = plainly_trained.history
+    assert plainly_trained.accuracies["test"] > 0.85
+    assert history[-1]["accuracy"] > 0.85 > 0.5 > history[0]["accuracy"]
+    assert [entry["step"] for entry in history] == list(range(6, 121, 6))
+    assert [entry["epoch"] for entry in history] == [step / 40 for step in range(6, 121, 6)]
+    assert "robust_accuracy" not in history[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("domain", ["interval", "double_margin", "single_margin", "interval_margin"])
+def test_robust_methods_certify_where_normal_training_does_not(domain, plainly_trained):
+    robust = train(model(worst_case(domain), eps="0.05", steps=200, warmup=20, ramp=80, lr=2e-3), digits(), CPU)
+    x, y = digits().test.x[:60].float() / 255, digits().test.y[:60]
+    plain, certified = (certify_points(t.net, x, y, 0.05).certified_accuracy for t in (plainly_trained, robust))
+    assert plain < 0.05
+    assert certified > 0.7
+    assert robust.history[-1]["robust_accuracy"] > 0.6
 
 
 def test_the_loss_is_the_clean_one_plus_the_weighted_terms():
@@ -59,45 +61,6 @@ def test_the_loss_is_the_clean_one_plus_the_weighted_terms():
     assert entry["eps"] == pytest.approx(0.005)
     expected = entry["clean"] + 0.25 * entry["worst_case_interval"] + 2e-5 * entry["weight_norm_l1"]
     assert entry["loss"] == pytest.approx(expected, rel=1e-6)
-
-
-@pytest.fixture(scope="module")
-def plainly_trained():
-    return train(model(steps=150, warmup=0, ramp=0), digits(), CPU)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("domain", ["interval", "double_margin", "single_margin", "interval_margin"])
-def test_robust_methods_certify_where_normal_training_does_not(domain, plainly_trained):
-    eps = 0.05
-    steps = {"steps": 200, "warmup": 20, "ramp": 80, "lr": 2e-3}
-    robust = train(model(worst_case(domain), eps="0.05", **steps), digits(), CPU)
-    assert certified(plainly_trained, eps) < 0.05
-    assert certified(robust, eps) > 0.7
-    assert robust.history[-1]["robust_accuracy"] > 0.6
-
-
-@pytest.mark.slow
-def test_convex_outer_bounds_certify_where_normal_training_does_not(plainly_trained):
-    term = Term("convex_outer", 0.5, True, {"projections": 10})
-    robust = train(model(term, eps="0.03", steps=60, batch=10, warmup=5, ramp=30, lr=3e-3), digits(), CPU)
-    assert certified(plainly_trained, 0.03) < 0.05
-    assert certified(robust, 0.03) > 0.4
-
-
-def test_random_projections_repeat_with_the_seed():
-    spec = model(Term("convex_outer", 0.5, True, {"projections": 3}), eps="0.1", steps=4, batch=4, warmup=1, ramp=2)
-    assert torch.equal(weights(train(spec, digits(), CPU)), weights(train(spec, digits(), CPU)))
-
-
-def test_l1_shrinks_the_operator_norms():
-    def norm(trained):
-        rows = [m for layer in trained.net.layers if hasattr(layer, "weight_rows") for m in [layer.weight_rows()]]
-        return sum(m.abs().sum(1).amax().item() for m in rows)
-
-    strong = L1.__class__("weight_norm", 0.3, False, {"norm": "l1"})
-    free = train(model(steps=60), digits(), CPU)
-    assert norm(train(model(strong, steps=60), digits(), CPU)) < 0.95 * norm(free)
 
 
 def test_batches_cover_an_epoch_once_and_drop_the_rest():

@@ -1,15 +1,10 @@
 """A training that was interrupted and taken up again ends with the same bits as one that never was."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 
 import pytest
 import torch
-from small_images import ROOT, digits, model, worst_case
+from small_images import digits, model, weights, worst_case
 
 from dmcore import tensorfile
 from dmcore.errors import UserError
@@ -29,10 +24,6 @@ SPECS = {
     "ensemble": model(worst_case("double_margin"), eps="0.1", steps=45, batch=20, warmup=5, ramp=10, members=2),
     "sgd": model(steps=45, lr=0.05, optimizer="sgd"),
 }
-
-
-def weights(net):
-    return torch.cat([p.detach().flatten() for p in net.parameters()])
 
 
 class Killed(BaseException):
@@ -103,35 +94,3 @@ def test_a_loss_that_is_not_finite_names_the_step_and_leaves_the_last_good_state
     progress = json.loads(meta["progress"])
     assert progress["step"] == at - 1
     assert all(t.isfinite().all() for name, t in tensors.items() if name.startswith("totals."))
-
-
-def command(spec, data, out):
-    return [
-        sys.executable, "-m", "doublemargin", "train", "--spec", json.dumps(spec.to_dict()), "--data", data,
-        "--model", out / "model.safetensors", "--record", out / "training.json", "--save-every", "0.3",
-        "--device", "cpu",
-    ]  # fmt: skip
-
-
-@pytest.mark.slow
-def test_a_killed_process_is_taken_up_by_the_next(tmp_path):
-    spec = model(worst_case("double_margin"), eps="0.1", steps=60, warmup=5, ramp=20)
-    data = tmp_path / "digits.safetensors"
-    images = digits()
-    tensors = {f"{s}_{a}": getattr(getattr(images, s), a) for s in ("train", "test") for a in "xy"}
-    tensorfile.save(data, "dmcore.images", tensors, {"info": json.dumps({"name": "mnist", "variant": "official"})})
-    out = tmp_path / "killed"
-    process = subprocess.Popen(command(spec, data, out), cwd=ROOT, stderr=subprocess.PIPE, text=True)
-    while not list(out.glob("unfinished-*.safetensors")):
-        assert process.poll() is None
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
-    assert not (out / "training.json").exists()
-    done = subprocess.run(command(spec, data, out), cwd=ROOT, capture_output=True, text=True, check=True)
-    assert "resuming at step " in done.stderr
-    assert not list(out.glob("unfinished-*"))
-    subprocess.run(command(spec, data, tmp_path / "whole"), cwd=ROOT, capture_output=True, check=True)
-    first, second = (json.loads((tmp_path / n / "training.json").read_text()) for n in ("killed", "whole"))
-    assert first["model_sha256"] == second["model_sha256"]
-    assert first["history"] == second["history"]

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from small_images import digits, model, worst_case
+from small_images import digits, model, weights, worst_case
 
 from dmcore.errors import UserError
 from dmcore.signals import StoppedError
@@ -25,10 +25,6 @@ SPECS = [
 ]
 
 
-def weights(net):
-    return torch.cat([p.detach().flatten() for p in net.parameters()])
-
-
 def runs(specs=SPECS, **options):
     return [Run(spec, digits(), CPU, **options) for spec in specs]
 
@@ -43,12 +39,7 @@ def test_together_as_alone_to_the_bit():
         assert torch.equal(weights(run.net), weights(alone.net))
         assert run.at.history == alone.history
         assert run.trained().accuracies == alone.accuracies
-
-
-def test_the_time_is_shared_out():
-    together = runs()
-    finish(together)
-    assert all(run.at.seconds > 0 and run.at.cpu_seconds > 0 for run in together)
+        assert min(run.at.seconds, run.at.cpu_seconds) > 0
 
 
 def test_one_that_cannot_go_on_leaves_the_others_alone(capsys):
