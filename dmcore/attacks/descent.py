@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 
-from dmcore.attacks import cross_entropy
+from dmcore.attacks import Loss, cross_entropy
 from dmcore.attacks.best import POINTS_AT_ONCE, BestAdversarial, margins
-from dmcore.attacks.pixel_ball import PIXEL_BALLS, PixelBall
-from dmcore.attacks.sparse_ball import L0Ball
+from dmcore.attacks.pgd import climb
+from dmcore.attacks.pixel_ball import PIXEL_BALLS, L0Ball, PixelBall
 
 BALLS: dict[str, type[PixelBall]] = {**PIXEL_BALLS, "l0": L0Ball}
 
@@ -47,38 +47,26 @@ def _nearest_classes(net: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     return logits.scatter(1, y[:, None], -torch.inf).argsort(1, descending=True)[:, :-1]
 
 
-def _loss(target: Tensor | None) -> Callable[[Tensor, Tensor], Tensor]:
+def _loss(target: Tensor | None) -> Loss:
     if target is None:
         return cross_entropy
     return lambda z, y: (z.gather(1, target[:, None]) - z.gather(1, y[:, None]))[:, 0]
 
 
-def _ascend(
-    net: nn.Module,
-    y: Tensor,
-    ball: PixelBall,
-    start: Tensor,
-    steps: int,
-    loss: Callable[[Tensor, Tensor], Tensor],
-) -> Tensor:
+def _ascend(net: nn.Module, y: Tensor, ball: PixelBall, start: Tensor, steps: int, loss: Loss) -> Tensor:
     """Of all points of one ascent that with the smallest margin, whatever the loss."""
-    at, worst, smallest = start, start, torch.full_like(y, torch.inf, dtype=start.dtype)
-    for length in (*_lengths(ball, steps), None):
-        with torch.enable_grad():
-            leaf = at.detach().requires_grad_()
-            logits = net(leaf)
-            gradient = None if length is None else torch.autograd.grad(loss(logits, y).sum(), leaf)[0]
-        margin = margins(logits.detach(), y)
+    worst, smallest, next_ = start, torch.full_like(y, torch.inf, dtype=start.dtype), start
+    for length in (*_lengths(ball, steps), 0.0):  # the last one is not gone
+        at = next_
+        next_, logits = climb(net, y, ball, at, length, loss)
+        margin = margins(logits, y)
         lower = margin < smallest
         smallest = torch.where(lower, margin, smallest)
         worst = torch.where(lower.view(-1, *[1] * (at.dim() - 1)), at, worst)
-        if length is not None and gradient is not None:
-            at = ball.project(at + length * ball.direction(gradient, at))
     return worst
 
 
 def _lengths(ball: PixelBall, steps: int) -> Iterator[float | Tensor]:
-    sparse = isinstance(ball, L0Ball)
-    first, last = (FIRST_L0, LAST_L0) if sparse else (FIRST * ball.eps, LAST * ball.eps)
+    first, last = (FIRST_L0, LAST_L0) if isinstance(ball, L0Ball) else (FIRST * ball.eps, LAST * ball.eps)
     for step in range(steps):
         yield first * (last / first) ** (step / max(steps - 1, 1)) if first else 0.0

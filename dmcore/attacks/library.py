@@ -51,21 +51,17 @@ def library_attacks(
         )
         shared = {"norm": ORDERS[best.norm], "eps": float(best.eps), "verbose": False}
         descent = {"eps_step": 2 * float(best.eps), "max_iter": steps, "nb_random_init": restarts, "batch_size": 500}
-        attacks = [lambda: evasion.AutoProjectedGradientDescent(model, loss_type="cross_entropy", **shared, **descent)]
+        apgd, square = evasion.AutoProjectedGradientDescent, evasion.SquareAttack
+        attacks = [(apgd, {"loss_type": "cross_entropy", **descent})]
         if model.nb_classes > 2:  # the ratio has the third largest logit below its line
-            attacks.append(
-                lambda: evasion.AutoProjectedGradientDescent(
-                    model, loss_type="difference_logits_ratio", **shared, **descent
-                )
-            )
+            attacks.append((apgd, {"loss_type": "difference_logits_ratio", **descent}))
         if best.norm != "l1" and x.dim() == 4 and min(x.shape[2:]) >= SMALLEST_SIDE:
-            attacks.append(
-                lambda: evasion.SquareAttack(model, max_iter=10 * steps, p_init=0.8, nb_restarts=1, **shared)
-            )
-        for attack in attacks:
+            attacks.append((square, {"max_iter": 10 * steps, "p_init": 0.8, "nb_restarts": 1}))
+        for kind, options in attacks:
             points = best.unbroken
             if len(points):
-                tried = attack().generate(x[points].float().cpu().numpy(), y[points].cpu().numpy())
+                attacked = x[points].float().cpu().numpy(), y[points].cpu().numpy()
+                tried = kind(model, **shared, **options).generate(*attacked)
                 best.update(points, torch.from_numpy(tried).to(x.device))
 
 

@@ -36,8 +36,10 @@ class Pgd(Attack):
     restarts: int = 1
 
     def __post_init__(self) -> None:
-        _check_count("steps", self.steps)
-        _check_count("restarts", self.restarts)
+        for name in ("steps", "restarts"):
+            count: Any = getattr(self, name)
+            if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+                raise UserError(f"pgd: {name} must be a whole number ≥ 1, got {count!r}")
         if (self.step is None) == (self.step_of_eps is None):
             raise UserError("pgd: give either step (in pixel scale) or step_of_eps (a multiple of ε)")
         name = "step" if self.step_of_eps is None else "step_of_eps"
@@ -93,16 +95,19 @@ class Pgd(Attack):
     ) -> Tensor:
         at = self.start(ball, generator)
         for _ in range(self.steps):
-            with torch.enable_grad():
-                leaf = at.detach().requires_grad_()
-                (gradient,) = torch.autograd.grad(loss(net(leaf), y).sum(), leaf)  # and none for the weights
-            at = ball.project(at + length * ball.direction(gradient, at))
+            at, _ = climb(net, y, ball, at, length, loss)
         return at
 
 
-def _check_count(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise UserError(f"pgd: {name} must be a whole number ≥ 1, got {value!r}")
+def climb(
+    net: nn.Module, y: Tensor, ball: PixelBall, at: Tensor, length: float | Tensor, loss: Loss
+) -> tuple[Tensor, Tensor]:
+    """The points one step on, and the logits at ``at``; both detached. No weight gets a gradient."""
+    with torch.enable_grad():
+        leaf = at.detach().requires_grad_()
+        logits = net(leaf)
+        (gradient,) = torch.autograd.grad(loss(logits, y).sum(), leaf)
+    return ball.project(at + length * ball.direction(gradient, at)), logits.detach()
 
 
 def _worse(logits: Tensor, others: Tensor, y: Tensor, loss: Loss) -> Tensor:
