@@ -9,9 +9,11 @@ from typing import Any, TypeVar
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from dmcore.attacks import Attack
 from dmcore.domains import Domain
+from dmcore.linear.chunks import TRAINING_POINTS, map_chunks
 from dmcore.nets import Network
 from dmcore.perturbation import Ball
 
@@ -74,6 +76,17 @@ class Batch:
     def states(self, domain: Domain, ball: Ball) -> list[Any]:
         """The domain's state of every node over one of this batch's balls."""
         return self._once(("states", type(domain), ball), lambda: domain.states(self.net, ball))
+
+    def recomputed(self, work: Callable[[slice], Tensor]) -> Tensor:
+        """``work`` on some points at a time, put together, and done again in the backward pass.
+
+        The coefficients that it makes for all points at once would fill the memory.
+        """
+
+        def checkpointed(points: slice) -> Tensor:
+            return checkpoint(work, points, use_reentrant=False, preserve_rng_state=False)
+
+        return torch.cat(map_chunks(len(self.x), TRAINING_POINTS[self.x.device.type], checkpointed))
 
     def _once(self, key: Hashable, make: Callable[[], Known]) -> Known:
         if key not in self._known:

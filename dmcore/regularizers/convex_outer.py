@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from dmcore.crown.backward import substitute
 from dmcore.crown.bounds import relaxed_network
@@ -16,10 +14,11 @@ from dmcore.crown.relaxed import RelaxedNetwork
 from dmcore.crown.relaxers import fixed_slope
 from dmcore.domains.projection import Projection
 from dmcore.errors import UserError
-from dmcore.linear.chunks import TRAINING_POINTS, map_chunks
+from dmcore.linear.chunks import map_chunks
 from dmcore.perturbation import Ball
 from dmcore.registries import regularizer
 from dmcore.regularizers import Batch, Regularizer
+from dmcore.regularizers.margins import robust_loss
 
 PROJECTED_POINTS = {"cpu": 20, "cuda": 1024}  # points; on a CPU, what stays in the cache is fastest
 
@@ -60,23 +59,18 @@ class ConvexOuter(Regularizer):
             raise UserError(
                 "convex_outer: random projections need a generator, Batch(..., generator=torch.Generator())"
             )
-        classes, device = batch.logits.shape[1], batch.x.device.type
+        classes = batch.logits.shape[1]
 
         def margins(points: slice) -> Tensor:
             ball = Ball(batch.x[points], batch.eps, self.norm, self.clip_input)
             rows = margin_rows(batch.y[points], classes, batch.x)
             return substitute(self._relaxed(batch, ball), batch.net.output, rows, upper=False)[0]
 
-        def checkpointed(points: slice) -> Tensor:
-            # The coefficients are made again in the backward pass: all at once they would fill the memory.
-            return checkpoint(margins, points, use_reentrant=False, preserve_rng_state=False)
-
         if self.projections:
-            lower = map_chunks(len(batch.x), PROJECTED_POINTS[device], margins)
+            lower = torch.cat(map_chunks(len(batch.x), PROJECTED_POINTS[batch.x.device.type], margins))
         else:
-            lower = map_chunks(len(batch.x), TRAINING_POINTS[device], checkpointed)
-        batch.worst_logits = -torch.cat(lower)
-        return F.cross_entropy(batch.worst_logits, batch.y) - batch.clean_loss
+            lower = batch.recomputed(margins)
+        return robust_loss(batch, lower) - batch.clean_loss
 
     def _relaxed(self, batch: Batch, ball: Ball) -> RelaxedNetwork:
         """CNN-Cert-ReLU's linear bounds in every hidden layer."""

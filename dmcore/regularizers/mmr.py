@@ -7,12 +7,10 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from dmcore.crown.local_map import LocalMap
 from dmcore.crown.margins import margin_rows
 from dmcore.errors import UserError
-from dmcore.linear.chunks import TRAINING_POINTS, map_chunks
 from dmcore.nets.layers import ReLU
 from dmcore.registries import regularizer
 from dmcore.regularizers import Batch, Regularizer
@@ -63,11 +61,7 @@ class MMR(Regularizer):
             outer = (1 - boundaries / (self.gamma_d_of_eps * batch.eps)).relu().sum(1) / (boundaries.shape[1] - 1)
             return inner + outer
 
-        def checkpointed(points: slice) -> Tensor:
-            # The coefficients are made again in the backward pass: all at once they would fill the memory.
-            return checkpoint(work, points, use_reentrant=False, preserve_rng_state=False)
-
-        return torch.cat(map_chunks(len(batch.x), TRAINING_POINTS[batch.x.device.type], checkpointed)).mean()
+        return batch.recomputed(work).mean()
 
 
 def relu_distances(local: LocalMap) -> Tensor:
