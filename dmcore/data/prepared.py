@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from dmcore import tensorfile
-from dmcore.data.validation import held_out
 from dmcore.errors import UserError
 
 KIND = "dmcore.images"
@@ -72,6 +71,30 @@ def load_images(path: Path, name: str | None = None) -> ImageSet:
         return ImageSet(train, test, info)
     held = held_out(len(train), tensors.get("train_group"), **info["validation"])
     return ImageSet(Split(train.x[~held], train.y[~held]), test, info, Split(train.x[held], train.y[held]))
+
+
+def held_out(total: int, groups: Tensor | None, *, share: float, seed: int, by: str) -> Tensor:
+    """Which training points form the validation set, as a mask (total,).
+
+    Args:
+        total: how many training points there are.
+        groups: each point's group (total,), for ``by="track"``: the frames of a track are near copies of each other.
+        share: the part of the points, or of the tracks, that is held out; rounded to a whole number of them.
+        seed: of the random choice.
+        by: ``point`` or ``track``.
+
+    Raises:
+        UserError: there are no tracks; one of the parts would be empty.
+    """
+    if by == "track" and groups is None:
+        raise UserError("validation by track, but this data set's source names no tracks: use 'by: point'")
+    group = groups.numpy() if by == "track" and groups is not None else np.arange(total)
+    distinct = np.unique(group)
+    count = round(share * len(distinct))
+    if not 0 < count < len(distinct):
+        raise UserError(f"a validation share of {share} of {len(distinct)} {by}s leaves a part empty")
+    chosen = np.random.default_rng(seed).permutation(distinct)[:count]
+    return torch.from_numpy(np.isin(group, chosen))
 
 
 DEFAULT_POINTS = 200

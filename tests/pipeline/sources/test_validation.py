@@ -5,7 +5,7 @@ import torch
 from small_sources import PATHS, SHAPE, TRACKS, parquets
 
 from dmcore.data import load_images
-from dmcore.data.validation import held_out
+from dmcore.data.prepared import held_out
 from dmcore.errors import UserError
 from doublemargin.experiment.sources import prepare
 

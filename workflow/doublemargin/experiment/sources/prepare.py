@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 
 from dmcore import tensorfile
-from dmcore.data.prepared import KIND
-from dmcore.data.validation import held_out
+from dmcore.data.prepared import KIND, held_out
 from dmcore.errors import UserError
 from doublemargin.experiment.registries import reader
 from doublemargin.experiment.sources.places import MissingError, places
