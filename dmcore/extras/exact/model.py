@@ -105,12 +105,11 @@ class Model(RuleTable):
         return self.columns[: len(slope)], (-slope / unit).T.cpu().numpy()
 
     def minimum(self, row: Tensor, time_limit: float, node_limit: int) -> tuple[float, Tensor | None, bool]:
-        """(bound, input, solved) of the minimum of one linear form (K,) of the logits; see :class:`Minimum`."""
+        """(bound, input, solved) of the minimum of one linear form (K,) of the logits; see :meth:`Program.minimum`."""
         cost = as_vector(_padded(self.output.slope, len(self.columns)) @ row)
         constant = float(self.output.constant[0] @ row)
-        found = self.program.minimum(self.columns, cost, time_limit, node_limit)
-        point = None if found.point is None else self.inputs.input(found.point)
-        return found.bound + constant, point, found.solved
+        bound, point, solved = self.program.minimum(self.columns, cost, time_limit, node_limit)
+        return bound + constant, None if point is None else self.inputs.input(point), solved
 
 
 def unstable(lower: Tensor, upper: Tensor) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -23,39 +22,23 @@ DROPPED = 1e-9
 """HiGHS drops coefficients up to this one; so they are dropped here, where their share can be added to the opening."""
 
 Vector = np.ndarray
-NOTHING = (np.zeros(0, int), np.zeros(0, int), np.zeros(0))  # entries of no rows
 
 
-@dataclass(frozen=True)
-class Minimum:
-    """What HiGHS says of one objective.
-
-    Attributes:
-        bound: a lower bound of the minimum, the allowance for rounding taken off; −inf if there is none.
-        point: the values of all columns at the best point found, or None.
-        solved: the bound is the minimum, up to tolerances.
-    """
-
-    bound: float
-    point: Vector | None
-    solved: bool
-
-
-@dataclass
 class Program:
     """Columns within limits, some of them integers, and rows ``lower ≤ A v ≤ upper``.
 
     Meant for columns and rows whose values are of the order of 1, as the tolerances are absolute.
+
+    Attributes:
+        columns, rows: how many there are.
     """
 
-    lower: list[Vector] = field(default_factory=list)
-    upper: list[Vector] = field(default_factory=list)
-    integer: list[Vector] = field(default_factory=list)
-    row_lower: list[Vector] = field(default_factory=list)
-    row_upper: list[Vector] = field(default_factory=list)
-    entries: list[tuple[Vector, Vector, Vector]] = field(default_factory=list)
-    columns: int = 0
-    rows: int = 0
+    def __init__(self) -> None:
+        self.columns = self.rows = 0
+        numbers, indices = np.zeros(0), np.zeros(0, int)
+        self._columns = [(numbers, numbers, np.zeros(0, bool))]  # lower, upper, whether an integer
+        self._rows = [(numbers, numbers)]
+        self._entries = [(indices, indices, numbers)]  # row, column, coefficient
 
     def add_columns(self, lower: Vector, upper: Vector) -> Vector:
         """Continuous columns, a little opened; returns their indices."""
@@ -66,12 +49,9 @@ class Program:
         return self._add(np.zeros(count), np.ones(count), integer=True)
 
     def _add(self, lower: Vector, upper: Vector, integer: bool) -> Vector:
-        count = len(lower)
-        self.lower.append(lower)
-        self.upper.append(upper)
-        self.integer.append(np.full(count, integer))
-        self.columns += count
-        return np.arange(self.columns - count, self.columns)
+        self._columns.append((lower, upper, np.full(len(lower), integer)))
+        self.columns += len(lower)
+        return np.arange(self.columns - len(lower), self.columns)
 
     def add_rows(
         self,
@@ -99,65 +79,65 @@ class Program:
                 row, at = np.nonzero(kept)
                 lost = lost.sum(1)
             opening += 2 * lost  # twice: columns are opened, too
-            self.entries.append((row + self.rows, columns[at], coefficients[kept]))
-        self.row_lower.append(np.broadcast_to(lower, count) - opening)
-        self.row_upper.append(np.broadcast_to(upper, count) + opening)
+            self._entries.append((row + self.rows, columns[at], coefficients[kept]))
+        self._rows.append((np.broadcast_to(lower, count) - opening, np.broadcast_to(upper, count) + opening))
         self.rows += count
 
     def choose(self, columns: Vector, least: int, most: int) -> None:
         """One row over binaries alone, exact: between ``least`` and ``most`` of them are 1."""
         self.add_rows(least, most, (columns, np.ones((1, len(columns)))), opening=0.0)
 
-    def minimum(self, columns: Vector, cost: Vector, time_limit: float, node_limit: int) -> Minimum:
+    def minimum(
+        self, columns: Vector, cost: Vector, time_limit: float, node_limit: int
+    ) -> tuple[float, Vector | None, bool]:
         """The minimum of ``Σ cost · columns``, as far as it is found within the limits: seconds, and nodes of the tree.
 
-        The bound is HiGHS's, less what its tolerances can have added (docs/certifiers.md).
+        Returns:
+            A lower bound: HiGHS's, less what its tolerances can have added (docs/certifiers.md), or −inf; all columns
+            at the best point found, or None; and whether the bound is the minimum, up to tolerances.
         """
         scale = float(np.abs(cost).max(initial=0.0))
         if scale == 0:
-            return Minimum(0.0, None, True)
+            return 0.0, None, True
         solver = _silent(time_limit, node_limit)
-        solver.passModel(self._model(columns, cost / scale))
+        lower, upper, integer = (np.concatenate(part) for part in zip(*self._columns, strict=True))
+        costs = np.zeros(self.columns)
+        costs[columns] = cost / scale
+        solver.passModel(self._model(costs, lower, upper, integer))
         solver.run()
         info, status, known = solver.getInfo(), solver.getModelStatus(), _highs().HighsModelStatus
         solved = status == known.kOptimal
-        whole = any(part.any() for part in self.integer)
-        if whole and status in (known.kOptimal, known.kTimeLimit, known.kSolutionLimit):  # the latter: of the nodes
+        bounded = known.kOptimal, known.kTimeLimit, known.kSolutionLimit  # the last one: of the nodes
+        if integer.any() and status in bounded:
             bound = info.mip_dual_bound
         else:  # of a linear program only the minimum itself is a bound
             bound = info.objective_function_value if solved else -np.inf
         found = info.primal_solution_status == _highs().SolutionStatus.kSolutionStatusFeasible
         point = np.array(solver.getSolution().col_value) if found else None
-        return Minimum(scale * (bound - self._allowance()), point, solved)
+        return scale * (bound - self._allowance(upper - lower)), point, solved
 
-    def _model(self, columns: Vector, cost: Vector) -> highspy.HighsLp:
-        row, column, value = (np.concatenate(part) for part in zip(NOTHING, *self.entries, strict=True))
+    def _model(self, costs: Vector, lower: Vector, upper: Vector, integer: Vector) -> highspy.HighsLp:
+        row, column, value = (np.concatenate(part) for part in zip(*self._entries, strict=True))
         order = np.argsort(row, kind="stable")
         kinds = {True: _highs().HighsVarType.kInteger, False: _highs().HighsVarType.kContinuous}
         lp = _highs().HighsLp()
         lp.num_col_, lp.num_row_ = self.columns, self.rows
-        costs = np.zeros(self.columns)
-        costs[columns] = cost
-        lp.col_cost_ = costs
-        lp.col_lower_, lp.col_upper_ = np.concatenate(self.lower), np.concatenate(self.upper)
-        lp.row_lower_, lp.row_upper_ = (
-            np.concatenate([NOTHING[2], *limits]) for limits in (self.row_lower, self.row_upper)
-        )
-        lp.integrality_ = [kinds[bool(whole)] for whole in np.concatenate(self.integer)]
+        lp.col_cost_, lp.col_lower_, lp.col_upper_ = costs, lower, upper
+        lp.row_lower_, lp.row_upper_ = (np.concatenate(part) for part in zip(*self._rows, strict=True))
+        lp.integrality_ = [kinds[bool(whole)] for whole in integer]
         lp.a_matrix_.format_ = _highs().MatrixFormat.kRowwise
         lp.a_matrix_.start_ = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=self.rows))])
         lp.a_matrix_.index_, lp.a_matrix_.value_ = column[order], value[order]
         return lp
 
-    def _allowance(self) -> float:
+    def _allowance(self, width: Vector) -> float:
         """What HiGHS's bound may be too high by, for costs of at most 1: its tolerance on every column and row.
 
         A simplex basis is optimal to HiGHS if no reduced cost has the wrong sign by more than the tolerance; the true
         minimum can be lower by that times the width of the column or the range of the row. A node is given up if it
         cannot improve on the best point by more than the tolerance.
         """
-        width = np.concatenate(self.upper) - np.concatenate(self.lower)
-        reach = sum(float(np.abs(value) @ width[column]) for _, column, value in self.entries)
+        reach = sum(float(np.abs(value) @ width[column]) for _, column, value in self._entries)
         return TOLERANCE * (2 + float(width.sum()) + reach)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Context, Decimal, Inexact
-from fractions import Fraction
 from pathlib import Path
 
 from torch import Tensor
@@ -53,7 +52,7 @@ def export_vnnlib(
     check_box(norm)
     ball = checked_ball(x[None], eps, norm, clip_input, input_range)
     y, radius = int(checked_labels([y], ball.x, (num_classes,))), ball.largest_eps
-    box = [_interval(Fraction(value), Fraction(radius), ball) for value in x.flatten().tolist()]
+    box = [_interval(Decimal(value), Decimal(radius), ball) for value in x.flatten().tolist()]
     cut = ", cut to [{:g}, {:g}]".format(*ball.input_range) if clip_input else ""
     lines = [
         f"; label {y}, linf ball of radius {radius!r}{cut}",
@@ -79,16 +78,16 @@ def write_instances(path: Path | str, instances: Iterable[tuple[str, str, int]])
     write_text(path, "".join(f"{onnx},{vnnlib},{seconds}\n" for onnx, vnnlib, seconds in instances))
 
 
-def _interval(x: Fraction, eps: Fraction, ball: Ball) -> tuple[Fraction, Fraction]:
+def _interval(x: Decimal, eps: Decimal, ball: Ball) -> tuple[Decimal, Decimal]:
     """One input's range."""
-    lower, upper = x - eps, x + eps
+    lower, upper = _EXACT.subtract(x, eps), _EXACT.add(x, eps)
     if not ball.clip_input:
         return lower, upper
     low, high = ball.input_range
-    return lower if lower > low else Fraction(low), upper if upper < high else Fraction(high)
+    return max(lower, Decimal(low)), min(upper, Decimal(high))
 
 
-def _decimal(value: Fraction) -> str:
-    """All digits of a fraction whose denominator is a power of two."""
-    digits = f"{_EXACT.divide(Decimal(value.numerator), Decimal(value.denominator)):f}"
+def _decimal(value: Decimal) -> str:
+    """All its digits, at least one of them after the point."""
+    digits = f"{value.normalize(_EXACT):f}"
     return digits if "." in digits else f"{digits}.0"

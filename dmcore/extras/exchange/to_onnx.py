@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from dmcore.nets.reading import as_network
 
 OPSET, IR_VERSION = 13, 7  # of ONNX 1.8 (2020): old enough for every verifier, new enough for all operators used
 NAMES = ("input", "logits")
+LAYERS = {Conv, Flatten, Linear, MaxPool, Normalize, ReLU, Scale, Sum}
 
 
 def export_onnx(
@@ -51,10 +52,9 @@ def export_onnx(
     shapes = graph.shapes(torch.zeros(1, *in_shape, device=like.device))
     writer = _Writer(shapes, graph.output)
     for node in graph.nodes():
-        write = _LAYERS.get(type(node.layer))
-        if write is None:
+        if type(node.layer) not in LAYERS:  # one of a subclass might compute something else
             raise UserError(f"layer {node.index} ({type(node.layer).__name__}) cannot be written as ONNX")
-        write(writer, node.layer, node.index, [writer.name(p) for p in node.parents])
+        writer.write(node.layer, node.index, [writer.name(p) for p in node.parents])
     write_bytes(path, writer.model(dict(metadata or {})))
 
 
@@ -85,6 +85,47 @@ class _Writer:
         self.nodes.append(self.onnx.helper.make_node(op, inputs, [output], name=output, **attributes))
         return output
 
+    def write(self, layer: nn.Module, index: int, inputs: list[str]) -> None:
+        """Appends what a layer does."""
+        out = self.name(index)
+        match layer:
+            case Conv(padding=(left, right, top, bottom)):  # F.pad's order; ONNX wants all begins, then all ends
+                geometry = {"kernel_shape": layer.kernel, "strides": layer.stride, "dilations": layer.dilation}
+                inputs = [*inputs, self.constant(f"{out}.weight", layer.weight), *self.bias(layer, out)]
+                self.add("Conv", inputs, out, pads=[top, left, bottom, right], group=layer.groups, **geometry)
+            case Linear() if len(self.shapes[index]) == 1:
+                inputs = [*inputs, self.constant(f"{out}.weight", layer.weight), *self.bias(layer, out)]
+                self.add("Gemm", inputs, out, transB=1)
+            case Linear():  # Gemm takes matrices only
+                bias = self.bias(layer, out)
+                product = f"{out}.product" if bias else out
+                self.add("MatMul", [*inputs, self.constant(f"{out}.weight", layer.weight.T)], product)
+                if bias:
+                    self.add("Add", [product, *bias], out)
+            case Normalize():
+                centred = self.add("Sub", [*inputs, self.constant(f"{out}.mean", layer.mean[None])], f"{out}.centred")
+                self.add("Div", [centred, self.constant(f"{out}.std", layer.std[None])], out)
+            case Scale():
+                self.add("Mul", [*inputs, self.constant(f"{out}.factor", layer.factor[None])], out)
+            case Sum():
+                total, *rest = inputs
+                for number, branch in enumerate(rest, start=1):
+                    last = number == len(rest) and layer.scale == 1.0
+                    total = self.add("Add", [total, branch], out if last else f"{out}.sum{number}")
+                if total != out:
+                    self.add("Mul", [total, self.constant(f"{out}.scale", layer.scale)], out)
+            case MaxPool():
+                pads = [*layer.padding, *layer.padding]
+                self.add("MaxPool", inputs, out, kernel_shape=layer.kernel, pads=pads, strides=layer.stride)
+            case ReLU():
+                self.add("Relu", inputs, out)
+            case Flatten():
+                self.add("Flatten", inputs, out, axis=1)
+
+    def bias(self, layer: Conv | Linear, out: str) -> list[str]:
+        """The name of a layer's bias, if it has one."""
+        return [] if layer.bias is None else [self.constant(f"{out}.bias", layer.bias)]
+
     def model(self, metadata: dict[str, str]) -> bytes:
         """The whole file."""
         helper, float32 = self.onnx.helper, self.onnx.TensorProto.FLOAT
@@ -103,77 +144,3 @@ class _Writer:
         helper.set_model_props(model, {"input": "pixels in [0, 1]", **metadata})
         self.onnx.checker.check_model(model)
         return model.SerializeToString(deterministic=True)
-
-
-def _conv(w: _Writer, layer: Conv, index: int, inputs: list[str]) -> None:
-    out = w.name(index)
-    left, right, top, bottom = layer.padding  # F.pad's order; ONNX wants all begins, then all ends
-    bias = [] if layer.bias is None else [w.constant(f"{out}.bias", layer.bias)]
-    w.add(
-        "Conv",
-        [*inputs, w.constant(f"{out}.weight", layer.weight), *bias],
-        out,
-        kernel_shape=layer.kernel,
-        pads=[top, left, bottom, right],
-        strides=layer.stride,
-        dilations=layer.dilation,
-        group=layer.groups,
-    )
-
-
-def _linear(w: _Writer, layer: Linear, index: int, inputs: list[str]) -> None:
-    out = w.name(index)
-    bias = [] if layer.bias is None else [w.constant(f"{out}.bias", layer.bias)]
-    if len(w.shapes[index]) == 1:
-        w.add("Gemm", [*inputs, w.constant(f"{out}.weight", layer.weight), *bias], out, transB=1)
-        return
-    product = f"{out}.product" if bias else out  # Gemm takes matrices only
-    w.add("MatMul", [*inputs, w.constant(f"{out}.weight", layer.weight.T)], product)
-    if bias:
-        w.add("Add", [product, *bias], out)
-
-
-def _normalize(w: _Writer, layer: Normalize, index: int, inputs: list[str]) -> None:
-    out = w.name(index)
-    centred = w.add("Sub", [*inputs, w.constant(f"{out}.mean", layer.mean[None])], f"{out}.centred")
-    w.add("Div", [centred, w.constant(f"{out}.std", layer.std[None])], out)
-
-
-def _scale(w: _Writer, layer: Scale, index: int, inputs: list[str]) -> None:
-    out = w.name(index)
-    w.add("Mul", [*inputs, w.constant(f"{out}.factor", layer.factor[None])], out)
-
-
-def _sum(w: _Writer, layer: Sum, index: int, inputs: list[str]) -> None:
-    out = w.name(index)
-    total, *rest = inputs
-    for number, branch in enumerate(rest, start=1):
-        last = number == len(rest) and layer.scale == 1.0
-        total = w.add("Add", [total, branch], out if last else f"{out}.sum{number}")
-    if total != out:
-        w.add("Mul", [total, w.constant(f"{out}.scale", layer.scale)], out)
-
-
-def _max_pool(w: _Writer, layer: MaxPool, index: int, inputs: list[str]) -> None:
-    pads = [*layer.padding, *layer.padding]
-    w.add("MaxPool", inputs, w.name(index), kernel_shape=layer.kernel, pads=pads, strides=layer.stride)
-
-
-def _relu(w: _Writer, layer: ReLU, index: int, inputs: list[str]) -> None:
-    w.add("Relu", inputs, w.name(index))
-
-
-def _flatten(w: _Writer, layer: Flatten, index: int, inputs: list[str]) -> None:
-    w.add("Flatten", inputs, w.name(index), axis=1)
-
-
-_LAYERS: dict[type[nn.Module], Callable[[_Writer, Any, int, list[str]], None]] = {
-    Conv: _conv,
-    Flatten: _flatten,
-    Linear: _linear,
-    MaxPool: _max_pool,
-    Normalize: _normalize,
-    ReLU: _relu,
-    Scale: _scale,
-    Sum: _sum,
-}

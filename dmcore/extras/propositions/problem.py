@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dmcore.extras.propositions.curvature import Product
 from dmcore.nets import Network
 from dmcore.regularizers import Batch
 
@@ -55,6 +56,15 @@ class Problem:
             total += flat(torch.autograd.grad(part, self.weights, materialize_grads=True))
             value += part.item()
         return value, total
+
+    def multiply(self, curvature: Product, v: Tensor) -> Tensor:
+        """The product of one of :mod:`dmcore.extras.propositions.curvature` with v (P,)."""
+        weights = self.weights
+        along = [piece.view_as(p) for piece, p in zip(v.split([p.numel() for p in weights]), weights, strict=True)]
+        total = torch.zeros_like(v)
+        for share, x, y in self.parts():
+            total += share * flat(curvature(self.net(x), y, weights, along))
+        return total
 
 
 def flat(tensors: Iterable[Tensor]) -> Tensor:

@@ -11,7 +11,7 @@ from dmcore.crown.margins import margin_rows
 from dmcore.errors import UserError
 from dmcore.extras.exact import exact_margins
 from dmcore.extras.exact.certifier import Milp
-from dmcore.extras.exact.program import Minimum, Program
+from dmcore.extras.exact.program import Program
 from dmcore.nets import as_network
 from dmcore.perturbation import Ball
 
@@ -65,7 +65,7 @@ def test_a_solve_that_is_stopped_is_sound():
 
 def test_a_bound_of_the_solver_that_is_above_an_occurring_margin_is_not_believed(monkeypatch):
     net, x, y = a_point("rows")
-    monkeypatch.setattr(Program, "minimum", lambda *_: Minimum(1e6, None, True))
+    monkeypatch.setattr(Program, "minimum", lambda *_: (1e6, None, True))
     found = exact_margins(net, x, y, 0.1)
     torch.testing.assert_close(found.lower, margins_at(net, x, y).detach().scatter(1, y[:, None], torch.inf))
 

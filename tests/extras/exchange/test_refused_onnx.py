@@ -126,7 +126,19 @@ def test_windows_that_are_not_known_are_refused(tmp_path):
     message("MaxPool", "x", "MaxPool 'the_y': has ceil_mode", kernel_shape=[2, 2], ceil_mode=1)
     message("MaxPool", "x", "MaxPool 'the_y': has ceil_mode", kernel_shape=[2, 2], dilations=[2, 1])
     message("MaxPool", "x", "has a window (2,) over values", kernel_shape=[2])
+    message("MaxPool", "x", "MaxPool 'the_y': has ceil_mode", kernel_shape=[2, 2], auto_pad="SAME_UPPER")
+    message("AveragePool", "x", "has padding that does not count", kernel_shape=[3, 3], pads=[1, 1, 1, 1])
     message("Flatten", "x", "Flatten 'the_y': has axis 2", axis=2)
+
+
+def test_what_a_newer_opset_says_otherwise_is_refused(tmp_path):
+    def message(op, inputs, text, **attributes):
+        constants = {"to": np.array([0, 4]), "v": abs(numbers(0, 2))}
+        nodes = [node(op, inputs, "y", **attributes)]
+        refused(write_onnx(tmp_path / "n", nodes, (2, 2), constants, opset=14), f"{op} 'the_y': {text}")
+
+    message("Reshape", "x to", "gives the shape (0, 4)", allowzero=1)
+    message("BatchNormalization", "x v v v v", "depends on the whole batch in training mode", training_mode=1)
 
 
 def test_files_that_are_none_are_refused(tmp_path, monkeypatch):

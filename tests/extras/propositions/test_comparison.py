@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from dmcore.extras.propositions.comparison import Comparison
+from dmcore.extras.propositions.ranking import Comparison
 
 
 def of(one, two):
@@ -25,21 +25,6 @@ def test_by_hand():
     assert c.best_scale == 2.5
     assert c.distance_at_best_scale == pytest.approx(math.sqrt(1 / 26))  # (5, 2.5) − (4, 3) = (1, −½): 1
     assert c.target_change == -10
-
-
-def test_the_metric_decides_and_not_the_plain_distance():
-    """(0, 1) is as near to (1, 0) as to (0, 2) in the plane, but not in the metric."""
-    two = (2.0, 0.0)
-    assert of((1.0, 1.0), two).helps is False  # own 2.5, cross 1
-    assert of((3.0, 0.5), two).helps is True  # own 5, cross 3, though longer
-
-
-def test_too_long_hurts_until_it_is_scaled():
-    c = of((9.0, 0.0), (4.0, 0.0))
-    assert not c.helps
-    assert c.best_scale == pytest.approx(4 / 9)
-    assert c.distance_at_best_scale == pytest.approx(0, abs=1e-7)
-    assert c.cosine == pytest.approx(1)
 
 
 def test_the_opposite_helps_at_no_scale_and_nothing_is_neither():

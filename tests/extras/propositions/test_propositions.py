@@ -1,5 +1,7 @@
 """Propositions 1 and 2 against regularised optima that are really computed, for regularisers of the project."""
 
+from functools import partial
+
 import pytest
 import torch
 from small_problem import DAMPING, at_minimum, damped, hessian_of, put, theta_of
@@ -7,7 +9,7 @@ from test_config import ROOT
 
 from dmcore.errors import UserError
 from dmcore.extras.propositions.added_loss import AddedLoss
-from dmcore.extras.propositions.curvature import Hessian
+from dmcore.extras.propositions.curvature import hessian
 from dmcore.extras.propositions.ranking import BASE, rank
 from dmcore.nets.layers import ReLU
 from doublemargin.experiment.config import load_config
@@ -142,7 +144,8 @@ def test_inner_products_are_the_dense_ones_and_rows_are_sorted(case):
         a, b = case.gradients[one], case.gradients[two]
         assert c.own == pytest.approx((a @ case.inverse @ a).item(), rel=1e-8)
         assert c.cross == pytest.approx((a @ case.inverse @ b).item(), abs=1e-8 * (c.own * c.target) ** 0.5)
-    by_products = rank(Hessian(case.at), {BASE: case.plain, **case.gradients}, "ibp", DAMPING, 1e-10, 500)
+    gradients, multiply = {BASE: case.plain, **case.gradients}, partial(case.at.multiply, hessian)
+    by_products = rank(multiply, gradients, "ibp", DAMPING, 1e-10, 500)
     assert [r.name for r in by_products.rows] == [r.name for r in case.rankings["ibp"].rows]
     for row, dense in zip(by_products.rows, case.rankings["ibp"].rows, strict=True):
         assert row.comparison.cross == pytest.approx(dense.comparison.cross, rel=1e-7)

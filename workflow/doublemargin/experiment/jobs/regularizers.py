@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,9 @@ from dmcore.data import Split, load_images
 from dmcore.eps import Eps
 from dmcore.errors import UserError, nearest
 from dmcore.extras.propositions.added_loss import AddedLoss
-from dmcore.extras.propositions.comparison import Comparison
 from dmcore.extras.propositions.curvature import CURVATURES
 from dmcore.extras.propositions.problem import Problem, Term
-from dmcore.extras.propositions.ranking import BASE, Ranking, rank
+from dmcore.extras.propositions.ranking import BASE, Comparison, Ranking, rank
 from dmcore.nets import Network
 from dmcore.norms import check_radius
 from dmcore.progress import progress
@@ -79,7 +79,7 @@ def regularizers_job(
         values[name], gradients[name] = problem.gradient(terms[name], radius, settings.seed)
         if not gradients[name].isfinite().all():
             raise UserError(f"the gradient of {name} is not finite at these weights")
-    curvature = CURVATURES[settings.curvature](problem)
+    curvature = partial(problem.multiply, CURVATURES[settings.curvature])
     rankings = [
         rank(curvature, gradients, target, damping, settings.tolerance, settings.max_steps)
         for damping in settings.damping
