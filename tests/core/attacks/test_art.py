@@ -5,7 +5,9 @@ import random
 import numpy as np
 import pytest
 import torch
-from test_attacked import EPS, exactly_inside, linear_net, points, worst_margins
+from points import linear_net
+from points import uniform as points
+from test_attacked import EPS, exactly_inside, worst_margins
 
 from dmcore.attacks.evaluate import attack_points
 

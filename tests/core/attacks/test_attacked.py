@@ -8,8 +8,9 @@ from importlib.util import find_spec
 import pytest
 import torch
 from conftest import NETS
-from norm_balls import RADII, all_changes
-from test_pgd import best_of_a_line
+from norm_balls import RADII, all_changes, farthest
+from points import best_of_a_line, linear_net
+from points import uniform as points
 from torch import nn
 
 from dmcore.attacks.best import BestAdversarial, inside, into_ball, margins
@@ -24,34 +25,15 @@ ANY = (-float("inf"), float("inf"))
 EPS = {"linf": 0.12, "l2": 0.35, "l1": 0.9, "l0": 2}
 
 
-def linear_net(size, classes, seed=0):
-    torch.manual_seed(seed)
-    return nn.Sequential(nn.Flatten(), nn.Linear(size, classes)).double()
-
-
-def points(in_shape, count, seed=0, dtype=torch.float64):
-    return torch.rand(count, *in_shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
-
-
-def reach(w, x, eps, norm):
-    """How far w·x' can fall below w·x over the whole ball, from the dual norm; under ℓ0 the dearest changes."""
-    if norm == "l0":
-        gains = torch.maximum(-w * (1 - x), w * x)
-        return gains.sort(dim=1, descending=True).values[:, : int(eps)].sum(1)
-    order = {"linf": 1, "l2": 2, "l1": float("inf")}[norm]
-    return (eps * w.norm(order)).expand(len(x))
-
-
 def worst_margins(net, x, y, eps, norm):
     """The smallest margin over each ball of a linear net, in closed form."""
-    w, z = net[1].weight.detach(), net(x).detach()
-    worst = torch.full((len(x),), torch.inf, dtype=x.dtype)
-    for i in range(len(x)):
-        for j in range(z.shape[1]):
-            if j != y[i]:
-                fall = reach(w[y[i]] - w[j], x[i : i + 1].flatten(1), eps, norm)[0]
-                worst[i] = min(worst[i], z[i, y[i]] - z[i, j] - fall)
-    return worst
+    w, found = net[1].weight.detach(), []
+    for point, label in zip(x, y, strict=True):
+        others = torch.arange(len(w)) != label
+        worst = point.flatten() + farthest((w - w[label])[others], point.flatten(), eps, norm)
+        z = net(worst).detach()
+        found.append((z[:, label] - z[:, others].diagonal()).min())
+    return torch.stack(found)
 
 
 @pytest.mark.parametrize("norm", NORMS)

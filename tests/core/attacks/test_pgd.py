@@ -3,8 +3,7 @@
 import pytest
 import torch
 from conftest import conv_net
-from points import ORDER, near_corners
-from torch import nn
+from points import ORDER, best_of_a_line, linear_net, near_corners
 
 from dmcore.attacks import cross_entropy
 from dmcore.attacks.pgd import Pgd, _worse
@@ -21,34 +20,6 @@ def seeded(seed=0):
 
 def batch(count=6, dtype=torch.float64):
     return near_corners(count, (2, 5, 5), dtype=dtype), torch.arange(count) % 4
-
-
-def linear_net(size, classes=2, dtype=torch.float64):
-    torch.manual_seed(0)
-    return nn.Sequential(nn.Flatten(), nn.Linear(size, classes)).to(dtype)
-
-
-def best_of_a_line(x, w, norm, eps):
-    """max w·x' over the ball and [0, 1]ⁿ, a number for each point, by other ways than PGD's."""
-    room = torch.where(w > 0, 1 - x, x)  # how far each pixel may go the way that pays
-    if norm == "linf":
-        gain = (w.abs() * room.clamp(max=eps)).sum(1)
-    elif norm == "l2":  # δ = min(t|w|, room), t as large as the ball allows
-        low, high = torch.zeros(len(x), 1, dtype=x.dtype), torch.full((len(x), 1), 1e6, dtype=x.dtype)
-        for _ in range(200):
-            t = (low + high) / 2
-            inside = torch.minimum(t * w.abs(), room).norm(dim=1, keepdim=True) <= eps
-            low, high = torch.where(inside, t, low), torch.where(inside, high, t)
-        gain = (w.abs() * torch.minimum(low * w.abs(), room)).sum(1)
-    else:  # the dearest pixels first, until the budget is spent
-        gain = torch.zeros(len(x), dtype=x.dtype)
-        for i in range(len(x)):
-            left = eps
-            for j in w.abs().argsort(descending=True):
-                spent = min(left, room[i, j].item())
-                gain[i] += w[j].abs() * spent
-                left -= spent
-    return x @ w + gain
 
 
 @pytest.mark.parametrize("random_start", [True, False])

@@ -56,16 +56,6 @@ def test_value_by_loops():
     torch.testing.assert_close(batch.worst_logits, moved)
 
 
-def test_larger_than_at_random_points_and_never_negative():
-    batch = lively_batch()
-    found, clean = Trades(steps=20, step_of_eps=0.1).value(batch).item(), batch.logits.log_softmax(1)
-    for _ in range(30):
-        delta = EPS * (2 * torch.rand(batch.x.shape, generator=batch.generator, dtype=torch.float64) - 1).sign()
-        other = divergence(batch.net((batch.x + delta).clamp(0, 1)), clean)
-        assert (other >= 0).all()
-        assert other.mean().item() < found
-
-
 @pytest.mark.parametrize("norm", ["l2", "l1"])
 def test_other_norms_keep_to_their_ball(norm, monkeypatch):
     seen, perturb = [], Pgd.perturb

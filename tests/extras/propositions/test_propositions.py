@@ -1,7 +1,5 @@
 """Propositions 1 and 2 against regularised optima that are really computed, for regularisers of the project."""
 
-from functools import partial
-
 import pytest
 import torch
 from small_problem import DAMPING, at_minimum, damped, hessian_of, put, theta_of
@@ -9,9 +7,7 @@ from test_config import ROOT
 
 from dmcore.errors import UserError
 from dmcore.extras.propositions.added_loss import AddedLoss
-from dmcore.extras.propositions.curvature import hessian
 from dmcore.extras.propositions.ranking import BASE, rank
-from dmcore.nets.layers import ReLU
 from doublemargin.experiment.config import load_config
 from doublemargin.experiment.resolve import method_spec
 
@@ -78,18 +74,6 @@ def case(request):
     return Case(request.param)
 
 
-def test_the_net_is_at_a_smooth_strict_minimum(case):
-    assert case.base()[1].norm() < 1e-13
-    assert torch.linalg.eigvalsh(damped(case.at)).min() > 0.01
-    values = case.at.net.walk(lambda layer, *inputs: layer(*inputs), case.at.x)
-    assert (values[-1].argmax(1) == case.at.y).all()
-    for node in case.at.net.nodes():
-        if isinstance(node.layer, ReLU):
-            z = values[node.parents[0]]
-            assert z.abs().min() > 1e-3
-            assert 0.2 < (z > 0).double().mean() < 0.8
-
-
 def test_proposition_1(case):
     """The optimum is θ̂ − λH⁻¹∇R up to O(λ²): the error of half the step is a quarter."""
     for name in case.methods:
@@ -144,16 +128,11 @@ def test_inner_products_are_the_dense_ones_and_rows_are_sorted(case):
         a, b = case.gradients[one], case.gradients[two]
         assert c.own == pytest.approx((a @ case.inverse @ a).item(), rel=1e-8)
         assert c.cross == pytest.approx((a @ case.inverse @ b).item(), abs=1e-8 * (c.own * c.target) ** 0.5)
-    gradients, multiply = {BASE: case.plain, **case.gradients}, partial(case.at.multiply, hessian)
-    by_products = rank(multiply, gradients, "ibp", DAMPING, 1e-10, 500)
-    assert [r.name for r in by_products.rows] == [r.name for r in case.rankings["ibp"].rows]
-    for row, dense in zip(by_products.rows, case.rankings["ibp"].rows, strict=True):
-        assert row.comparison.cross == pytest.approx(dense.comparison.cross, rel=1e-7)
-    assert by_products.base_norm == pytest.approx((case.plain @ case.inverse @ case.plain).sqrt().item(), rel=1e-8)
     for target, ranking in case.rankings.items():
         distances = [row.comparison.distance for row in ranking.rows]
         assert distances == sorted(distances)
         assert ranking.rows[0].name == target
+        assert ranking.base_norm == pytest.approx((case.plain @ case.inverse @ case.plain).sqrt().item(), rel=1e-8)
 
 
 def test_a_target_without_a_gradient_is_refused(case):
