@@ -73,14 +73,12 @@ class Method:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Method:
         """Back from plain data."""
-        return cls(
-            **{
-                **data,
-                "regularizers": tuple(Term(**t) for t in data["regularizers"]),
-                "attack": AttackSpec(**data["attack"]) if data.get("attack") else None,
-                "pruning": Pruning(**data["pruning"]) if data.get("pruning") else None,
-            }
-        )
+        parts = {
+            "regularizers": tuple(Term(**t) for t in data["regularizers"]),
+            "attack": AttackSpec(**data["attack"]) if data.get("attack") else None,
+            "pruning": Pruning(**data["pruning"]) if data.get("pruning") else None,
+        }
+        return cls(**data | parts)
 
 
 @dataclass(frozen=True)
@@ -179,14 +177,8 @@ class ModelSpec:
             UserError: the data are of something else, or of another version.
         """
         try:
-            training = data["training"]
-            return cls(
-                **{
-                    **data,
-                    "method": Method.from_dict(data["method"]),
-                    "training": Training(**{**training, "lr_drops": tuple(training["lr_drops"])}),
-                }
-            )
+            training = Training(**data["training"] | {"lr_drops": tuple(data["training"]["lr_drops"])})
+            return cls(**data | {"method": Method.from_dict(data["method"]), "training": training})
         except KeyError as error:
             raise UserError(f"no specification of a model, it has no {error}: {MEND}") from error
         except (TypeError, AttributeError) as error:

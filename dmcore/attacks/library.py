@@ -40,7 +40,7 @@ def library_attacks(
     evasion, classification = _art()
     if not best.eps:
         return
-    with _quiet(), _seeded(seed):
+    with _apart(seed):
         model = classification.PyTorchClassifier(
             model=copy.deepcopy(net).float(),  # ART writes gradients into it
             loss=nn.CrossEntropyLoss(),
@@ -75,7 +75,7 @@ def check_library(norm: str) -> None:
 def _art() -> tuple[ModuleType, ModuleType]:
     """ART's modules of attacks and of classifiers."""
     try:
-        with _quiet():
+        with _apart():
             from art.attacks import evasion
             from art.estimators import classification
     except ImportError as error:
@@ -86,27 +86,21 @@ def _art() -> tuple[ModuleType, ModuleType]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Without what ART says on the way; its errors are raised."""
+def _apart(seed: int = 0) -> Iterator[None]:
+    """Without what ART says on the way, but its errors; the global random numbers, which it draws, are seeded.
+
+    Afterwards they are as they were.
+    """
     logger = logging.getLogger("art")
-    level = logger.level
+    level, python, numpy = logger.level, random.getstate(), np.random.get_state()
     logger.setLevel(logging.ERROR)
+    random.seed(seed)
+    np.random.seed(seed)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
         logger.setLevel(level)
-
-
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """With the global random numbers, which ART draws from, seeded, and then as they were."""
-    before = random.getstate(), np.random.get_state()
-    random.seed(seed)
-    np.random.seed(seed)
-    try:
-        yield
-    finally:
-        random.setstate(before[0])
-        np.random.set_state(before[1])
+        random.setstate(python)
+        np.random.set_state(numpy)

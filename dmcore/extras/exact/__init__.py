@@ -2,9 +2,8 @@
 
 - :mod:`program`: columns, rows and HiGHS
 - :mod:`ball`: the inputs as columns
-- :mod:`boxes`: what every ReLU and max-pool can read, by the relaxations
 - :mod:`model`: a network as a program
-- :mod:`margins`: the minima, and :mod:`certifier`: the certifier that they make
+- :mod:`margins`: the minima, with what the relaxations know; and :mod:`certifier`: the certifier that they make
 """
 
 from dmcore.extras.exact.margins import Minima, exact_margins, minima
