@@ -1,7 +1,6 @@
 """Rows of tables with known verdicts and times, made by hand."""
 
 from doublemargin.records.statistics import Share
-from doublemargin.report.claims.evidence import Evidence
 from doublemargin.report.tables import Cell, Row, Timing
 
 POINTS = 200
@@ -38,8 +37,3 @@ def row(*cells, times=(), paper_seconds=None, baseline=False, **where):
         timings=tuple(Timing(seconds, device, "1", seed) for seed, (seconds, device) in enumerate(timings)),
         paper_seconds=paper_seconds, cells=cells,
     )  # fmt: skip
-
-
-def evidence(*cells):
-    """Each cell in a row of its own."""
-    return Evidence([row(c) for c in cells])

@@ -6,11 +6,12 @@ import pytest
 from made_rows import row
 
 from doublemargin.report.claims.claims import Claim
-from doublemargin.report.claims.evidence import Evidence, Outcome
+from doublemargin.report.claims.evidence import Outcome
 from doublemargin.report.claims.judge import Status, judge
 from doublemargin.report.claims.significance import sign_test_p
-from doublemargin.report.claims.times import Faster, TakesLonger, our_pairs, paper_pairs
+from doublemargin.report.claims.times import Times, our_pairs, paper_pairs
 
+FASTER = Times("dm", ("ibp",))
 ARCHS = ["small", "medium", "large", "pooling", "resnet", "pureconv", "a", "b", "c", "d"]
 
 
@@ -27,7 +28,7 @@ def rows(ratios, **more):
 
 
 def judged(part, made):
-    return judge(Claim("name", "title", "words", "4.2", (part,)), Evidence(made))
+    return judge(Claim("name", "title", "words", "4.2", (part,)), made)
 
 
 @pytest.mark.parametrize(
@@ -44,12 +45,12 @@ def judged(part, made):
     ],
 )
 def test_faster(ratios, outcome, status):
-    found = judged(Faster("dm", ("ibp",)), rows(ratios))
+    found = judged(FASTER, rows(ratios))
     assert (found.outcomes, found.status) == ([outcome], status)
 
 
 def test_faster_shows_the_pair_in_the_middle_and_the_sign_test():
-    (finding,) = judged(Faster("dm", ("ibp",)), rows([0.5, 0.8, 0.6, 0.9, 1.2], paper=99.0)).findings
+    (finding,) = judged(FASTER, rows([0.5, 0.8, 0.6, 0.9, 1.2], paper=99.0)).findings
     assert finding.ours == pytest.approx((80.0, 100.0))
     assert (finding.wins, finding.losses, finding.p) == (4, 1, sign_test_p(4, 1))
     assert finding.paper == (99.0, 100.0)
@@ -61,7 +62,7 @@ def test_only_like_trainings_on_one_device_are_paired():
     ibp = row(method="ibp", times=[(130.0, "H100"), (150.0, "P100")])
     pairs = our_pairs([dm, ibp, row(method="ibp", times=[1.0], eps_train="0.1")], "dm", "ibp")
     assert [(p.first, p.second) for p in pairs] == [(100.0, 130.0)]
-    assert judged(Faster("dm", ("ibp",)), [row(method="dm", times=[5.0]), row(method="ibp")]).status == Status.NOT_RUN
+    assert judged(FASTER, [row(method="dm", times=[5.0]), row(method="ibp")]).status == Status.NOT_RUN
 
 
 def test_a_time_that_others_may_have_prolonged_counts_for_no_pair():
@@ -70,7 +71,7 @@ def test_a_time_that_others_may_have_prolonged_counts_for_no_pair():
     for timing in ("disturbed", "unknown"):
         slowed = replace(ibp, timings=tuple(replace(t, timing=timing) for t in ibp.timings))
         assert our_pairs([dm, slowed], "dm", "ibp") == []
-        (missing,) = judged(Faster("dm", ("ibp",)), [dm, slowed]).missing
+        (missing,) = judged(FASTER, [dm, slowed]).missing
         assert missing == "dm and ibp on mnist, undisturbed on one device"  # these were trained
 
 
@@ -83,7 +84,7 @@ def test_a_model_in_several_tables_counts_once():
 
 
 def test_the_papers_exceptions_are_listed():
-    (finding,) = judged(Faster("dm", ("ibp",)), rows([0.8, 0.9], paper=101.0)).findings
+    (finding,) = judged(FASTER, rows([0.8, 0.9], paper=101.0)).findings
     assert finding.as_claimed is False
     assert finding.remark.startswith(
         "the paper: faster than IBP in 0 of 2 pairs, not on mnist small, ε_train 0.3: 101.0 "
@@ -102,4 +103,4 @@ def test_the_papers_exceptions_are_listed():
     ],
 )
 def test_takes_longer(ratio, status):
-    assert judged(TakesLonger("dm", "ibp", 1.1, 1.4), rows([ratio, ratio])).status == status
+    assert judged(Times("dm", ("ibp",), takes=(1.1, 1.4)), rows([ratio, ratio])).status == status

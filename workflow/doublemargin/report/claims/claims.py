@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from doublemargin.report.claims.accuracies import Ahead, Comparable, Gain, NeverBelow, Represents
-from doublemargin.report.claims.evidence import EpsRange, Pairs, Statement
-from doublemargin.report.claims.times import Faster, TakesLonger
+from doublemargin.report.claims.evidence import Statement
+from doublemargin.report.claims.times import Times
 
 TOLERATED_SHARE = 0.1
 """How large a part of its comparisons may go against a claim that says "generally" or "nearly all"."""
@@ -38,19 +38,17 @@ class Claim:
     remark: str = ""
 
 
+DM, IBP, BOUNDED = {"method": "dm"}, {"method": "ibp"}, {"method": "bounded"}
+RELU = {"table": "table14", "certifier": "cnn-cert-relu"}
+BY_IBP = {"table": "table16", "certifier": "ibp"}
 TABLE2 = {"table": "table2"}
 MNIST = {**TABLE2, "dataset": "mnist", "points": 200}
 CIFAR = {**TABLE2, "dataset": "cifar10", "points": 200}
 GTSRB = {**TABLE2, "dataset": "gtsrb", "points": 200}
 STABILITY_AND_ATTACKS = ("adv", "relu_stability", "l1_rs_pruning", "adv_rs_pruning")
-ALL_NETS = (("table6", "gtsrb"), ("table8", "mnist"), ("table9", "cifar10"))
 OWN_NORM = {"linf": "dm", "l2": "dm_for_l2", "l1": "dm_for_l1"}
-
-
-def ahead(first: str, second: str, where: dict[str, str | int], eps: EpsRange) -> Ahead:
-    """One method ahead of another on the same network, at the same ε_train."""
-    return Ahead(Pairs({"method": first}, {"method": second}, where, eps))
-
+LARGE = (("mnist", "0.07"), ("cifar10", "3/255"))
+"""Beyond these ε networks trained with IBP differ between certifiers."""
 
 CLAIMS = (
     Claim(
@@ -58,7 +56,7 @@ CLAIMS = (
         "Ahead of IBP at large ε on MNIST",
         "On MNIST, our methods […] outperform IBP and Bounded for large perturbation sizes beyond ε = 0.07.",
         "4.2, Table 2",
-        (ahead("dm", "ibp", MNIST, EpsRange(beyond="0.07")),),
+        (Ahead(DM, IBP, MNIST, above="0.07"),),
         remark="Against IBP; Bounded has a claim of its own below.",
     ),
     Claim(
@@ -66,7 +64,7 @@ CLAIMS = (
         "Ahead of IBP at large ε on CIFAR-10",
         "On CIFAR, our method […] outperform[s] IBP and Bounded for perturbation sizes beyond ε = 0.5/255.",
         "4.2, Table 2",
-        (ahead("dm", "ibp", CIFAR, EpsRange(beyond="0.5/255")),),
+        (Ahead(DM, IBP, CIFAR, above="0.5/255"),),
         remark="On both networks of Table 2; Bounded has a claim of its own below.",
     ),
     Claim(
@@ -74,7 +72,7 @@ CLAIMS = (
         "Ahead of IBP at large ε on GTSRB",
         "On GTSRB, our method outperforms IBP and MMR for ε = 3/255 and larger.",
         "4.2, Table 2",
-        (ahead("dm", "ibp", GTSRB, EpsRange(least="3/255")),),
+        (Ahead(DM, IBP, GTSRB, least="3/255"),),
         remark="Against IBP; MMR has a claim of its own below.",
     ),
     Claim(
@@ -83,17 +81,14 @@ CLAIMS = (
         "[We] outperform IBP and Bounded for large perturbation sizes beyond ε = 0.07 [on MNIST, and] beyond "
         "ε = 0.5/255 [on CIFAR].",
         "4.2, Table 2",
-        (
-            ahead("dm", "bounded", MNIST, EpsRange(beyond="0.07")),
-            ahead("dm", "bounded", CIFAR, EpsRange(beyond="0.5/255")),
-        ),
+        (Ahead(DM, BOUNDED, MNIST, above="0.07"), Ahead(DM, BOUNDED, CIFAR, above="0.5/255")),
     ),
     Claim(
         "mmr",
         "Ahead of MMR at large ε on GTSRB",
         "On GTSRB, our method outperforms IBP and MMR for ε = 3/255 and larger.",
         "4.2, Table 2",
-        (ahead("dm", "mmr", {**TABLE2, "dataset": "gtsrb"}, EpsRange(least="3/255")),),
+        (Ahead(DM, {"method": "mmr"}, {**TABLE2, "dataset": "gtsrb"}, least="3/255"),),
     ),
     Claim(
         "all-nets",
@@ -102,8 +97,8 @@ CLAIMS = (
         "prior work.",
         "4.2, Tables 6, 8, 9",
         tuple(
-            ahead("dm", "ibp", {"table": table, "dataset": dataset, "points": 200}, EpsRange(trained=True))
-            for table, dataset in ALL_NETS
+            Ahead(DM, IBP, {"table": table, "dataset": dataset, "points": 200}, trained=True)
+            for table, dataset in (("table6", "gtsrb"), ("table8", "mnist"), ("table9", "cifar10"))
         ),
         remark="Read as: against IBP, at the ε that both were trained at, on all networks with 200 points.",
     ),
@@ -135,7 +130,7 @@ CLAIMS = (
         "Trains faster",
         "[…] over all tested datasets, our training methods train in less time than IBP, Bounded, TRADES and MMR.",
         "4.2",
-        (Faster("dm", ("ibp", "bounded", "trades", "mmr")),),
+        (Times("dm", ("ibp", "bounded", "trades", "mmr")),),
         remark="Whole trainings, MMR's of its few epochs. Section 1 says even 'on all architectures and datasets'.",
     ),
     Claim(
@@ -144,14 +139,7 @@ CLAIMS = (
         "[…] for any fixed network, IBP yields weaker than CNN-Cert-Zero. […] the CNN-Cert-Zero certifier yields "
         "higher or equal accuracies to IBP certification over all networks.",
         "K.1, Tables 15, 16",
-        (
-            NeverBelow(
-                Pairs(
-                    {"table": "table15", "certifier": "cnn-cert-zero"},
-                    {"table": "table16", "certifier": "ibp"},
-                )
-            ),
-        ),
+        (NeverBelow({"table": "table15", "certifier": "cnn-cert-zero"}, BY_IBP),),
         remark="A theorem: one point that IBP certifies and CNN-Cert-Zero does not refutes it, or shows rounding.",
     ),
     Claim(
@@ -160,17 +148,7 @@ CLAIMS = (
         "Surprisingly, we find that standard Double Margin performs better than the ℓ0 modification for ℓ0 certified "
         "accuracies.",
         "I.1, Table 4",
-        (
-            Ahead(
-                Pairs(
-                    {"method": "dm"},
-                    {"method": "dm_for_l0"},
-                    {"table": "table4", "norm": "l0"},
-                    EpsRange(least="1"),
-                    free=("eps_train",),
-                )
-            ),
-        ),
+        (Ahead(DM, {"method": "dm_for_l0"}, {"table": "table4", "norm": "l0"}, least="1", free=("eps_train",)),),
         remark="At every number of pixels.",
     ),
     Claim(
@@ -181,17 +159,11 @@ CLAIMS = (
         "I.1, Table 7",
         tuple(
             Ahead(
-                Pairs(
-                    {"method": method},
-                    {"method": rival},
-                    {"table": "table7", "norm": norm},
-                    EpsRange(largest=True),
-                    free=("eps_train",),
-                )
+                {"method": own}, {"method": rival}, {"table": "table7", "norm": norm}, largest=True, free=("eps_train",)
             )
-            for norm, method in OWN_NORM.items()
+            for norm, own in OWN_NORM.items()
             for rival in OWN_NORM.values()
-            if rival != method
+            if rival != own
         ),
         exceptions=TOLERATED_SHARE,
         remark="The ℓ∞, ℓ2 and ℓ1 versions.",
@@ -202,7 +174,7 @@ CLAIMS = (
         "We find that the ensemble model achieves the same or higher certified accuracies for nearly all the "
         "perturbation sizes tested.",
         "I.2, Table 5",
-        (Comparable(Pairs({"method": "dm_ensemble"}, {"method": "dm"}, {"table": "table5"}), or_better=True),),
+        (Comparable({"method": "dm_ensemble"}, DM, {"table": "table5"}, or_better=True),),
         exceptions=TOLERATED_SHARE,
         remark="Against the mean of three single models.",
     ),
@@ -213,8 +185,8 @@ CLAIMS = (
         "accuracy [than Double Margin].",
         "4.2, Table 2",
         (
-            ahead("dm_quarter", "dm", TABLE2, EpsRange(only=("0",))),
-            ahead("dm_quarter", "ibp", TABLE2, EpsRange(largest=True)),
+            Ahead({"method": "dm_quarter"}, DM, TABLE2, only="0"),
+            Ahead({"method": "dm_quarter"}, IBP, TABLE2, largest=True),
         ),
     ),
     Claim(
@@ -224,7 +196,7 @@ CLAIMS = (
         "that the random sample is fairly representative.",
         "I.5, Table 10",
         tuple(
-            Represents(Pairs({"table": "table10"}, {"table": table, "points": 200}, free=("points",)))
+            Represents({"table": "table10"}, {"table": table, "points": 200}, free=("points",))
             for table in ("table8", "table9")
         ),
     ),
@@ -233,28 +205,28 @@ CLAIMS = (
         "Variation 1 comparable to IBP, or better",
         "Variation 1 ['s only'] performs comparably to or outperforms IBP.",
         "4.2, Table 2",
-        (Comparable(Pairs({"method": "dm_s_only"}, {"method": "ibp"}, TABLE2), or_better=True),),
+        (Comparable({"method": "dm_s_only"}, IBP, TABLE2, or_better=True),),
     ),
     Claim(
         "variation2",
         "Variation 2 comparable to Double Margin",
         "Variation 2 ['IBP+v'] performs comparably to Double Margin.",
         "4.2, Table 2",
-        (Comparable(Pairs({"method": "dm_ibp_v"}, {"method": "dm"}, TABLE2)),),
+        (Comparable({"method": "dm_ibp_v"}, DM, TABLE2),),
     ),
     Claim(
         "variation2-time",
         "Variation 2 takes 10-40% longer",
         "[…] but it requires one additional propagation during training (10-40% increased training time).",
         "4.2, Table 2",
-        (TakesLonger("dm_ibp_v", "dm", 1.1, 1.4),),
+        (Times("dm_ibp_v", ("dm",), takes=(1.1, 1.4)),),
     ),
     Claim(
         "l1-added",
         "ℓ1 regularization added helps",
         "We note that adding ℓ1 weight regularization to our regularizer further enhances our certified accuracies.",
         "4.2, Table 2",
-        (ahead("dm_l1", "dm", MNIST, EpsRange(beyond="0")),),
+        (Ahead({"method": "dm_l1"}, DM, MNIST, above="0"),),
     ),
     Claim(
         "mnist-stability",
@@ -262,7 +234,7 @@ CLAIMS = (
         "On MNIST, our methods […] outperform ReLU stability based methods and adversarial training for ε = 0.01 and "
         "larger.",
         "4.2, Table 2",
-        tuple(ahead("dm", rival, MNIST, EpsRange(least="0.01")) for rival in STABILITY_AND_ATTACKS),
+        tuple(Ahead(DM, {"method": rival}, MNIST, least="0.01") for rival in STABILITY_AND_ATTACKS),
     ),
     Claim(
         "cifar-stability",
@@ -270,7 +242,7 @@ CLAIMS = (
         "On CIFAR, our method outperforms ReLU stability based methods and adversarial training for ε = 1/255 and "
         "larger.",
         "4.2, Table 2",
-        tuple(ahead("dm", rival, CIFAR, EpsRange(least="1/255")) for rival in STABILITY_AND_ATTACKS),
+        tuple(Ahead(DM, {"method": rival}, CIFAR, least="1/255") for rival in STABILITY_AND_ATTACKS),
     ),
     Claim(
         "ibp-certified",
@@ -279,16 +251,9 @@ CLAIMS = (
         "CNN-Cert-Ada […]",
         "K.1, Tables 13, 14, 16",
         tuple(
-            Ahead(
-                Pairs(
-                    {"table": "table16", "certifier": "ibp"},
-                    {"table": table, "certifier": certifier},
-                    {"method": "ibp", "dataset": dataset},
-                    EpsRange(beyond=eps),
-                )
-            )
-            for table, certifier in (("table14", "cnn-cert-relu"), ("table13", "cnn-cert-ada"))
-            for dataset, eps in (("mnist", "0.07"), ("cifar10", "3/255"))
+            Ahead(BY_IBP, other, {**IBP, "dataset": dataset}, above=eps)
+            for other in (RELU, {"table": "table13", "certifier": "cnn-cert-ada"})
+            for dataset, eps in LARGE
         ),
         remark="Read as: at large ε, beyond 0.07 and 3/255; at small ε all certifiers agree.",
     ),
@@ -297,17 +262,7 @@ CLAIMS = (
         "IBP under its own certifier ahead of Double Margin",
         "[…] IBP certified accuracies [of models trained on IBP] are much higher […], outperforming Double Margin.",
         "K.1, Tables 14, 16",
-        tuple(
-            Ahead(
-                Pairs(
-                    {"table": "table16", "certifier": "ibp", "method": "ibp"},
-                    {"table": "table14", "certifier": "cnn-cert-relu", "method": "dm"},
-                    {"dataset": dataset},
-                    EpsRange(beyond=eps),
-                )
-            )
-            for dataset, eps in (("mnist", "0.07"), ("cifar10", "3/255"))
-        ),
+        tuple(Ahead({**BY_IBP, **IBP}, {**RELU, **DM}, {"dataset": dataset}, above=eps) for dataset, eps in LARGE),
         remark="Double Margin under CNN-Cert-ReLU, at large ε as above.",
     ),
 )

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
-from fractions import Fraction
-from typing import Any, Protocol
+from typing import Protocol
 
 from dmcore.eps import Eps
 from doublemargin.report.tables import Cell, Row
-
-KEYS = ("table", "dataset", "arch", "certifier", "norm", "points", "method", "eps_train", "eps_cert")
 
 
 class Outcome(StrEnum):
@@ -62,104 +59,18 @@ class Finding:
     remark: str = ""
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """All rows of a report's accuracy tables, ours beside the paper's."""
-
-    rows: Sequence[Row]
-
-    @property
-    def cells(self) -> list[Cell]:
-        return [cell for row in self.rows for cell in row.cells]
-
-
 class Statement(Protocol):
     """A part of a claim: it names the numbers and how to compare them."""
 
-    def findings(self, evidence: Evidence) -> list[Finding]: ...
-
-
-@dataclass(frozen=True)
-class EpsRange:
-    """Which ε_cert a claim speaks of; everything where nothing is given.
-
-    Attributes:
-        beyond, least: above an ε, or from it on.
-        only: these.
-        largest: the panel's largest.
-        trained: the ε that both were trained at.
-    """
-
-    beyond: str | None = None
-    least: str | None = None
-    only: Collection[str] | None = None
-    largest: bool = False
-    trained: bool = False
-
-    def admits(self, cell: Cell) -> bool:
-        """Whether a cell is among them, the largest apart."""
-        eps = Eps.parse(cell.eps_cert)
-        return (
-            (self.beyond is None or eps.value > Eps.parse(self.beyond).value)
-            and (self.least is None or eps.value >= Eps.parse(self.least).value)
-            and (self.only is None or eps.value in {Eps.parse(e).value for e in self.only})
-            and (not self.trained or cell.eps_cert == cell.eps_train)
-        )
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """Cells to compare two by two: alike in all but what ``first`` and ``second`` name.
-
-    Attributes:
-        first, second, where: values of :data:`KEYS` that the first, the second, or both have.
-        eps: the ε_cert.
-        free: keys in which the two may differ all the same.
-    """
-
-    first: Mapping[str, Any]
-    second: Mapping[str, Any]
-    where: Mapping[str, Any] = field(default_factory=dict)
-    eps: EpsRange = EpsRange()
-    free: tuple[str, ...] = ()
-
-    def of(self, cells: Sequence[Cell]) -> list[tuple[Cell, Cell]]:
-        """The pairs, in the order of the first cells."""
-        shared = [key for key in KEYS if key not in {*self.first, *self.second, *self.free}]
-        seconds: dict[tuple[Any, ...], list[Cell]] = {}
-        for cell in self._among(cells, self.second):
-            seconds.setdefault(_values(cell, shared), []).append(cell)
-        found = [
-            (cell, other) for cell in self._among(cells, self.first) for other in seconds.get(_values(cell, shared), ())
-        ]
-        return _at_largest(found, shared) if self.eps.largest else found
-
-    def _among(self, cells: Sequence[Cell], side: Mapping[str, Any]) -> list[Cell]:
-        wanted = {**self.where, **side}
-        return [c for c in cells if all(getattr(c, k) == v for k, v in wanted.items()) and self.eps.admits(c)]
-
-
-def _values(cell: Cell, keys: Sequence[str]) -> tuple[Any, ...]:
-    return tuple(getattr(cell, key) for key in keys)
-
-
-def _at_largest(pairs: list[tuple[Cell, Cell]], shared: Sequence[str]) -> list[tuple[Cell, Cell]]:
-    place = [key for key in shared if key != "eps_cert"]
-    largest: dict[tuple[Any, ...], Fraction] = {}
-    for cell, _ in pairs:
-        key = _values(cell, place)
-        largest[key] = max(largest.get(key, Fraction(-1)), Eps.parse(cell.eps_cert).value)
-    return [pair for pair in pairs if Eps.parse(pair[0].eps_cert).value == largest[_values(pair[0], place)]]
+    def findings(self, rows: Sequence[Row]) -> list[Finding]:
+        """One for each comparison, from the rows of a report's tables, ours beside the paper's."""
 
 
 def place(cell: Cell) -> str:
     """Where a cell stands, in words: ``mnist small, ε_train 0.3, ε 0.1``."""
-    parts = [f"{cell.dataset} {cell.arch}"]
-    if cell.norm != "linf":
-        parts.append(f"ℓ{cell.norm[1:]}")
-    if cell.eps_train != "none":
-        parts.append(f"ε_train {Eps.parse(cell.eps_train).label}")
-    return ", ".join([*parts, f"ε {Eps.parse(cell.eps_cert).label}"])
+    norm = "" if cell.norm == "linf" else f", ℓ{cell.norm[1:]}"
+    trained = "" if cell.eps_train == "none" else f", ε_train {Eps.parse(cell.eps_train).label}"
+    return f"{cell.dataset} {cell.arch}{norm}{trained}, ε {Eps.parse(cell.eps_cert).label}"
 
 
 def not_run(cells: Sequence[Cell]) -> str:

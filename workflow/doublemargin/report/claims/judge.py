@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from doublemargin.report.claims.accuracies import MARGIN, MIN_DISCORDANT, SIGNIFICANCE
 from doublemargin.report.claims.claims import TOLERATED_SHARE, Claim
-from doublemargin.report.claims.evidence import Evidence, Finding, Outcome
+from doublemargin.report.claims.evidence import Finding, Outcome
 from doublemargin.report.claims.significance import holm
 from doublemargin.report.claims.times import TIME_MARGIN
+from doublemargin.report.tables import Row
 
 MIN_SHARE_RUN = 0.5
 """The part of a claim's comparisons that must have been run to judge it."""
@@ -86,13 +88,11 @@ class Judged:
         return sum(said), len(said)
 
 
-def judge(claim: Claim, evidence: Evidence) -> Judged:
-    """Gathers a claim's findings and decides."""
-    findings = [finding for part in claim.parts for finding in part.findings(evidence)]
-    tested = [at for at, finding in enumerate(findings) if finding.p is not None]
-    corrected: list[float | None] = [None] * len(findings)
-    for at, p in zip(tested, holm([findings[at].p for at in tested]), strict=True):
-        corrected[at] = p
+def judge(claim: Claim, rows: Sequence[Row]) -> Judged:
+    """Gathers a claim's findings, from the rows of a report's accuracy tables, and decides."""
+    findings = [finding for part in claim.parts for finding in part.findings(rows)]
+    ps = iter(holm([finding.p for finding in findings if finding.p is not None]))
+    corrected = [None if finding.p is None else next(ps) for finding in findings]
     outcomes = [outcome(finding, p) for finding, p in zip(findings, corrected, strict=True)]
     return Judged(claim, findings, corrected, outcomes, status(outcomes, claim.exceptions))
 

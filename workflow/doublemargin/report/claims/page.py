@@ -18,7 +18,7 @@ from doublemargin.records.columns import REMARKS
 from doublemargin.records.tidy import Records
 from doublemargin.report.build_table import Lookup
 from doublemargin.report.claims.claims import CLAIMS
-from doublemargin.report.claims.evidence import Evidence, Finding, Outcome
+from doublemargin.report.claims.evidence import Finding, Outcome
 from doublemargin.report.claims.judge import RULES, Judged, Status, judge
 from doublemargin.report.comparison import ILLEGIBLE, Summary, nothing_reported, signed, summarise
 from doublemargin.report.origin import notes, used_by, warnings
@@ -79,7 +79,7 @@ def reach_verdict(spec: Mapping[str, Any], records: Records) -> Verdict:
     lookup = Lookup.of(records, spec["reported"])
     rows = {name: lookup.rows(table) for name, table in tables.items()}
     rows = {name: found for name, found in rows.items() if _in_the_paper(found)}  # its claims are about its own tables
-    evidence = Evidence([row for of_table in rows.values() for row in of_table])
+    evidence = [row for of_table in rows.values() for row in of_table]
     cells, training = used_by(tables, records)
     return Verdict(
         [*([] if spec["reported"] else [nothing_reported(spec)]), *warnings(spec, cells)],

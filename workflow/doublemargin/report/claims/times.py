@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 from dmcore.eps import Eps
 from doublemargin.records.columns import UNDISTURBED
-from doublemargin.report.claims.evidence import Evidence, Finding, Outcome
+from doublemargin.report.claims.evidence import Finding, Outcome
 from doublemargin.report.claims.significance import sign_test_p
 from doublemargin.report.tables import Row
 
@@ -28,92 +28,78 @@ class TimePair:
     def ratio(self) -> float:
         return self.first / self.second
 
+    @property
+    def sense(self) -> int:
+        """1 where the first is clearly faster, −1 where it is clearly slower."""
+        return (self.ratio < 1 - TIME_MARGIN) - (self.ratio > 1 + TIME_MARGIN)
+
 
 @dataclass(frozen=True)
-class Faster:
-    """The first method trains faster than each rival, on each data set.
+class Times:
+    """How long a method trains beside each of some rivals, on each data set that both have.
 
-    Holds where it does in every pair, fails where it is slower in every pair; else the sign test decides. Pairs that
-    are level count for neither.
+    It is faster: holds where it is in every pair, fails where it is slower in every pair; else the sign test decides.
+    Pairs that are level count for neither. Or it ``takes`` so many times as long: holds where the median ratio is
+    inside that range, fails where it is clearly outside.
     """
 
     first: str
     rivals: tuple[str, ...]
+    takes: tuple[float, float] | None = None
 
-    def findings(self, evidence: Evidence) -> list[Finding]:
+    def findings(self, rows: Sequence[Row]) -> list[Finding]:
+        """One for each rival and data set."""
         found = []
         for rival in self.rivals:
-            rows = [row for row in evidence.rows if row.method in (self.first, rival)]
-            for dataset in dict.fromkeys(row.dataset for row in rows if row.method == rival):
-                found.append(self._finding(rival, dataset, [row for row in rows if row.dataset == dataset]))
+            ours, theirs = ({row.dataset: None for row in rows if row.method == name} for name in (self.first, rival))
+            for dataset in (dataset for dataset in theirs if dataset in ours):
+                found.append(self._finding(rival, [row for row in rows if row.dataset == dataset]))
         return found
 
-    def _finding(self, rival: str, dataset: str, rows: Sequence[Row]) -> Finding:
-        pairs = our_pairs(rows, self.first, rival)
-        papers = paper_pairs(rows, self.first, rival)
-        up, down = (sum(_sense(pair) == sense for pair in pairs) for sense in (1, -1))
-        if not pairs:
-            decided = Outcome.MISSING
-        elif len(pairs) in (up, down):
-            decided = Outcome.HOLDS if up else Outcome.FAILS
-        else:
-            decided = None
-        return Finding(
+    def _finding(self, rival: str, rows: Sequence[Row]) -> Finding:
+        pairs, papers = our_pairs(rows, self.first, rival), paper_pairs(rows, self.first, rival)
+        dataset, labels = rows[0].dataset, {row.method: row.label for row in reversed(rows)}
+        finding = Finding(
             where=dataset,
-            first=_label(rows, self.first) + (f", median of {len(pairs)}" if len(pairs) > 1 else ""),
-            second=_label(rows, rival),
+            first=labels[self.first],
+            second=labels[rival],
             ours=_medians(pairs),
             paper=_medians(papers),
             unit="s",
-            wins=up,
-            losses=down,
-            p=sign_test_p(up, down) if decided is None else None,
-            direction=(up > down) - (up < down),
-            decided=decided,
-            as_claimed=all(pair.ratio < 1 for pair in papers) if papers else None,
+            decided=None if pairs else Outcome.MISSING,
+            as_claimed=all(map(self._as_claimed, papers)) if papers else None,
             missing="" if pairs else f"{self.first} and {rival} on {dataset}, undisturbed on one device",
-            remark=_exceptions(papers, _label(rows, rival)),
         )
+        return self._longer(finding, pairs) if self.takes else _faster(finding, pairs, papers)
+
+    def _as_claimed(self, pair: TimePair) -> bool:
+        return self.takes[0] <= pair.ratio <= self.takes[1] if self.takes else pair.ratio < 1
+
+    def _longer(self, finding: Finding, pairs: Sequence[TimePair]) -> Finding:
+        if not pairs:
+            return finding
+        (low, high), ratio = self.takes, median(pair.ratio for pair in pairs)
+        if low <= ratio <= high:
+            return replace(finding, decided=Outcome.HOLDS)
+        near = low * (1 - TIME_MARGIN) <= ratio <= high * (1 + TIME_MARGIN)
+        return replace(finding, decided=Outcome.OPEN if near else Outcome.FAILS)
 
 
-@dataclass(frozen=True)
-class TakesLonger:
-    """The first method takes so many times as long as the second: holds inside the range, fails clearly outside."""
-
-    first: str
-    second: str
-    low: float
-    high: float
-
-    def findings(self, evidence: Evidence) -> list[Finding]:
-        rows = [row for row in evidence.rows if row.method in (self.first, self.second)]
-        asked = [row for row in rows if row.method == self.first]
-        found = []
-        for dataset in dict.fromkeys(row.dataset for row in asked):
-            of_dataset = [row for row in rows if row.dataset == dataset]
-            pairs = our_pairs(of_dataset, self.first, self.second)
-            papers = paper_pairs(of_dataset, self.first, self.second)
-            ratio = median(pair.ratio for pair in pairs) if pairs else None
-            found.append(
-                Finding(
-                    where=dataset,
-                    first=_label(rows, self.first),
-                    second=_label(rows, self.second),
-                    ours=_medians(pairs),
-                    paper=_medians(papers),
-                    unit="s",
-                    decided=Outcome.MISSING if ratio is None else self._outcome(ratio),
-                    as_claimed=all(self.low <= pair.ratio <= self.high for pair in papers) if papers else None,
-                    missing="" if pairs else f"{self.first} and {self.second} on {dataset}, undisturbed on one device",
-                )
-            )
-        return found
-
-    def _outcome(self, ratio: float) -> Outcome:
-        if self.low <= ratio <= self.high:
-            return Outcome.HOLDS
-        near = self.low * (1 - TIME_MARGIN) <= ratio <= self.high * (1 + TIME_MARGIN)
-        return Outcome.OPEN if near else Outcome.FAILS
+def _faster(finding: Finding, pairs: Sequence[TimePair], papers: Sequence[TimePair]) -> Finding:
+    up, down = (sum(pair.sense == sense for pair in pairs) for sense in (1, -1))
+    counted = replace(
+        finding,
+        first=finding.first + (f", median of {len(pairs)}" if len(pairs) > 1 else ""),
+        wins=up,
+        losses=down,
+        direction=(up > down) - (up < down),
+        remark=_exceptions(papers, finding.second),
+    )
+    if not pairs:
+        return counted
+    if len(pairs) in (up, down):
+        return replace(counted, decided=Outcome.HOLDS if up else Outcome.FAILS)
+    return replace(counted, p=sign_test_p(up, down))
 
 
 def our_pairs(rows: Sequence[Row], first: str, second: str) -> list[TimePair]:
@@ -123,8 +109,8 @@ def our_pairs(rows: Sequence[Row], first: str, second: str) -> list[TimePair]:
     """
     return list(
         dict.fromkeys(
-            TimePair(_where(a), mine.seconds, other.seconds)
-            for a, b in _alike(rows, first, second)
+            TimePair(where, mine.seconds, other.seconds)
+            for where, a, b in _alike(rows, first, second)
             for mine in a.timings
             for other in b.timings
             if (mine.seed, mine.device, mine.threads) == (other.seed, other.device, other.threads)
@@ -137,41 +123,28 @@ def paper_pairs(rows: Sequence[Row], first: str, second: str) -> list[TimePair]:
     """The paper's times of two methods in one block of a table; a pair that several tables print counts once."""
     return list(
         dict.fromkeys(
-            TimePair(_where(a), a.paper_seconds, b.paper_seconds)
-            for a, b in _alike(rows, first, second)
+            TimePair(where, a.paper_seconds, b.paper_seconds)
+            for where, a, b in _alike(rows, first, second)
             if a.table == b.table and a.panel == b.panel and a.paper_seconds and b.paper_seconds
         )
     )
 
 
-def _alike(rows: Sequence[Row], first: str, second: str) -> Iterator[tuple[Row, Row]]:
+def _alike(rows: Sequence[Row], first: str, second: str) -> Iterator[tuple[str, Row, Row]]:
+    """Rows of two methods that are alike otherwise, and of what they are."""
     for a in rows:
         for b in rows:
             same = (a.dataset, a.arch, a.eps_train) == (b.dataset, b.arch, b.eps_train)
             if a.method == first and b.method == second and same:
-                yield a, b
-
-
-def _sense(pair: TimePair) -> int:
-    """1 where the first is clearly faster, −1 where it is clearly slower."""
-    return (pair.ratio < 1 - TIME_MARGIN) - (pair.ratio > 1 + TIME_MARGIN)
+                yield f"{a.dataset} {a.arch}, ε_train {Eps.parse(a.eps_train).label}", a, b
 
 
 def _medians(pairs: Sequence[TimePair]) -> tuple[float | None, float | None]:
     """Two numbers whose ratio is the pairs' median ratio: the times of the pair in the middle, or of the upper one."""
     if not pairs:
         return None, None
-    ordered = sorted(pairs, key=lambda pair: pair.ratio)
-    middle = ordered[len(ordered) // 2]
+    middle = sorted(pairs, key=lambda pair: pair.ratio)[len(pairs) // 2]
     return middle.first, middle.second
-
-
-def _where(row: Row) -> str:
-    return f"{row.dataset} {row.arch}, ε_train {Eps.parse(row.eps_train).label}"
-
-
-def _label(rows: Sequence[Row], method: str) -> str:
-    return next(row.label for row in rows if row.method == method)
 
 
 def _exceptions(pairs: Sequence[TimePair], rival: str) -> str:
