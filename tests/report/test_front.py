@@ -5,9 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
-from doublemargin.report.front import hypervolume, on_front
+from doublemargin.report.figures.tradeoff import hypervolume, on_front
 
-SETS = [np.random.default_rng(seed).integers(0, 8, (n, 2)) for seed, n in itertools.product(range(30), (1, 2, 5, 12))]
+SETS = [np.random.default_rng(seed).integers(0, 8, (n, 2)) for seed, n in itertools.product(range(10), (1, 2, 5, 12))]
 
 
 @pytest.mark.parametrize("whole", SETS, ids=str)
@@ -16,7 +16,7 @@ def test_against_counting_unit_squares(whole):
     points = [(float(x), float(y)) for x, y in whole]
     corners = list(itertools.product(range(1, 9), repeat=2))
     assert hypervolume(points) == sum(any(x >= a and y >= b for x, y in points) for a, b in corners)
-    front = [point for point, best in zip(points, on_front(points), strict=True) if best]
+    front = [point for point in points if on_front(points, point)]
     assert hypervolume(front) == hypervolume(points)
     for point in set(front):  # each counts, wherever an area can tell
         less = [other for other in front if other != point]
@@ -26,7 +26,7 @@ def test_against_counting_unit_squares(whole):
 
 
 def test_equal_points_are_both_on_the_front_and_a_tie_in_one_is_dominated():
-    assert on_front([(0.9, 0.5), (0.9, 0.5), (0.9, 0.4), (0.8, 0.5), (0.5, 0.6)]) == [True, True, False, False, True]
+    points = [(0.9, 0.5), (0.9, 0.5), (0.9, 0.4), (0.8, 0.5), (0.5, 0.6)]
+    assert [on_front(points, point) for point in points] == [True, True, False, False, True]
     assert hypervolume([(0.9, 0.5), (0.5, 0.6), (0.8, 0.5)]) == pytest.approx(0.9 * 0.5 + 0.5 * 0.1)
-    assert on_front([]) == []
     assert hypervolume([]) == 0

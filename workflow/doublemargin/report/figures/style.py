@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import logging
+import string
+import textwrap
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib import style
@@ -17,6 +21,9 @@ logging.getLogger("fontTools.ttLib").setLevel(logging.ERROR)  # else it remarks 
 
 WIDTH = 6.3
 """Inches of a figure across the page, 16 cm: printed at this size, letters have the points that are given here."""
+
+PAGE_LETTERS = 100
+"""As many fit across it."""
 
 STYLE = {
     "font.size": 8,
@@ -47,6 +54,31 @@ FORMATS = {
 def house_style() -> AbstractContextManager[None]:
     """Within it figures are drawn and saved: whatever a user's matplotlibrc says, they look the same."""
     return style.context(["default", STYLE])
+
+
+def panel_letters(panels: Sequence[Any]) -> list[str]:
+    """What stands before the panels' titles: ``(a) ``, ``(b) `` …, nothing before a single one."""
+    return [f"({letter}) " for letter in string.ascii_lowercase[: len(panels)]] if len(panels) > 1 else [""]
+
+
+def not_run(drawn: Mapping[str, Sequence[Any]]) -> list[str]:
+    """Notes on what was not run, or not in full, of what each panel draws: its ``name`` and ``status``, by letter."""
+    notes = []
+    for what, status in (("Not run", "not run"), ("Not run in full", "partly")):
+        found = [(letter, [one.name for one in of_panel if one.status == status]) for letter, of_panel in drawn.items()]
+        if any(names for _, names in found):
+            notes.append(f"{what}: {'; '.join(letter + ', '.join(names) for letter, names in found if names)}.")
+    return notes
+
+
+def wrapped(notes: Sequence[str]) -> str:
+    """Notes in lines as wide as the page, each on a new one."""
+    return "\n".join(textwrap.fill(note, PAGE_LETTERS, break_on_hyphens=False) for note in notes)
+
+
+def write_below(figure: Figure, notes: str) -> None:
+    """Writes notes below a figure's plots."""
+    figure.supxlabel(notes, fontsize=8, x=0.01, ha="left")
 
 
 def save(figure: Figure, stem: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import string
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,15 +25,21 @@ from doublemargin.files import shipped
 from doublemargin.records.statistics import std_over_seeds
 from doublemargin.records.tidy import Records
 from doublemargin.report.build_table import Lookup
-from doublemargin.report.figures.style import WIDTH, house_style, save
-from doublemargin.report.front import hypervolume, on_front
+from doublemargin.report.figures.style import (
+    PAGE_LETTERS,
+    WIDTH,
+    house_style,
+    not_run,
+    panel_letters,
+    save,
+    wrapped,
+    write_below,
+)
 from doublemargin.report.origin import cells_of, data_mark, shortening
 from doublemargin.report.render.comma_separated import csv_text
 
 ACROSS, PLOT_INCHES, ENTRY_INCHES = 2, 2.9, 1 / 6
 """Plots in a row, the height of each, and that of a line of the legend."""
-PAGE_LETTERS = 100
-"""As many fit across the page."""
 LEGEND_LETTERS, HANDLE_LETTERS = 114, 13
 """As many fit into a line of the legend, and what stands before an entry takes the place of these."""
 
@@ -47,20 +52,12 @@ MARKS = "x+1234|_"
 """Of published numbers, one for each source: none that a method has."""
 
 COLUMNS = [
-    *(
-        "panel",
-        "method",
-        "line",
-        "eps_train",
-        "eps_cert",
-        "points",
-        "models",
-        "models_run",
-        "clean",
-        "clean_std_over_seeds",
-    ),
-    *("certified", "certified_std_over_seeds", "on_front", "hypervolume_of_line"),
+    *("panel", "method", "line", "eps_train", "eps_cert", "points", "models", "models_run", "clean"),
+    *("clean_std_over_seeds", "certified", "certified_std_over_seeds", "on_front", "hypervolume_of_line"),
 ]
+
+Pair = tuple[float, float]
+"""Clean and certified accuracy, as shares: the more the better of both."""
 
 
 @dataclass(frozen=True)
@@ -79,13 +76,18 @@ class Point:
     look: Look
     eps_train: str
     models: int
-    seeds: list[tuple[float, float]]
+    seeds: list[Pair]
 
     @property
-    def mean(self) -> tuple[float, float]:
+    def mean(self) -> Pair:
         """Over the models."""
         clean, certified = zip(*self.seeds, strict=True)
         return sum(clean) / len(clean), sum(certified) / len(certified)
+
+    @property
+    def status(self) -> str:
+        """``run``, ``partly`` where models are missing, or ``not run``."""
+        return "not run" if not self.seeds else "partly" if len(self.seeds) < self.models else "run"
 
     @property
     def name(self) -> str:
@@ -110,16 +112,14 @@ def draw(exhibit: Mapping[str, Any], records: Records) -> Figure:
     sources = dict(
         zip(dict.fromkeys(s for found in marks for s in found["name"]), MARKS * len(published), strict=False)
     )
-    letters = [f"({letter}) " for letter in string.ascii_lowercase[: len(panels)]] if len(panels) > 1 else [""]
+    letters = panel_letters(panels)
 
     handles = _legend(drawn, sources)
     columns = _columns([len(str(handle.get_label())) for handle in handles])
     across, rows = min(len(panels), ACROSS), math.ceil(len(panels) / ACROSS)
-    notes = [
-        textwrap.fill(note, PAGE_LETTERS, break_on_hyphens=False)
-        for note in (*shortening(exhibit), *_notes(exhibit, dict(zip(letters, drawn, strict=True)), bool(sources)))
-    ]
-    lines = 1 + math.ceil(len(handles) / columns) + sum(note.count("\n") + 1 for note in notes)
+    told = _notes(exhibit, dict(zip(letters, drawn, strict=True)), bool(sources))
+    notes = wrapped([*shortening(exhibit), *told])
+    lines = 1 + math.ceil(len(handles) / columns) + notes.count("\n") + 1
     figure = Figure(figsize=(WIDTH, PLOT_INCHES * rows + ENTRY_INCHES * lines), layout="constrained")
     figure.get_layout_engine().set(wspace=0.04, hspace=0.06)
     axes = figure.subplots(rows, across, squeeze=False).ravel()
@@ -134,7 +134,7 @@ def draw(exhibit: Mapping[str, Any], records: Records) -> Figure:
     run = any(point.seeds for of_panel in drawn for point in of_panel)
     title = f"Method, and hypervolume{_of_each(letters)}" if run else None
     figure.legend(handles=handles, loc="outside upper center", ncols=columns, title=title)
-    figure.supxlabel("\n".join(notes), fontsize=8, x=0.01, ha="left")
+    write_below(figure, notes)
     return figure
 
 
@@ -156,19 +156,33 @@ def numbers(exhibit: Mapping[str, Any], records: Records) -> str:
     lookup, lines = Lookup.of(records, None), []
     for panel in exhibit["panels"]:
         of_panel = points(panel, lookup)
-        run = [point for point in of_panel if point.seeds]
-        front = dict(zip(map(id, run), on_front([point.mean for point in run]), strict=True))
+        means = [point.mean for point in of_panel if point.seeds]
         for point in of_panel:
-            of_line = [other.mean for other in run if other.line == point.line]
-            values: list[Any] = [None] * 6
+            of_line = [other.mean for other in of_panel if other.line == point.line and other.seeds]
+            where = [panel["title"], point.method, point.line, point.eps_train, _epsilons(panel)[1], panel["points"]]
+            found: list[Any] = [None] * 6
             if point.seeds:
                 spread = [std_over_seeds(one) if len(one) > 1 else None for one in zip(*point.seeds, strict=True)]
-                shares = [point.mean[0], spread[0], point.mean[1], spread[1]]
-                values = [None if share is None else round(share, 6) for share in shares]
-                values += [front[id(point)], round(hypervolume(of_line), 6)]
-            where = [panel["title"], point.method, point.line, point.eps_train, _epsilons(panel)[1], panel["points"]]
-            lines.append([*where, point.models, len(point.seeds), *values])
+                found = [point.mean[0], spread[0], point.mean[1], spread[1]]
+                found += [on_front(means, point.mean), hypervolume(of_line)]
+            shares = [round(share, 6) if isinstance(share, float) else share for share in found]
+            lines.append([*where, point.models, len(point.seeds), *shares])
     return csv_text([COLUMNS, *lines])
+
+
+def on_front(points: Sequence[Pair], point: Pair) -> bool:
+    """Whether a point is dominated by none: no other is at least as good in both and better in one."""
+    x, y = point
+    return not any(a >= x and b >= y and (a, b) != (x, y) for a, b in points)
+
+
+def hypervolume(points: Sequence[Pair]) -> float:
+    """The area between (0, 0) and the front, of points with coordinates ≥ 0: all that some point dominates."""
+    area = top = 0.0
+    for x, y in sorted(points, reverse=True):
+        area += x * max(y - top, 0)
+        top = max(y, top)
+    return area
 
 
 def _epsilons(panel: Mapping[str, Any]) -> list[str]:
@@ -217,10 +231,10 @@ def _draw_panel(
     axis.grid(visible=True)
     run = [point.mean for point in drawn if point.seeds]
     if run:
-        _draw_front(axis, [point for point, best in zip(run, on_front(run), strict=True) if best])
+        _draw_front(axis, [point for point in run if on_front(run, point)])
 
 
-def _draw_front(axis: Axes, front: Sequence[tuple[float, float]]) -> None:
+def _draw_front(axis: Axes, front: Sequence[Pair]) -> None:
     """The border of what the points dominate, as far as the plot shows it."""
     (left, right), (bottom, top) = axis.get_xlim(), axis.get_ylim()
     corners = [(100 * x, 100 * y) for x, y in sorted(set(front))]
@@ -231,7 +245,7 @@ def _draw_front(axis: Axes, front: Sequence[tuple[float, float]]) -> None:
     axis.set(xlim=(left, right), ylim=(bottom, top))
 
 
-def _percent(shares: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:
+def _percent(shares: Sequence[Pair]) -> tuple[list[float], list[float]]:
     return [100 * x for x, _ in shares], [100 * y for _, y in shares]
 
 
@@ -287,13 +301,4 @@ def _notes(exhibit: Mapping[str, Any], drawn: Mapping[str, Sequence[Point]], pub
         notes.append(
             f"Grey: published numbers ({exhibit['reference']}), of other networks and verifiers; no part of the front."
         )
-    for what, of in (
-        ("Not run", lambda p: not p.seeds),
-        ("Not run in full", lambda p: 0 < len(p.seeds) < p.models),
-    ):
-        named = [
-            letter + ", ".join(p.name for p in found if of(p)) for letter, found in drawn.items() if any(map(of, found))
-        ]
-        if named:
-            notes.append(f"{what}: {'; '.join(named)}.")
-    return notes
+    return [*notes, *not_run(drawn)]
