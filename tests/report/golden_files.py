@@ -25,13 +25,13 @@ REENCODED = {"variant": "JPEG quality 75 re-encoded", "sha256": "e" * 64}
 
 # data set, method, ε_train, seed, seconds; certifier: {ε: points certified}. 20 points on MNIST, 200 on CIFAR-10.
 MODELS = [
-    ("mnist", "normal", "none", 0, 100.0, {"cnn-cert-relu": {"0": 20, "0.05": 3, "0.1": 0}, "ibp": {"0": 20}}),
-    ("mnist", "ibp", "0.1", 0, 310.0, {"cnn-cert-relu": {"0": 19, "0.05": 17, "0.1": 8}, "ibp": {"0": 19, "0.1": 16}}),
-    ("mnist", "dm", "0.1", 0, 330.0, {"cnn-cert-relu": {"0": 19, "0.05": 17, "0.1": 15}, "ibp": {"0": 19, "0.1": 15}}),
-    ("mnist", "dm", "0.1", 1, 350.0, {"cnn-cert-relu": {"0": 18, "0.05": 17}}),
-    ("cifar10", "normal", "none", 0, 1000.0, {"cnn-cert-relu": {"0": 130, "1_255": 1, "8_255": 0}}),
-    ("cifar10", "ibp", "8_255", 0, 2500.0, {"cnn-cert-relu": {"0": 80, "1_255": 71, "8_255": 0}}),
-    ("cifar10", "dm", "8_255", 0, 2250.0, {"cnn-cert-relu": {"0": 90, "1_255": 87, "8_255": 39}}),
+    ("mnist", "normal", "none", 0, 100.0, {"cnn-cert-relu": {"0": 20, "0.1": 0}, "ibp": {"0": 20}}),
+    ("mnist", "ibp", "0.1", 0, 310.0, {"cnn-cert-relu": {"0": 19, "0.1": 8}, "ibp": {"0": 19, "0.1": 16}}),
+    ("mnist", "dm", "0.1", 0, 330.0, {"cnn-cert-relu": {"0": 19, "0.1": 15}, "ibp": {"0": 19, "0.1": 15}}),
+    ("mnist", "dm", "0.1", 1, 350.0, {"cnn-cert-relu": {"0": 18}}),
+    ("cifar10", "normal", "none", 0, 1000.0, {"cnn-cert-relu": {"0": 130, "8_255": 0}}),
+    ("cifar10", "ibp", "8_255", 0, 2500.0, {"cnn-cert-relu": {"0": 80, "8_255": 0}}),
+    ("cifar10", "dm", "8_255", 0, 2250.0, {"cnn-cert-relu": {"0": 90, "8_255": 39}}),
 ]  # fmt: skip
 
 
@@ -52,14 +52,16 @@ MNIST = {
     "title": "Small CNN MNIST, 4 layer, ℓ∞, CNN-Cert-ReLU (20 points)", "dataset": "mnist", "arch": "small",
     "certifier": "cnn-cert-relu", "norm": "linf", "points": 20, "points_seed": 0, "clip_input": False,
     "intersect_ibp": False, "std": False,
-    "training_time": True, "compare": ["dm", "ibp"], "eps_cert": ["0", "0.05", "0.1"],
+    "training_time": True, "compare": ["dm", "ibp"], "eps_cert": ["0", "0.1"],
     "rows": rows("mnist", "0.1", seeds=(0, 1)),
 }  # fmt: skip
 CIFAR = MNIST | {
     "title": "Small CNN CIFAR-10, 4 layer (200 points)", "dataset": "cifar10", "points": 200, "compare": [],
-    "std": True, "eps_cert": ["0", "1_255", "8_255"], "rows": rows("cifar10", "8_255"),
+    "std": True, "eps_cert": ["0", "8_255"], "rows": rows("cifar10", "8_255"),
 }  # fmt: skip
-BY_IBP = {"title": "Small CNN MNIST, 4 layer, ℓ∞, IBP (20 points)", "certifier": "ibp", "compare": []}
+BY_IBP = {
+    "title": "Small CNN MNIST, 4 layer, ℓ∞, IBP (20 points)", "certifier": "ibp", "compare": [],
+}  # fmt: skip
 SHORTENED = {"from": "paper", "factor": 0.1}
 TEXT = {
     "schedule": "demo",
@@ -75,7 +77,7 @@ EXHIBITS = {
         "name": "table2", "kind": "accuracies", "schedule": "demo", "shortened": SHORTENED, "source": None,
         "reported": REPORTED,
         "caption": "Accuracies <of> 100% & more; * is another λ, std in (·), for ε_train and ℓ1.",
-        "panels": [MNIST, MNIST | BY_IBP, CIFAR, CIFAR | {"training_time": False, "std": False}],
+        "panels": [MNIST, MNIST | BY_IBP, CIFAR | {"training_time": False}],
     },
     "table12": TEXT | {
         "name": "table12", "kind": "text", "caption": "Equivalents.", "source": str(HERE / "sources/words.md"),
@@ -101,6 +103,9 @@ def make(folder):
     report = {"schedule": "demo", "shortened": SHORTENED, "reported": REPORTED, "tables": EXHIBITS, "figures": {}}
     write_overview(build_overview(report, records), folder / "overview")
     shutil.rmtree(results)
+    for name in ("table1", "table12"):  # nothing to compare, as tests of the comparison say
+        for page in (folder / "comparisons").glob(f"{name}.*"):
+            page.unlink()
     for page in folder.rglob("*.html"):  # all have the same style sheet, whose look no test can tell
         page.write_text(re.sub(r"<style>.*</style>", "<style>…</style>", page.read_text(), flags=re.DOTALL))
 

@@ -46,11 +46,6 @@ def test_every_quantity_is_a_curve_over_the_epochs_that_had_it(figure):
     assert schedule == {"share of the final λ": [(1, 0.0), (2, 1.0)], "ε": [(1, 0.0), (2, 0.1)]}
 
 
-def test_the_title_names_the_model_the_data_and_the_device(figure):
-    for text in (RECORD["model"], "JPEG quality 75 re-encoded data", "CPU (test)"):
-        assert text in figure.get_suptitle()
-
-
 def test_a_record_becomes_a_picture(tmp_path):
     write_json(tmp_path / "training.json", RECORD)
     write_history(tmp_path / "training.json", tmp_path / "history.png")

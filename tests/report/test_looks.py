@@ -88,12 +88,6 @@ def test_a_method_looks_the_same_in_all_figures(nothing):
     assert len(set().union(*together.values())) == 7
 
 
-def test_double_margin_is_blue_in_every_figure_of_the_project(nothing):
-    found = [looks(CONFIG, schedule, "figure1", nothing) for schedule in ("paper", "short", "demo")]
-    assert {labels["Double Margin"][0] for labels in found} == {COLORS[0]}
-    assert {len({labels[label] for labels in found}) for label in ("Normal", "IBP", "Double Margin")} == {1}
-
-
 def test_a_label_of_a_panels_own_is_in_the_legend(nothing):
     config = with_figures(one=[{"methods": ["dm", "ibp"], **AT}])
     config["reports"]["demo"]["figures"]["one"]["panels"][0]["labels"] = {"ibp": "Double Margin"}

@@ -1,5 +1,6 @@
 """``report.html``, from the records in the repository: everything is on it, and it needs nothing else."""
 
+import os
 import re
 import shutil
 from html.parser import HTMLParser
@@ -7,8 +8,9 @@ from html.parser import HTMLParser
 import pytest
 from test_config import CONFIG, ROOT
 
-from doublemargin.experiment.exhibits import accuracy_tables, heading, report_spec
+from doublemargin.experiment.exhibits import accuracy_tables, report_spec
 from doublemargin.experiment.grid import Grid
+from doublemargin.files import write_json
 from doublemargin.records.columns import FILES, SUMS
 from doublemargin.report.make import report_on
 from doublemargin.report.one_page import part_of, write_one_page
@@ -98,11 +100,16 @@ def test_schedules_do_not_get_in_each_others_way(tmp_path):
     parts = []
     for schedule in ("paper", "short"):
         folder = tmp_path / schedule
-        spec = {"schedule": schedule, "reported": "x.csv", "tables": {}, "figures": {"figure1": {"caption": "<C> & D"}}}
+        figure = {"caption": "<C> & D", "panels": [{"rows": [{"models": ["now"]}]}]}
+        spec = {"schedule": schedule, "reported": "x.csv", "tables": {}, "figures": {"figure1": figure}}
         (folder / "figures").mkdir(parents=True)
         (folder / "figures/figure1.svg").write_text("<svg/>")
-        (folder / "mnist/small/dm/0.3/seed0").mkdir(parents=True)
-        (folder / "mnist/small/dm/0.3/seed0/points.png").write_bytes(b"\x89PNG")
+        for model, of_config, seconds in (("dm", "now", 9), ("ibp", "older", 9), ("adv", "now", 1)):
+            model = folder / f"mnist/small/{model}/0.3/seed0"  # of the last the picture is older than the training
+            write_json(model / "training.json", {"spec_hash": of_config})
+            (model / "points.png").write_bytes(b"\x89PNG")
+            os.utime(model / "training.json", (5, 5))
+            os.utime(model / "points.png", (seconds, seconds))
         (folder / "overview.html").write_text("<body><article>Run.</article></body>")
         (folder / "verdict.html").write_text('<article><a href="#a">A</a><h2 id="a">A</h2></article>')
         parts.append(
@@ -117,8 +124,3 @@ def test_schedules_do_not_get_in_each_others_way(tmp_path):
     assert text.count('alt="&lt;C&gt; &amp; D"') == 2
     assert page.sources.count("data:image/png;base64,iVBORw==") == 2
     assert text.count("<h1>Points. mnist/small/dm/0.3/seed0: ") == 2
-
-
-def test_names_are_printed_as_words():
-    names = {"table2": "Table 2", "figure10": "Figure 10", "supplement1": "Supplement 1", "trial": "trial"}
-    assert {name: heading(name) for name in names} == names

@@ -65,12 +65,6 @@ def test_a_column_of_zeros_has_no_best(tmp_path):
     assert not any(row.cells[2].best for row in panel.rows)
 
 
-def test_nothing_run_yet(tmp_path):
-    table = build_table(EXHIBIT, read_records(tmp_path))
-    assert all(v.text == DASH for row in table.panels[0].rows for v in row.cells)
-    assert "nothing has been run yet" in table.notes[0]
-
-
 def certified(*counts, points=200, **others):
     """The cell of models of which so many points are certified."""
     return replace(cell(strings=tuple("1" * n + "0" * (points - n) for n in counts), points=points), **others)

@@ -15,7 +15,7 @@ from doublemargin.records.columns import COLUMNS
 from doublemargin.records.tidy import read_records
 from doublemargin.report.cost import cost_table, ratios
 from doublemargin.report.render import html, latex, plain
-from doublemargin.report.text_tables import TextTable, inline, read_text_table
+from doublemargin.report.text_tables import TextTable, read_text_table
 
 PAPERS = {name: exhibit_spec(Grid(CONFIG, "paper"), "tables", name) for name in ("table1", "table3", "table12")}
 TABLE = TextTable("C & D", ["Head", "$R$"], [["**a $\\ell_1$ b**", "$\\frac{1}{2}$"], ["50%", "x < y"]], ["See $g$."])
@@ -41,11 +41,6 @@ def test_a_source_that_is_no_table_is_named(tmp_path, text, message):
         read_text_table({"name": "table3", "caption": "", "source": str(tmp_path / "source.md")})
 
 
-def test_inline_parts_go_through_the_function_of_their_kind():
-    shown = inline("a **b $c$** $d*e*$ f", words=str.upper, formula="[{}]".format, bold="<{}>".format)
-    assert shown == "A <B [c]> [d*e*] F"
-
-
 def test_long_words_are_broken_into_lines_and_formulas_are_not():
     words, formula = "word " * 20, "$" + "x + " * 40 + "x$"
     table = TextTable("", ["a", "b", "c"], [["1", words, formula]])
@@ -62,11 +57,6 @@ def test_every_formula_of_the_papers_tables_has_a_form_for_browsers(name):
     assert page.count("<math") == formulas > 0
     assert "$" not in page
     assert not re.search(r"\\[a-z]", page)  # no command was left as it was
-
-
-def test_the_papers_tables_are_whole():
-    sizes = {name: (len(table.head), len(table.rows)) for name in PAPERS for table in [read_text_table(PAPERS[name])]}
-    assert sizes == {"table1": (4, 8), "table3": (2, 20), "table12": (2, 4)}
 
 
 def test_the_cost_is_measured_on_methods_that_exist():
@@ -112,6 +102,11 @@ def test_the_cost_table_shows_median_and_range(tmp_path):
     assert "on CPU" in table.notes[-1]
 
 
+def test_a_cost_table_must_name_its_methods(tmp_path):
+    with pytest.raises(UserError, match="has no column 'Methods'"):
+        cost_table(EXHIBITS["table1"] | {"source": EXHIBITS["table12"]["source"]}, read_records(tmp_path))
+
+
 def test_what_was_trained_but_cannot_be_compared_is_not_called_not_run(tmp_path):
     methods, timing = ["normal", "ibp", "ibp_quarter", "dm"], ["undisturbed", "disturbed", "unknown", "undisturbed"]
     training = trained(method=methods, seconds=[1.0, 2.0, 3.0, 4.0], timing=timing, spec_hash=list("abcd"))
@@ -123,9 +118,3 @@ def test_what_was_trained_but_cannot_be_compared_is_not_called_not_run(tmp_path)
     alone = cost_table(exhibit | {"models": list("bcd")}, records)  # no normal training
     assert alone.column("Measured") == ["not comparable‡", "not run", "not comparable‡"]
     assert not any("‡" in note for note in cost_table(exhibit | {"models": list("ad")}, records).notes)
-
-
-def test_a_cost_table_must_name_its_methods(tmp_path):
-    exhibit = EXHIBITS["table1"] | {"source": EXHIBITS["table12"]["source"]}
-    with pytest.raises(UserError, match="has no column 'Methods'"):
-        cost_table(exhibit, read_records(tmp_path))

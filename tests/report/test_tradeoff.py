@@ -132,12 +132,6 @@ def test_published_numbers_are_marked_where_data_and_eps_are_theirs(records, tmp
         tradeoff.draw(exhibit(reference=str(path)), records)
 
 
-def test_the_projects_published_numbers_are_read():
-    published = tradeoff._published("resources/modern/published.csv")
-    assert (published["certified"] < published["clean"]).all()
-    assert published["clean"].between(90, 100).all()
-
-
 def test_variants_of_a_grid_are_one_line_with_one_look():
     spec = exhibit_spec(Grid(CONFIG, "modern"), "figures", "modern1")
     assert spec["reference"] == "resources/modern/published.csv"

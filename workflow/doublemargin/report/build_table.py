@@ -16,7 +16,7 @@ from doublemargin.records.statistics import Share
 from doublemargin.records.tidy import Records
 from doublemargin.report.finding import TESTED, finding
 from doublemargin.report.origin import cells_of, data_mark, shortening
-from doublemargin.report.tables import NOT_RUN, PARTLY, ROUGHLY, SLOWED, Cell, Panel, Row, Table, Timing
+from doublemargin.report.tables import FEWER, NOT_RUN, ROUGHLY, SLOWED, Cell, Panel, Row, Table, Timing
 
 _REPORTED_KEY = ["table", "dataset", "arch", "method", "eps_train", "certifier", "norm", "points", "eps_cert"]
 
@@ -168,9 +168,10 @@ def _notes(exhibit: Mapping[str, Any], table: Table, used: pd.DataFrame) -> list
     ]
     if several := any(cell.models > 1 for cell in table.cells):
         notes.append(
-            "± s (n): the mean over n trainings that differ in their seed alone, and their standard deviation s. "
-            f"{PARTLY}: the mean of fewer models than it is to be."
+            "± s (n): the mean over n trainings that differ in their seed alone, and their standard deviation s."
         )
+    if any(cell.status == "partly" for cell in table.cells):
+        notes.append(FEWER)
     if any(panel.training_time and ROUGHLY in row.time for panel in table.panels for row in panel.rows):
         notes.append(SLOWED)
     if any(cell.with_std for cell in table.cells):

@@ -7,7 +7,7 @@ interval adds the arms of the two Wilson intervals in squares, so that then neit
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from doublemargin.experiment.exhibits import heading
 from doublemargin.records.statistics import Share, decimals, newcombe_interval
 from doublemargin.records.tidy import Records
 from doublemargin.report.origin import data_mark, notes, used_by, warnings
-from doublemargin.report.tables import NOT_RUN, PARTLY, SLOWED, Cell, Panel, Row, Table
+from doublemargin.report.tables import FEWER, NOT_RUN, PARTLY, SLOWED, Cell, Panel, Row, Table
 
 ILLEGIBLE = "illegible"
 NOT_REPORTED = "not printed"
@@ -201,7 +201,7 @@ def _averaged(cell: Cell) -> bool:
     return cell.models > 1 or (cell.paper is not None and cell.paper.n > cell.points)
 
 
-def _rules(cells: Iterable[Cell]) -> list[str]:
+def _rules(cells: Sequence[Cell]) -> list[str]:
     found = [
         "Accuracies in percent with their 95% Wilson intervals; differences (ours less the paper's) in percentage "
         f"points. {ABOVE} and {BELOW}: outside both samplings, that is, the difference's 95% interval for two "
@@ -214,6 +214,8 @@ def _rules(cells: Iterable[Cell]) -> list[str]:
         found.append(
             "Means over several models: the interval takes models × points as the number of points. That is a rough "
             "guide, as the models are tested on the same points and err together: the true interval is wider, at most "
-            f"by the root of the number of models. {PARTLY}: the mean of fewer models than it is to be."
+            "by the root of the number of models."
         )
+    if any(cell.status == "partly" for cell in cells):
+        found.append(FEWER)
     return found

@@ -6,14 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dmcore.files import write_text
 from doublemargin.experiment.exhibits import accuracy_tables
 from doublemargin.records.tidy import Records
 from doublemargin.report.build_table import Lookup, build_table
 from doublemargin.report.comparison import compare
 from doublemargin.report.cost import cost_table
-from doublemargin.report.render.formats import write_table, write_text_table
+from doublemargin.report.render import comma_separated, html, latex, markdown, plain
 from doublemargin.report.render_comparison import write_comparison
 from doublemargin.report.text_tables import read_text_table
+
+FORMATS = {".md": markdown, ".txt": plain, ".tex": latex, ".csv": comma_separated, ".html": html}
 
 
 def make_tables(exhibits: Mapping[str, Mapping[str, Any]], records: Records, out: Path) -> None:
@@ -29,9 +32,10 @@ def make_tables(exhibits: Mapping[str, Mapping[str, Any]], records: Records, out
         table = None
         if exhibit["kind"] == "accuracies":
             table = build_table(exhibit, lookups[exhibit["reported"]])
-            write_table(table, out / "tables" / name)
-        elif exhibit["kind"] == "cost":
-            write_text_table(cost_table(exhibit, records), out / "tables" / name)
+            texts = {suffix: module.accuracies(table) for suffix, module in FORMATS.items()}
         else:
-            write_text_table(read_text_table(exhibit), out / "tables" / name)
+            words = cost_table(exhibit, records) if exhibit["kind"] == "cost" else read_text_table(exhibit)
+            texts = {suffix: module.text(words) for suffix, module in FORMATS.items()}
+        for suffix, text in texts.items():
+            write_text(out / f"tables/{name}{suffix}", text)
         write_comparison(compare(exhibit, table, records), out / "comparisons" / name)

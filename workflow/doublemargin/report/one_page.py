@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -13,7 +13,8 @@ from typing import Any
 from dmcore import __version__
 from dmcore.files import write_text
 from doublemargin.experiment.commit import commit
-from doublemargin.experiment.exhibits import heading
+from doublemargin.experiment.exhibits import heading, models_of
+from doublemargin.files import read_json
 from doublemargin.report.overview import Overview
 from doublemargin.report.render.templates import web_page
 from doublemargin.report.render_overview import summary
@@ -88,8 +89,18 @@ def part_of(spec: Mapping[str, Any], overview: Overview, folder: Path) -> Schedu
         compared = spec["reported"] and name in run
         beside = page(f"comparisons/{name}", f"{heading(name)} beside the paper's", "") if compared else None
         sections.append(page(f"tables/{name}", heading(name), about, beside))
-    sections += map(points, sorted(folder.glob("*/*/*/*/seed*/points.png")))
+    models = models_of(spec["tables"] | spec["figures"])
+    pictures = sorted(folder.glob("*/*/*/*/seed*/points.png"))
+    sections += [points(file) for file in pictures if _of_one(file, models)]
     return SchedulePart(schedule, overview.warnings, summary(overview), sections)
+
+
+def _of_one(picture: Path, models: Collection[str]) -> bool:
+    """Whether a picture beside a training's record is of one of these models, and no older than the training."""
+    record = picture.with_name("training.json")
+    if not record.is_file() or record.stat().st_mtime > picture.stat().st_mtime:
+        return False
+    return read_json(record)["spec_hash"] in models
 
 
 def write_one_page(parts: Sequence[SchedulePart], path: Path) -> None:

@@ -11,6 +11,7 @@ from doublemargin.records.statistics import Share, decimals, std_of_hundreds, st
 NOT_RUN = "–"
 PARTLY = "†"
 ROUGHLY = "‡"
+FEWER = f"{PARTLY}: the mean of fewer models than it is to be."
 SLOWED = f"{ROUGHLY}: other work may have slowed this training down; its time is compared with no other."
 
 
