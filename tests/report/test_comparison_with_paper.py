@@ -8,9 +8,8 @@ from test_config import ROOT
 
 from doublemargin.records.statistics import Share, newcombe_interval
 from doublemargin.report.build_table import Lookup, build_table
-from doublemargin.report.comparison import ABOVE, BELOW, Difference, compare, paper_time, time_ratio
+from doublemargin.report.comparison import ABOVE, BELOW, Difference, compare, html, paper_time, time_ratio
 from doublemargin.report.make_tables import make_tables
-from doublemargin.report.render_comparison import html
 
 SPEC = spec_of()
 OURS = {  # of 200 points, in Table 2; the paper has 90.0, 66.5 and 0.0% of dm, and 95.5% of ibp
@@ -113,6 +112,9 @@ def test_marked_cells_are_coloured(comparison):
     page = html(comparison)
     assert page.count('<td class="below">') == 1
     assert '<td class="above">+6.0 ▲</td>' in page
+    table, folded = page.split("<h2>")[1].split("<details>")
+    assert folded.startswith("<summary>8 not run</summary>")
+    assert (table.count('<td class="text">ours</td>'), folded.count('<td class="text">ours</td>')) == (2, 8)
 
 
 @pytest.mark.parametrize(

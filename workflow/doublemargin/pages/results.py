@@ -11,11 +11,10 @@ from doublemargin.experiment.exhibits import accuracy_tables, heading, report_sp
 from doublemargin.experiment.grid import Grid
 from doublemargin.markdown import table
 from doublemargin.records.tidy import Records, read_records
-from doublemargin.report import render_overview
+from doublemargin.report import overview as overview_page
 from doublemargin.report.build_table import Lookup, build_table
 from doublemargin.report.claims import page as verdict_page
 from doublemargin.report.claims.judge import Status
-from doublemargin.report.overview import build_overview
 from doublemargin.report.render import markdown
 
 ROOT = Path(__file__).parents[3]
@@ -42,14 +41,14 @@ def page() -> str:
 
 
 def _schedule(spec: Mapping[str, Any], records: Records) -> list[str]:
-    overview = build_overview(spec, records)
+    overview = overview_page.build_overview(spec, records)
     parts = [f"## Schedule `{spec['schedule']}`\n", *(f"> **{warning}**\n" for warning in overview.warnings)]
-    parts.append(f"{render_overview.summary(overview)}\n")
+    parts.append(f"{overview_page.summary(overview)}\n")
     if records.training.empty:
         return parts
-    parts.append(table(render_overview.COVERAGE, render_overview.coverage_rows(overview)))
-    parts.append(table(render_overview.DEVICES, render_overview.device_rows(overview)))
-    parts += [f"{note}\n" for note in render_overview.notes(overview)]
+    parts.append(table(overview_page.COVERAGE, overview_page.coverage_rows(overview)))
+    parts.append(table(overview_page.DEVICES, overview_page.device_rows(overview)))
+    parts += [f"{note}\n" for note in overview_page.notes(overview)]
     verdict = verdict_page.reach_verdict(spec, records)
     rows = [verdict_page.summary_row(judged) for judged in verdict.judged if judged.status != Status.NOT_RUN]
     parts += ["### The paper's claims\n", f"{verdict.summary} Those with a status:\n"]

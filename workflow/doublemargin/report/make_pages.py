@@ -9,9 +9,8 @@ from typing import Any
 from dmcore.files import write_text
 from doublemargin.records.tidy import Records
 from doublemargin.report.claims.page import reach_verdict, write_verdict
-from doublemargin.report.overview import Overview, build_overview
+from doublemargin.report.overview import Overview, build_overview, write_overview
 from doublemargin.report.render import latex
-from doublemargin.report.render_overview import write_overview
 
 
 def make_pages(spec: Mapping[str, Any], records: Records, out: Path) -> Overview:

@@ -10,10 +10,9 @@ from dmcore.files import write_text
 from doublemargin.experiment.exhibits import accuracy_tables
 from doublemargin.records.tidy import Records
 from doublemargin.report.build_table import Lookup, build_table
-from doublemargin.report.comparison import compare
+from doublemargin.report.comparison import compare, write_comparison
 from doublemargin.report.cost import cost_table
 from doublemargin.report.render import comma_separated, html, latex, markdown, plain
-from doublemargin.report.render_comparison import write_comparison
 from doublemargin.report.text_tables import read_text_table
 
 FORMATS = {".md": markdown, ".txt": plain, ".tex": latex, ".csv": comma_separated, ".html": html}

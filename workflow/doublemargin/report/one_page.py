@@ -15,9 +15,8 @@ from dmcore.files import write_text
 from doublemargin.experiment.commit import commit
 from doublemargin.experiment.exhibits import heading, models_of
 from doublemargin.files import read_json
-from doublemargin.report.overview import Overview
+from doublemargin.report.overview import Overview, summary
 from doublemargin.report.render.templates import web_page
-from doublemargin.report.render_overview import summary
 
 TITLE = "doublemargin: tables, figures and verdict"
 
