@@ -28,17 +28,7 @@ from doublemargin.report.render.templates import web_page
 from doublemargin.report.tables import NOT_RUN, Row
 
 TITLE = "Verdict: the paper's claims against our results"
-SUMMARY_HEAD = [
-    "Claim",
-    "Where",
-    "Status",
-    "holds",
-    "fails",
-    "open",
-    "no information",
-    "not run",
-    "paper's own numbers",
-]
+SUMMARY_HEAD = ["Claim", "Where", "Status", *Outcome, "paper's own numbers"]
 FINDING_HEAD = [
     *("Where", "First", "Second", "Paper: first", "second", "difference", "Ours: first", "second", "difference"),
     *("b (first better)", "c (second better)", "p", "p (Holm)", "Outcome"),

@@ -19,23 +19,9 @@ BROKEN = r">{\raggedright\arraybackslash}X"
 
 _SPECIAL = {c: f"\\{c}" for c in "%&#_${}"} | {c: f"${c}$" for c in "<>|"}
 _SPECIAL |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "*": "$^*$", "–": "--"}
-_SPECIAL |= {
-    "ε": r"$\epsilon$",
-    "λ": r"$\lambda$",
-    "ℓ": r"$\ell$",
-    "θ": r"$\theta$",
-    "σ": r"$\sigma$",
-    "∞": r"$\infty$",
-}
-_SPECIAL |= {
-    "†": r"$^\dagger$",
-    "‡": r"$^\ddagger$",
-    "·": r"$\cdot$",
-    "×": r"$\times$",
-    "≤": r"$\leq$",
-    "≥": r"$\geq$",
-    "±": r"$\pm$",
-}
+_MATH = {"ε": "epsilon", "λ": "lambda", "ℓ": "ell", "θ": "theta", "σ": "sigma", "∞": "infty", "·": "cdot", "×": "times"}
+_MATH |= {"≤": "leq", "≥": "geq", "±": "pm"}
+_SPECIAL |= {c: rf"$\{name}$" for c, name in _MATH.items()} | {"†": r"$^\dagger$", "‡": r"$^\ddagger$"}
 _TOKEN = re.compile(r"ℓ(?P<norm>[∞\dp])|ε_(?P<of>[a-z]+)|.", re.DOTALL)
 
 
