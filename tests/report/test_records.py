@@ -187,6 +187,13 @@ def test_what_was_made_before_an_option_was_there_counts_as_made_without_it(resu
     assert same(read_records(results), records)
 
 
+def test_cells_with_and_without_intersection_are_two(results):
+    plain = collect(results, "demo")
+    change(results / CELLS, intersect_ibp=True)
+    both = merge(plain, collect(results, "demo"))
+    assert len(both.certified_accuracy) == len(plain.certified_accuracy) + 3
+
+
 def test_a_table_says_that_bounds_were_intersected(results):
     words = "not cut to [0, 1], no linear bound outside the interval bounds"
     records = collect(results, "demo")
