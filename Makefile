@@ -2,7 +2,6 @@
 # make test-full   all tests: 11 minutes on 2 cores
 # make tables  set up without PyTorch and make all tables, figures and results/report.html from the records in results/
 # make soundness    tries a million attacked points, and others, against every bound; OPTIONS="--points 10000 --seed 1"
-# make test-kills   kills trainings, tables and whole pipelines at 50 random moments each, fills disks …
 # make test-slurm   as root: installs a Slurm (Debian's), starts it on this machine, runs the tests that need it, stops it
 # make docs    builds the documentation: docs/_build/index.html
 # make lint    style, types, import order                  make clean  remove what was made, but not the environment and downloads
@@ -12,7 +11,7 @@ VENV ?= .venv
 BIN := $(abspath $(VENV))/bin
 export PATH := $(BIN):$(PATH)
 
-.PHONY: demo tables test test-full test-kills test-slurm soundness docs lint clean
+.PHONY: demo tables test test-full test-slurm soundness docs lint clean
 
 demo: $(VENV)/.installed
 	snakemake --cores all demo
@@ -28,13 +27,10 @@ tables: $(VENV)-tables/.installed
 PYTEST := OMP_NUM_THREADS=1 pytest -n auto --dist loadfile
 
 test: lint
-	$(PYTEST) -m "not slow and not pipeline and not kill"
+	$(PYTEST) -m "not slow and not pipeline"
 
 test-full: $(VENV)/.installed-test
 	$(PYTEST) --durations=40
-
-test-kills: $(VENV)/.installed-test
-	KILLS=50 pytest -s -rs tests/pipeline/faults tests/pipeline/workflow/test_corruption.py
 
 test-slurm: $(VENV)/.installed-test
 	pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[slurm]'

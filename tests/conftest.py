@@ -9,7 +9,7 @@ from dmcore.nets.builder import Builder
 from dmcore.nets.layers import Conv, Flatten, Linear, Normalize, ReLU, Sum
 from dmcore.nets.pruning import prune_relus
 
-TIERS = {"workflow": "pipeline", "slurm": "pipeline", "faults": "kill"}
+SNAKEMAKE = ("workflow", "slurm")
 """Folders whose tests the fast suite leaves out, but for those marked ``smoke``."""
 
 HIGHS = pytest.mark.skipif(find_spec("highspy") is None, reason="needs highspy, which the library does without")
@@ -18,9 +18,8 @@ MILP = pytest.param("milp", marks=HIGHS)
 
 def pytest_collection_modifyitems(items):
     for item in items:
-        tier = TIERS.get(item.path.parent.name)
-        if tier and not item.get_closest_marker("smoke"):
-            item.add_marker(tier)
+        if item.path.parent.name in SNAKEMAKE and not item.get_closest_marker("smoke"):
+            item.add_marker("pipeline")
 
 
 def conv_net(seed, dtype=torch.float32):
@@ -187,21 +186,3 @@ def pipeline(tmp_path_factory, worker_id):
             Pipeline(folder / "first").run("demo")
             (folder / "first").rename(shared)
     return Pipeline(folder / "run", made=shared)
-
-
-@pytest.fixture(scope="session")
-def forks(tmp_path_factory):
-    """One warmed-up process to fork commands from; a test that kills them starts them in milliseconds."""
-    from forking import Forks
-
-    forks = Forks(tmp_path_factory.mktemp("forks"))
-    yield forks
-    forks.close()
-
-
-@pytest.fixture(scope="session")
-def trainings(forks, tmp_path_factory):
-    """A tiny training's undisturbed run, and any number of others."""
-    from tiny_training import Trainings
-
-    return Trainings(forks, tmp_path_factory.mktemp("trainings"))

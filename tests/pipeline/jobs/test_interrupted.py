@@ -1,14 +1,21 @@
 """Trainings and certifications that are stopped, killed or short of memory: nothing lost, the same result at last."""
 
+import errno
 import json
+import os
+import re
+import resource
+import shutil
 import signal
+from itertools import count
+from pathlib import Path
 
 import pytest
 import torch
 from small_images import digits, model, save, worst_case
 
 from dmcore import tensorfile
-from dmcore.checkpoint import save_model
+from dmcore.checkpoint import KIND, save_model
 from dmcore.linear.chunks import map_chunks
 from dmcore.signals import StoppedError, stoppable
 from dmcore.training.step import Step, seeded_net
@@ -23,6 +30,7 @@ HOW = Certification("cnn-cert-relu", "linf", False, False, 20, 0)
 EPS = ["0", "0.01", "0.02"]
 PARTS = 9  # three an ε: 8 + 8 + 4 points
 STATE = "out/unfinished-n20.safetensors"
+POINTS_DONE = ("8 at eps 0", "8 at eps 0.01")
 
 
 class Killed(BaseException):
@@ -185,9 +193,14 @@ def fails(capsys, *arguments):
     return stop.value.code, capsys.readouterr().err.strip().splitlines()[-1]
 
 
-def training(files):
-    spec = ["--spec", json.dumps(SPEC.to_dict()), "--data", files / "data", "--device", "cpu"]
-    return ["train", *spec, "--model", files / "out/model", "--record", files / "out/record.json"]
+def training(files, spec=SPEC, *more):
+    what = ["--spec", json.dumps(spec.to_dict()), "--data", files / "data", "--device", "cpu", *more]
+    return [str(a) for a in ("train", *what, "--model", files / "out/model", "--record", files / "out/record.json")]
+
+
+def certifying(files, *more):
+    where = ["--model", files / "m", "--data", files / "data", "--device", "cpu", "--certifier", "ibp", "--points", 8]
+    return [str(a) for a in ("certify", *where, *more, "--out", files / "out/n8.json")]
 
 
 def at_step(monkeypatch, number, what):
@@ -210,11 +223,11 @@ def test_sigterm_saves_a_training_and_exits_so_that_it_is_tried_again(files, mon
         "dmcore: error: test/mnist/small/method/0.1/seed0: stopped by SIGTERM after step 12 of 30; its state is saved "
         "and the next run goes on from there",
     )
-    main([str(a) for a in training(files)])
+    main(training(files))
     assert "resuming at step 12" in capsys.readouterr().err
     resumed = json.loads((files / "out/record.json").read_text())
     (files / "out/record.json").unlink()
-    main([str(a) for a in training(files)])
+    main(training(files))
     whole = json.loads((files / "out/record.json").read_text())
     assert (resumed["model_sha256"], resumed["history"]) == (whole["model_sha256"], whole["history"])
 
@@ -225,6 +238,93 @@ def test_sigterm_is_only_caught_while_there_is_something_to_save():
         terminate()
         assert stopper.asked
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def final(folder):
+    """What a reader finds, states of unfinished work aside: weights, and of records what every run says alike."""
+
+    def alike(value):
+        varying = ("seconds", "cpu_seconds", "provenance")
+        return {k: alike(v) for k, v in value.items() if k not in varying} if isinstance(value, dict) else value
+
+    found = {path.name: alike(read_json(path)) for path in folder.glob("*.json")}
+    if (folder / "model").exists():
+        found["model"] = tensorfile.content_hash(tensorfile.load(folder / "model", KIND)[0])
+    return found
+
+
+def at_write(monkeypatch, number, fault):
+    """Ends the write of that number by a full disk, or by a kill before or after the file gets its name."""
+    replace, numbers = Path.replace, count(1)
+
+    def replaced(self, target):
+        here = next(numbers) == number
+        if here and fault == "a full disk":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if here and fault == "a kill before":
+            kill()
+        made = replace(self, target)
+        if here and fault == "a kill after":
+            kill()
+        return made
+
+    monkeypatch.setattr(Path, "replace", replaced)
+
+
+def ready(job, files):
+    """A job whose files are there from other settings or with fewer ε, and how many states it saves."""
+    if job == "train":
+        other, spec = (model(worst_case("interval"), eps="0.1", steps=4, warmup=1, ramp=2, seed=k) for k in (1, 0))
+        main(training(files, other))
+        return training(files, spec, "--save-every", 0), spec.training.steps
+    main(certifying(files, "--eps", "0.02"))
+    return certifying(files, "--eps", "0", "0.01", "--save-every", 0), 2
+
+
+@pytest.mark.parametrize("fault", ["a full disk", "a kill before", "a kill after"])
+@pytest.mark.parametrize("job", ["train", "certify"])
+def test_a_job_that_ends_at_any_of_its_writes_loses_nothing(job, fault, files, monkeypatch, capsys):
+    """Each file is that of before or that of after; a rerun goes on from the last state and ends as if undisturbed."""
+    out = files / "out"
+    command, states = ready(job, files)
+    old = final(out)
+    shutil.copytree(out, files / "before")
+    main(command)
+    new = final(out)
+    assert all(old[name] != new[name] for name in new)
+    for number in range(1, states + len(new) + 1):
+        shutil.rmtree(out)
+        shutil.copytree(files / "before", out)
+        with monkeypatch.context() as patch:
+            at_write(patch, number, fault)
+            if fault == "a full disk":
+                code, line = fails(capsys, *command)
+                said = r"dmcore: error: cannot write \S+: No space left on device; nothing was replaced"
+                assert (code, bool(re.fullmatch(said, line))) == (2, True), line
+            else:
+                with pytest.raises(Killed):
+                    main(command)
+        assert all(content in (old[name], new[name]) for name, content in final(out).items())
+        saved = min(number - (fault != "a kill after"), states)
+        assert len(list(out.glob("unfinished-*"))) == (saved > 0)
+        capsys.readouterr()
+        main(command)
+        told = f"resuming at step {saved}," if job == "train" else f"points done: {', '.join(POINTS_DONE[:saved])}\n"
+        assert (told in capsys.readouterr().err) == (saved > 0)
+        assert final(out) == new
+        assert len(list(out.iterdir())) == len(new)
+
+
+def test_what_the_system_does_not_write_is_named(files, capsys):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, hard))
+    try:
+        code, line = fails(capsys, *training(files, SPEC, "--save-every", 0))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert code == 2
+    assert re.fullmatch(r"dmcore: error: cannot write \S+/unfinished-\S+: File too large; nothing was replaced", line)
+    assert final(files / "out") == {}
 
 
 def short_of_memory():
@@ -241,8 +341,7 @@ def test_a_training_short_of_memory_names_what_to_lower(files, monkeypatch, caps
 
 def test_a_certification_short_of_memory_for_one_point_says_so(files, monkeypatch, capsys):
     interrupt(monkeypatch, 0, short_of_memory)
-    where = ["--model", files / "m", "--data", files / "data", "--out", files / "out.json", "--device", "cpu"]
-    code, line = fails(capsys, "certify", *where, "--certifier", "ibp", "--eps", "0.1", "--points", 20)
+    code, line = fails(capsys, *certifying(files, "--eps", "0.1"))
     assert code == 2
     assert "test/mnist/small/method/0.1/seed0: ibp needs more memory for a single point than cpu has (CUDA out" in line
 

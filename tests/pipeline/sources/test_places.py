@@ -254,6 +254,14 @@ def test_an_interrupted_download_leaves_what_was_there(own, server, monkeypatch)
     assert own.downloaded() == []
 
 
+def test_a_cache_that_cannot_be_written_is_named_and_hides_no_other_place(own):
+    (own.tmp / "cache").write_text("a file")
+    told = f"cannot write {own.cache}: Not a directory; name another folder with --cache"
+    assert told in own.refusal("http://127.0.0.1:9")
+    npzs(own.tmp / "resources/own")
+    assert own.prepare("http://127.0.0.1:9")["source"]["place"] == "resources"
+
+
 def test_a_file_whose_content_alone_is_pinned_stays_only_if_it_is_right(own, server):
     pins = own.source["files"]
     own.source["files"] = {name: {} for name in pins}

@@ -32,6 +32,14 @@ def test_a_file_from_the_future_is_named(tmp_path):
         check_clock([good, late])
 
 
+def test_snakemake_starts_nothing_on_a_full_disk(pipeline, tmp_path, monkeypatch):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import shutil, types\nshutil.disk_usage = lambda folder: types.SimpleNamespace(free=1)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    assert f"the disk of {pipeline.folder} is full (0 KiB left): make room" in pipeline.run("demo", ok=False)
+
+
 def test_snakemake_starts_nothing_with_data_from_the_future(pipeline):
     """It would train again, say that the model is older than its data, and remove it."""
     data = pipeline.folder / "data/mnist.safetensors"
