@@ -111,6 +111,11 @@ class _NoAliases(yaml.SafeDumper):
         ("seeds", [0, 0], "seeds: 0 is in the list twice"),
         ("seeds", [2**32], "seeds[0]: 4294967296 should be less than or equal to 4294967295"),
         ("seeds", 3, "seeds: 3 is not a list: write [3]"),
+        (
+            "seeds",
+            ["0"],
+            "seeds[0]: '0' is text, not a whole number; Snakemake's --config takes numbers in a list for ",
+        ),
         ("seeds", [None], "seeds[0]: nothing is given where a whole number should be"),
     ],
 )

@@ -8,28 +8,98 @@ import shutil
 import subprocess
 import sys
 
-import around
-import in_config
-import in_files
-import in_snakemake
-import on_the_command_line
 import pytest
-from mistakes import arguments, edit
 from small_images import ROOT
 from test_config import CODE
-from workbench import set_up
+from workbench import COMMANDS, MODEL, arguments, finish, set_up
 
 from dmcore import tensorfile
-from dmcore.data.prepared import KIND
+from dmcore.checkpoint import KIND
+from dmcore.checkpoint import NEEDED as A_MODEL
+from dmcore.data.prepared import NEEDED as IMAGES
 from doublemargin.cli import main
 
-IN_PROCESS = [m for module in (in_config, on_the_command_line, in_files, around) for m in module.MISTAKES]
+TRAIN, CERTIFY = COMMANDS["train"], COMMANDS["certify"]
+RECORD = f"results/{MODEL}/training.json"
+MISTAKES = [  # what is typed, and the line that it gets, with <...> for what differs from machine to machine
+    ("trian", "unknown command 'trian': did you mean 'train'? known: <all commands>; see `dmcore --help`"),
+    (f"{CERTIFY} --thread-count 4", "unknown argument '--thread-count': did you mean '--threads'? known: <all>"),
+    (f"{CERTIFY} --certifier ipb", "argument --certifier: unknown certifier 'ipb': did you mean 'ibp'? known: <all>"),
+    (f"{CERTIFY} --norm l3", "argument --norm: unknown norm 'l3': <suggestion>known: l0, l1, l2, linf<help>"),
+    (f"{CERTIFY} --points all", "argument --points: 'all' is not a whole number > 0<help>"),
+    (f"{CERTIFY} --points 61", "61 test points asked for, but the test set has 60"),
+    (f"{TRAIN} --spec dm", "argument --spec: not JSON (<reason>); `dmcore spec` prints one<help>"),
+    (
+        f"{TRAIN} --spec {{digits}}",
+        "no specification of a model, it has no 'training': `dmcore spec demo/mnist/small/dm/0.3/seed0` prints one",
+    ),
+    (
+        f"{TRAIN} --spec {{other}}",
+        "no specification of a model as this version writes it (got an unexpected keyword argument 'device'): <how>",
+    ),
+    (f"{CERTIFY} --out /proc/new.json", "cannot write /proc/new.json: <reason>; nothing was started"),
+    (
+        f"{CERTIFY} --out model.safetensors/new.json",
+        "cannot write model.safetensors/new.json: model.safetensors is a file, not a folder; nothing was started",
+    ),
+    (f"{CERTIFY} --out own", "cannot write own: it is a folder; name a file in it; nothing was started"),
+    ("merge own --out new", "own has no records: there is no training.csv in it"),
+    (
+        "spec demo --config conf.yaml",
+        "cannot read conf.yaml: there is no such file; go to the folder that has it, <or>",
+    ),
+    ("report --config notes.txt.json", "cannot read notes.txt.json: <reason>"),
+    (
+        f"{CERTIFY} --data data/digits.safetensors",
+        f"data/digits.safetensors is a NumPy archive (NPZ), not {IMAGES}; move it away and make it again, with an age "
+        "at which nothing is trained again: snakemake --cores 1 data/digits.safetensors && touch -t 200001010000 "
+        "data/digits.safetensors",
+    ),
+    (
+        f"{CERTIFY} --data fashion.safetensors",
+        "fashion.safetensors is the data set 'fashion', but the model is of 'digits'",
+    ),
+    (f"{CERTIFY} --data own", f"own is a folder, not {IMAGES}"),
+    (f"{CERTIFY} --model weights.safetensors", f"weights.safetensors is a safetensors file, not {A_MODEL}"),
+    (f"{COMMANDS['onnx']} --model net.onnx", f"net.onnx is an ONNX file, not {A_MODEL}"),
+    (
+        f"{TRAIN} --spec {{small}}",
+        "prepared images are (1, 28, 28), the spec says [1, 6, 6]: prepare the data again",
+    ),
+    ("bracket notes.txt --out new", "notes.txt is a text file, not a record that dmcore wrote"),
+    ("history --record notes.txt --out new", "notes.txt is a text file, not a record that dmcore wrote"),
+    (
+        "collect --results results --schedule demo --out results/demo",
+        f"{RECORD} is a JSON file, not a record that dmcore wrote; move it away and make it again (this trains the "
+        f"model again): snakemake --cores 1 {RECORD}",
+    ),
+    (
+        "tables --spec {dm} --records results/demo --out new",
+        "--spec: 'schedule' is no table or figure; `dmcore spec SCHEDULE` prints a schedule's",
+    ),
+]
+TAKEN = [  # what is typed, the file that the command did not write, and what it is
+    ("data --out own/digits/train.npz", "own/digits/train.npz", "a NumPy archive (NPZ)"),
+    ("train --model digits.safetensors", "digits.safetensors", "a safetensors file"),
+    ("certify --out mine.json", "unfinished-mine.safetensors", "a text file"),
+    ("attack --out certified.json", "certified.json", "a JSON file"),
+    ("radius --out model.safetensors", "model.safetensors", "a safetensors file"),
+    ("picture --out digits.safetensors", "digits.safetensors", "a safetensors file"),
+    ("onnx --out net.onnx", "net.onnx", "an ONNX file"),
+    ("vnnlib --out mine", "mine/onnx/net.onnx", "a text file"),
+    ("regularizers --out config.yaml", "config.yaml", "a text file"),
+    ("bracket --out notes.txt", "notes.txt", "a text file"),
+    ("history --out net.pt", "net.pt", "a PyTorch file"),
+]
 
 
 @pytest.fixture(scope="session")
 def workbench(tmp_path_factory):
     folder = tmp_path_factory.mktemp("workbench")
     set_up(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        finish(folder)
     return folder
 
 
@@ -49,104 +119,109 @@ def content(folder):
     }
 
 
-def environment(mistake):
-    values = os.environ | {"PYTHONPATH": CODE, "PYTHONUNBUFFERED": None} | mistake.environment
-    return {name: value for name, value in values.items() if value is not None}
+def matches(line, promised):
+    """Whether a line is the promised one."""
+    return re.fullmatch(".+?".join(map(re.escape, re.split(r"<[^<>]+>", promised))), line) is not None
 
 
-@pytest.mark.parametrize("mistake", IN_PROCESS + in_files.FOREIGN, ids=lambda m: m.id)
-def test_a_mistake_is_one_line(mistake, folder, monkeypatch, capsys):
-    mistake.make(folder)
-    if mistake.without:
-        for name in [name for name in sys.modules if name.partition(".")[0] == mistake.without]:
-            monkeypatch.delitem(sys.modules, name)
-        monkeypatch.setitem(sys.modules, mistake.without, None)
+def refused(run, says, folder, capsys):
     before = content(folder)
     with pytest.raises(SystemExit) as stop:
-        main(arguments(mistake.run, folder)[1:])
+        main(arguments(run))
     shown = capsys.readouterr()
-    assert stop.value.code == mistake.code
-    assert shown.out == ""
     (line,) = shown.err.splitlines()
-    assert mistake.matches(line), f"{line}\n{mistake.says}"
-    assert not re.search(r"\brm\b|remove it|delete", line)
+    assert (stop.value.code, shown.out) == (2, "")
+    assert matches(line, f"dmcore: error: {says}") or matches(line, f"dmcore {run.split()[0]}: error: {says}"), line
     assert content(folder) == before
 
 
-@pytest.mark.parametrize(
-    ("name", "words", "changes"),
-    [
-        ("data", ["digits"], {"places": "own"}),
-        ("train", [], {"spec": '"$(dmcore spec demo/digits/pureconv/normal/none/seed0)"'}),
-        ("certify", [], {}),
-        ("attack", [], {"steps": "2", "restarts": "1"}),
-        ("radius", [], {"tolerance": "0.5"}),
-        ("picture", [], {"certifier": "ibp", "steps": "2", "restarts": "1"}),
-        ("onnx", [], {}),
-        ("vnnlib", [], {}),
-        ("regularizers", [], {"out": "new.json", "max_steps": "2"}),
-        ("bracket", ["certified.json", "attacked.json"], {"out": "new.md"}),
-        ("history", [], {"out": "new.png"}),
-    ],
-)
-def test_what_a_command_wrote_it_may_write_again(name, words, changes, folder):
-    if name == "data":
-        tensors, _ = tensorfile.load("digits.safetensors", KIND)
-        tensors |= {part: tensors[part].byte() for part in ("train_y", "test_y")}
-        edit(("0" * 64, tensorfile.content_hash(tensors)))(folder)
+@pytest.mark.parametrize(("run", "says"), MISTAKES, ids=lambda text: text[:40])
+def test_a_mistake_is_one_line(run, says, folder, capsys):
+    refused(run, says, folder, capsys)
+
+
+@pytest.mark.parametrize(("run", "path", "kind"), TAKEN)
+def test_what_a_command_did_not_write_it_does_not_replace(run, path, kind, folder, capsys):
+    command, *more = run.split(maxsplit=1)
+    says = f"cannot write {path}: it is {kind} that this command did not write; name another file; nothing was started"
+    refused(" ".join([COMMANDS[command], *more]), says, folder, capsys)
+
+
+def test_a_model_of_another_version_is_named(folder, capsys):
+    tensors, meta = tensorfile.load(folder / "model.safetensors", KIND)
+    tensorfile.save(folder / "old", KIND, tensors, {"spec": meta["spec"].replace("{", '{"warm_start": true, ', 1)})
+    says = "old is a model of another version of dmcore (<reason>): train it again"
+    refused(f"{COMMANDS['onnx']} --model old", says, folder, capsys)
+
+
+def test_a_package_that_is_not_there_is_named(folder, capsys, monkeypatch):
+    for name in [name for name in sys.modules if name.partition(".")[0] == "onnx"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    says = "ONNX files need the package onnx: pip install 'doublemargin[onnx]'"
+    refused(COMMANDS["onnx"], says, folder, capsys)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_what_a_command_wrote_it_may_write_again(name, folder):
     before = content(folder)
-    run = arguments(on_the_command_line.command(name, *words, **changes), folder)[1:]
     for _ in range(2):
-        main(run)
-    assert {path for path in content(folder) if path not in before}
+        main(arguments(COMMANDS[name]))
+    assert content(folder).keys() - before.keys()
     assert before.items() <= content(folder).items()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("mistake", around.REAL, ids=lambda m: m.id)
-def test_a_mistake_is_one_line_of_a_process(mistake, folder):
-    mistake.make(folder)
-    before = content(folder)
-    start = f"import sys; sys.modules[{mistake.without!r}] = None; from doublemargin.cli import main; main()"
-    dmcore = shlex.join([sys.executable, *(["-c", start] if mistake.without else ["-m", "doublemargin"])])
-    done = subprocess.run(
-        mistake.run.replace("dmcore", dmcore, 1),
-        shell=True, cwd=folder, env=environment(mistake), capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    (line,) = done.stderr.splitlines()
-    assert (done.returncode, done.stdout) == (mistake.code, "")
-    assert mistake.matches(line), f"{line}\n{mistake.says}"
-    assert content(folder) == before
+DMCORE = f"{shlex.quote(sys.executable)} -m doublemargin"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mistake", in_snakemake.MISTAKES, ids=lambda m: m.id)
-def test_snakemake_says_it_in_one_line_and_starts_nothing(mistake, folder):
-    mistake.make(folder)
-    before = content(folder)
-    command = [sys.executable, "-m", "snakemake", "-s", ROOT / "Snakefile", "--cores=1", *shlex.split(mistake.run)[1:]]
-    done = subprocess.run(
-        [word for word in command if word != "-n"],  # not even with the jobs allowed is one started
-        cwd=folder, env=environment(mistake), capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    output = done.stdout + done.stderr
-    assert done.returncode == mistake.code, output
-    assert "Traceback (most recent call last)" not in output
-    assert [line for line in output.splitlines() if mistake.matches(line.strip().removeprefix("UserError: "))], (
-        f"{output}\n{mistake.says}"
-    )
-    assert content(folder) == before
-
-
-@pytest.mark.parametrize(("run", "variables"), around.HARMLESS.values(), ids=around.HARMLESS)
-def test_what_looks_like_a_mistake_and_is_none(run, variables, folder):
+@pytest.mark.parametrize(
+    ("run", "variables", "says"),
+    [
+        (
+            f"{DMCORE} {CERTIFY} --device cuda",
+            {"CUDA_VISIBLE_DEVICES": "99"},
+            "dmcore: error: device 'cuda' was asked for<, and that there is none>",
+        ),
+        (f"{DMCORE} spec demo > /dev/full", {}, "dmcore: error: No space left on device"),
+        # What looks like a mistake and is none: a reader that has gone, an output that is closed, a terminal without
+        # Greek letters; no HOME, no git, no number of threads.
+        (f"{DMCORE} spec demo | true", {}, None),
+        (f"{DMCORE} spec demo >&-", {}, None),
+        (f"{DMCORE} info --config | grep -qF '\\u2265'", {"PYTHONIOENCODING": "ascii"}, None),
+        (f"{DMCORE} spec demo", {"HOME": None, "PATH": "/nowhere", "OMP_NUM_THREADS": "many"}, None),
+    ],
+)
+def test_a_process_ends_with_one_line_or_none(run, variables, says, folder):
     values = {k: v for k, v in (os.environ | {"PYTHONPATH": CODE} | variables).items() if v is not None}
-    run = run.replace("dmcore", f"{shlex.quote(sys.executable)} -m doublemargin", 1)
-    done = subprocess.run(
-        ["/bin/bash", "-c", f"set -o pipefail; {run}"],
-        cwd=folder, env=values, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == (141 if "|" in run else 0), done.stderr
-    assert [line for line in done.stderr.splitlines() if line and "libgomp" not in line] == []
-    if "PYTHONIOENCODING" in variables:
-        assert r"\u2265" in done.stdout
+    done = subprocess.run(["/bin/bash", "-c", run], cwd=folder, env=values, capture_output=True, text=True, check=False)
+    told = [line for line in done.stderr.splitlines() if line and "libgomp" not in line]
+    assert (done.returncode, len(told)) == ((2, 1) if says else (0, 0)), done.stderr
+    assert not says or matches(told[0], says), told
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("target", "says"),
+    [
+        (
+            RECORD.replace("pureconv", "purecnv"),
+            f"'{MODEL.replace('pureconv', 'purecnv')}': 'purecnv' is not in the config's architectures: did you mean "
+            "'pureconv'? known: pureconv",
+        ),
+        (
+            f"results/{MODEL}/certify/ibp/l1/n20.json",
+            "the report of schedule 'demo' certifies no 'digits' under l1",
+        ),
+    ],
+)
+def test_snakemake_says_it_in_one_line_and_starts_nothing(target, says, folder):
+    """Not even with the jobs allowed."""
+    before = content(folder)
+    command = [sys.executable, "-m", "snakemake", "-s", ROOT / "Snakefile", "--cores=1", target]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    output = done.stdout + done.stderr
+    assert done.returncode == 1, output
+    assert "Traceback (most recent call last)" not in output
+    assert says in [line.strip().removeprefix("UserError: ") for line in output.splitlines()], output
+    assert content(folder) == before
