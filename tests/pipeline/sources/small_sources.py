@@ -64,7 +64,7 @@ def idx(path, array):
     return path
 
 
-def cifar(path, change=None):
+def cifar(path):
     """The archive of CIFAR-10's binary form: record i of a batch is its label, then red, green and blue rows."""
     batches = {f"data_batch_{i + 1}": (TRAIN_X[i : i + 1], TRAIN_Y[i : i + 1]) for i in range(5)}
     batches["test_batch"] = (TEST_X, TEST_Y)
@@ -73,7 +73,6 @@ def cifar(path, change=None):
         content = b"".join(bytes([label]) + image.tobytes() for image, label in zip(x, y, strict=True))
         files[f"cifar-10-batches-bin/{name}.bin"] = content
     files |= {"cifar-10-batches-bin/readme.html": b"<html>", "../../outside": b"x"}
-    files |= change or {}
     with tarfile.open(path, "w:gz") as archive:
         for name, content in files.items():
             member = tarfile.TarInfo(name)

@@ -59,6 +59,9 @@ def test_another_wrapping_of_the_same_content_is_taken(source, tmp_path):
     path = source / "train-labels-idx1-ubyte.gz"
     path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()), 1))
     prepare("mnist", SPEC, tmp_path / "out", [], tmp_path / "cache", source.parent)
+    (tmp_path / "out").unlink()
+    path.write_bytes(gzip.compress(bytes(60008)))
+    refused(source, tmp_path, f"{path} is not the pinned file (unpacked sha256 ")
 
 
 def test_a_config_that_does_not_fit_the_data_is_named(source, tmp_path):
