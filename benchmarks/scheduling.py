@@ -19,15 +19,13 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from simulated import Simulation
 from tabulate import tabulate
 
 from doublemargin.experiment.config import load_config
 from doublemargin.experiment.grid import Grid
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tests/pipeline/workflow"))
-
-from simulated import Simulation  # noqa: E402
 
 
 def files_in(folder: Path) -> tuple[int, float]:

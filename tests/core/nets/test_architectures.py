@@ -121,7 +121,7 @@ def test_initialisation_is_normal_with_std_one_over_root_fan_in():
         (("small", (1, 28, 28), 1), "at least 2 classes"),
         (
             ("pureconv", (3, 6, 28), 10),
-            "takes no images of 3x6x28: input of 16x2x24 is too small for a 3x3 convolution",
+            "takes no images of 3x6x28: input of 16x2x24 is too small",
         ),
         (("pooling", (1, 3, 8), 10), "input of 16x1x4 is too small for a 2x2 max-pooling"),
         (("small", (1, 28, 28), 10, None, None, 0), "an ensemble of 0 members"),

@@ -1,5 +1,6 @@
 """Real Snakemake runs of a tiny grid: what is made, what is made again, and what is refused."""
 
+import json
 import re
 import shutil
 
@@ -140,6 +141,24 @@ def test_a_failed_job_says_why_and_keeps_the_rest(tmp_path):
     broken.run("data/mnist.safetensors", *places)
     assert load_images(broken.folder / "data/mnist.safetensors").info["source"]["place"] == "folder"
     assert "Nothing to be done" in broken.run("data/mnist.safetensors")  # where data lie is no reason to make anew
+
+
+def test_trainings_go_first_unless_dmcore_next_gives_an_order(pipeline, tmp_path, monkeypatch):
+    def priorities():
+        shown = pipeline.run("-n", "-F", "certified")
+        blocks = re.findall(r"^rule (?:train|certify):\n((?: .*\n)+)", shown, re.M)
+        paths = [re.search(r"output: results/([^\s,]+)", block)[1] for block in blocks]
+        shown = [re.search(r"priority: (\d+)", block) for block in blocks]  # 0 is not shown
+        return {path: int(found[1]) if found else 0 for path, found in zip(paths, shown, strict=True)}
+
+    model, cell = (f"demo/mnist/small/dm/0.1/seed0{end}" for end in ("", "/certify/ibp/linf/n4"))
+    found = priorities()
+    assert len(found) == 2 + 4
+    assert (found[f"{model}/model.safetensors"], found[f"{cell}.json"]) == (10, 0)
+    (tmp_path / "order").write_text(json.dumps({model: 3, cell: 5}))
+    monkeypatch.setenv("DMCORE_ORDER", str(tmp_path / "order"))
+    found = priorities()
+    assert (found[f"{model}/model.safetensors"], found[f"{cell}.json"]) == (3, 5)
 
 
 @pytest.mark.smoke

@@ -2,15 +2,13 @@
 
 import os
 import shutil
-from contextlib import contextmanager
 
 import pytest
 
+REPORT = "workflow/doublemargin/report"
+SOURCES = "workflow/doublemargin/experiment/sources"
 CERTIFICATION = {"certify": 4, **dict.fromkeys(("collect", "table", "figure", "pages"), 1)}
 ONE_CERTIFIER = CERTIFICATION | {"certify": 2}
-TRAINING = CERTIFICATION | {"train": 2, "history": 2}
-ONE_TRAINING = ONE_CERTIFIER | {"train": 1, "history": 1}
-EVERYTHING = TRAINING | {"prepare_data": 1}
 
 
 @pytest.fixture(scope="module")
@@ -19,18 +17,19 @@ def project(pipeline, tmp_path_factory):
     return pipeline.with_its_own_code(tmp_path_factory.mktemp("reruns") / "project")
 
 
-@contextmanager
-def edited(project, modules, edit):
-    """Some modules of the copy, changed for a while."""
-    before = {path: path.read_text(encoding="utf-8") for path in map(project.folder.joinpath, modules)}
-    try:
-        for path, text in before.items():
-            path.write_text(edit(text), encoding="utf-8")
-            assert path.read_text(encoding="utf-8") != text
-        yield
-    finally:
-        for path, text in before.items():
-            path.write_text(text, encoding="utf-8")
+@pytest.fixture
+def edit(project):
+    """Changes modules of the copy, or adds some, until the test ends."""
+    before = {}
+
+    def change(module, change):
+        path = project.folder / module
+        before[path] = path.read_text(encoding="utf-8") if path.exists() else None
+        path.write_text(change(before[path] or ""), encoding="utf-8")
+
+    yield change
+    for path, text in before.items():
+        path.unlink() if text is None else path.write_text(text, encoding="utf-8")
 
 
 def new_code(text):
@@ -43,9 +42,6 @@ def new_words(text):
     return f'{head}"""{docstring} In other words."""{rest}\n# A remark.\n'
 
 
-REPORT = "workflow/doublemargin/report"
-
-
 @pytest.mark.parametrize(
     ("modules", "jobs"),
     [
@@ -55,57 +51,36 @@ REPORT = "workflow/doublemargin/report"
         ),
         ([f"{REPORT}/claims/claims.py"], {"pages": 1}),
         (["dmcore/certifiers/ibp.py"], {rule: n for rule, n in ONE_CERTIFIER.items() if rule != "figure"}),
-        (["dmcore/regularizers/worst_case.py"], ONE_TRAINING),
-        (["dmcore/training/step.py"], TRAINING),
-        (["workflow/doublemargin/experiment/sources/idx.py"], EVERYTHING),
-        (
-            [
-                f"{REPORT}/figures/margins.py",
-                "dmcore/extras/exact/certifier.py",
-                "dmcore/regularizers/trades.py",
-                "workflow/doublemargin/experiment/sources/parquet.py",
-            ],
-            {},
-        ),
+        (["dmcore/regularizers/worst_case.py"], ONE_CERTIFIER | {"train": 1, "history": 1}),
+        ([f"{SOURCES}/idx.py"], CERTIFICATION | {"train": 2, "history": 2, "prepare_data": 1}),
     ],
 )
-def test_an_edit_of_code_reruns_what_uses_it(project, modules, jobs):
-    with edited(project, modules, new_code):
-        assert project.planned("demo") == jobs
+def test_an_edit_of_code_reruns_what_uses_it(project, edit, modules, jobs):
+    for module in modules:
+        edit(module, new_code)
+    assert project.planned("demo") == jobs
 
 
-def test_what_is_added_and_not_used_reruns_nothing(project):
-    """Even if it could not be imported."""
-    kinds = {
-        "architecture": "dmcore/nets",
-        "attack": "dmcore/attacks",
-        "certifier": "dmcore/certifiers",
-        "forward_domain": "dmcore/domains",
-        "reader": "workflow/doublemargin/experiment/sources",
-        "regularizer": "dmcore/regularizers",
-    }
-    added = []
-    try:
-        for kind, package in kinds.items():
-            added.append(project.folder / f"{package}/new.py")
-            code = f'import a_package_that_is_not_there\n\n\n@{kind}("new")\ndef new(): ...\n'
-            registries = "doublemargin.experiment.registries" if kind == "reader" else "dmcore.registries"
-            added[-1].write_text(f"from {registries} import {kind}\n{code}")
-        assert project.planned("demo") == {}
-    finally:
-        for path in added:
-            path.unlink()
-
-
-def test_comments_docstrings_and_the_command_line_rerun_nothing(project):
-    stages = [
-        "workflow/doublemargin/experiment/sources/prepare.py",
-        "dmcore/training/step.py",
-        "dmcore/certifiers/ibp.py",
-        "workflow/doublemargin/report/tables.py",
-    ]
-    with edited(project, stages, new_words), edited(project, ["workflow/doublemargin/cli.py"], new_code):
-        assert project.planned("demo") == {}
+def test_words_and_what_is_not_used_rerun_nothing(project, edit):
+    for module in (
+        f"{REPORT}/figures/margins.py",
+        "dmcore/extras/exact/certifier.py",
+        "dmcore/regularizers/trades.py",
+        f"{SOURCES}/parquet.py",
+        "workflow/doublemargin/cli.py",
+    ):
+        edit(module, new_code)
+    for module in (f"{SOURCES}/prepare.py", "dmcore/training/step.py", f"{REPORT}/tables.py"):
+        edit(module, new_words)
+    for kind, package in (
+        ("certifier", "dmcore/certifiers"),
+        ("regularizer", "dmcore/regularizers"),
+        ("reader", SOURCES),
+    ):
+        registries = "doublemargin.experiment.registries" if kind == "reader" else "dmcore.registries"
+        code = f"from {registries} import {kind}\nimport a_package_that_is_not_there\n\n\n"
+        edit(f"{package}/new.py", lambda _, code=code, kind=kind: f'{code}@{kind}("new")\ndef new(): ...\n')
+    assert project.planned("demo") == {}
 
 
 def test_files_of_one_age_rerun_nothing(pipeline, tmp_path):

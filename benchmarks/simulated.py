@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[1]
 MEASURED = """
 import atexit, resource, sys
 from snakemake.cli import main
