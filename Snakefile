@@ -24,7 +24,7 @@ include: "workflow/rules/report.smk"
 rule all:
     """Everything that the report of config.yaml's `schedule` shows, training and certifying what it needs."""
     input:
-        TARGETS.exhibit_files(config["schedule"]),
+        exhibit_files(grid(config["schedule"])),
 
 
 rule certified:
@@ -36,10 +36,10 @@ rule certified:
 rule demo:
     """What `all` makes, for the schedule `demo`: four methods on MNIST, a few minutes on a laptop."""
     input:
-        lambda w: TARGETS.exhibit_files("demo"),
+        lambda w: exhibit_files(grid("demo")),
 
 
 rule trial:
     """What `all` makes, for the schedule `trial`: two epochs of every method on its data sets."""
     input:
-        lambda w: TARGETS.exhibit_files("trial"),
+        lambda w: exhibit_files(grid("trial")),

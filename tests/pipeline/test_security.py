@@ -19,7 +19,15 @@ BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
 @pytest.mark.parametrize("path", sorted((ROOT / "workflow/rules").glob("*.smk")), ids=lambda path: path.name)
 def test_rules_quote_what_a_config_says(path):
     """In a shell command all is quoted but wildcards, held to names of the config, and what the rules make."""
-    safe = {"threads", "params.places", "params.where", "params.seed", "params.clip", "params.intersect", "params.eps"}
+    safe = {
+        "threads",
+        "params.places",
+        "params.where",
+        "params.points",
+        "params.clip",
+        "params.intersect",
+        "params.eps",
+    }
     safe |= {"params.dmcore"}
     commands = re.findall(r"shell:\n((?: +[\"'].*[\"']\n)+)", path.read_text())
     used = {part for command in commands for part in re.findall(r"\{([^{}]+)\}", command)}

@@ -12,10 +12,19 @@ from dmcore.errors import UserError
 from dmcore.files import sha256
 from doublemargin.experiment.calls import folder, how, our_dmcore, where, written_to_file
 from doublemargin.experiment.config import check_config
-from doublemargin.experiment.targets import Targets, contents, result_files, unpinned
+from doublemargin.experiment.grid import Grid, find_grid
+from doublemargin.experiment.targets import (
+    contents,
+    exhibit_contents,
+    exhibit_files,
+    exhibit_input,
+    report_contents,
+    result_files,
+    unpinned,
+)
 from doublemargin.records.columns import REMARKS
 
-TARGETS = Targets(CONFIG)
+DEMO, SHORT = Grid(CONFIG, "demo"), Grid(CONFIG, "short")
 RESULTS = "results/demo"
 MODELS = [f"{RESULTS}/mnist/small/{model}/seed0" for model in ("dm/0.3", "ibp/0.3", "l1/none", "normal/none")]
 
@@ -24,20 +33,20 @@ def test_a_schedules_files_are_those_of_its_report():
     records = ["training.csv", "certified_accuracy.csv", "verdicts.csv.gz", "points.csv.gz", "SHA256SUMS"]
     shown = ["overview.md", "tables/table2.md", "figures/figure1.png"]
     histories = [f"{model}/history.png" for model in MODELS]
-    assert TARGETS.exhibit_files("demo") == [f"{RESULTS}/{name}" for name in records + shown] + histories
+    assert exhibit_files(DEMO) == [f"{RESULTS}/{name}" for name in records + shown] + histories
 
 
 def test_an_exhibit_is_made_from_its_own_cells_or_for_costs_from_all_trainings():
-    results = result_files(TARGETS.grid("demo"))
+    results = result_files(DEMO)
     assert results == [f"{model}/training.json" for model in MODELS] + [
         f"{model}/certify/{certifier}/linf/n200.json" for model in MODELS for certifier in ("cnn-cert-relu", "ibp")
     ]
-    assert TARGETS.exhibit_input("tables", "demo", "table2") == results
-    of_table10 = TARGETS.exhibit_input("tables", "short", "table10")
+    assert exhibit_input(DEMO, "tables", "table2") == results
+    of_table10 = exhibit_input(SHORT, "tables", "table10")
     assert [path.split("/")[2] for path in of_table10] == ["cifar10", "mnist"] * 2
-    costs = TARGETS.exhibit_input("tables", "short", "table1")
-    assert costs == [f"results/{model}/training.json" for model in TARGETS.grid("short").model_paths()]
-    assert TARGETS.exhibit_input("tables", "short", "table3") == []
+    costs = exhibit_input(SHORT, "tables", "table1")
+    assert costs == [f"results/{model}/training.json" for model in SHORT.model_paths()]
+    assert exhibit_input(SHORT, "tables", "table3") == []
 
 
 @pytest.mark.parametrize(
@@ -49,25 +58,25 @@ def test_an_exhibit_is_made_from_its_own_cells_or_for_costs_from_all_trainings()
 )
 def test_what_the_config_does_not_have_is_named(schedule, name, message):
     with pytest.raises(UserError, match=message):
-        TARGETS.exhibit_input("tables", schedule, name)
+        exhibit_input(find_grid(CONFIG, schedule), "tables", name)
 
 
 def test_the_hash_of_named_files_is_that_of_their_content(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = copy.deepcopy(CONFIG)
     config["reports"]["demo"]["reported"] = "mine/numbers.csv"
-    targets = Targets(check_config(config))
+    grid = Grid(check_config(config), "demo")
     with pytest.raises(UserError, match=r"cannot read mine/numbers.csv, which the config names: No such file"):
-        targets.exhibit_contents("tables", "demo", "table2")
+        exhibit_contents(grid, "tables", "table2")
     (tmp_path / "mine").mkdir()
     for name in ("numbers.csv", REMARKS):
         (tmp_path / "mine" / name).write_text(name)
-    assert targets.exhibit_contents("tables", "demo", "table2") == contents(["mine/numbers.csv"])
-    both = targets.report_contents("demo")
+    assert exhibit_contents(grid, "tables", "table2") == contents(["mine/numbers.csv"])
+    both = report_contents(grid)
     assert both == contents(["mine/numbers.csv", f"mine/{REMARKS}"]) != contents(["mine/numbers.csv"])
     (tmp_path / "mine" / REMARKS).write_text("another")
-    assert targets.report_contents("demo") != both
-    assert Targets(CONFIG).report_contents("demo") == contents([])
+    assert report_contents(grid) != both
+    assert report_contents(DEMO) == contents([])
 
 
 def test_a_job_calls_the_code_beside_the_rules(tmp_path):

@@ -21,14 +21,13 @@ rule attack:
         runtime=240,
     params:
         eps=lambda w: eps_of(ATTACKED, w),
-        split=lambda w: grid(w.schedule).certification["split"],
-        seed=lambda w: grid(w.schedule).certification["points_seed"],
+        points=points_of,
         where=where,
         dmcore=our_dmcore,
         code=lambda w: code_hash("doublemargin.experiment.jobs.attack", uses=[w.attack, w.arch]),
     shell:
         "{params.dmcore} attack --model {input.model:q} --data {input.data:q} --attack {wildcards.attack}"
-        " --norm {wildcards.norm} --points {wildcards.points} --split {params.split:q} --points-seed {params.seed} --eps {params.eps}"
+        " --norm {wildcards.norm} --points {wildcards.points} {params.points} --eps {params.eps}"
         " --out {output:q} {params.where} > {log:q} 2>&1"
 
 
@@ -55,9 +54,8 @@ rule points:
         mem_mb=4000,
         runtime=240,
     params:
-        split=lambda w: grid(w.schedule).certification["split"],
-        seed=lambda w: grid(w.schedule).certification["points_seed"],
-        clip=lambda w: "--clip-input" if grid(w.schedule).certification["clip_input"] else "",
+        points=points_of,
+        clip=clip,
         where=where,
         dmcore=our_dmcore,
         code=lambda w: code_hash(
@@ -66,7 +64,7 @@ rule points:
             uses=["pgd", "cnn-cert-relu", w.arch],
         ),
     shell:
-        "{params.dmcore} picture --model {input.model:q} --data {input.data:q} --split {params.split:q} --points-seed {params.seed}"
+        "{params.dmcore} picture --model {input.model:q} --data {input.data:q} {params.points}"
         " {params.clip} --out {output:q} {params.where} > {log:q} 2>&1"
 
 
@@ -89,13 +87,12 @@ rule radius:
         mem_mb=4000,
         runtime=480,
     params:
-        split=lambda w: grid(w.schedule).certification["split"],
-        seed=lambda w: grid(w.schedule).certification["points_seed"],
-        clip=lambda w: "--clip-input" if grid(w.schedule).certification["clip_input"] else "",
+        points=points_of,
+        clip=clip,
         where=where,
         dmcore=our_dmcore,
         code=lambda w: code_hash("doublemargin.experiment.jobs.radius", uses=[w.certifier, w.arch]),
     shell:
         "{params.dmcore} radius --model {input.model:q} --data {input.data:q} --certifier {wildcards.certifier}"
-        " --norm {wildcards.norm} --points {wildcards.points} --split {params.split:q} --points-seed {params.seed} {params.clip}"
+        " --norm {wildcards.norm} --points {wildcards.points} {params.points} {params.clip}"
         " --out {output:q} {params.where} > {log:q} 2>&1"

@@ -20,14 +20,13 @@ rule certify:
         runtime=240,
     params:
         eps=lambda w: eps_of(CERTIFIED, w),
-        split=lambda w: grid(w.schedule).certification["split"],
-        seed=lambda w: grid(w.schedule).certification["points_seed"],
-        clip=lambda w: "--clip-input" if grid(w.schedule).certification["clip_input"] else "",
+        points=points_of,
+        clip=clip,
         intersect=lambda w: "--intersect-ibp" if grid(w.schedule).certification["intersect_ibp"] else "",
         where=where,
         dmcore=our_dmcore,
         code=lambda w: code_hash("doublemargin.experiment.jobs.certify", uses=[w.certifier, w.arch]),
     shell:
         "{params.dmcore} certify --model {input.model:q} --data {input.data:q} --certifier {wildcards.certifier}"
-        " --norm {wildcards.norm} --points {wildcards.points} --split {params.split:q} --points-seed {params.seed} --eps {params.eps}"
+        " --norm {wildcards.norm} --points {wildcards.points} {params.points} --eps {params.eps}"
         " {params.clip} {params.intersect} --out {output:q} {params.where} > {log:q} 2>&1"

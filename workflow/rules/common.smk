@@ -3,6 +3,7 @@
 import json
 import shlex
 import sys
+from functools import cache
 from pathlib import Path
 
 # Before a folder `dmcore` that lies where Snakemake runs.
@@ -11,16 +12,16 @@ sys.path[:0] = map(str, Path(workflow.snakefile).parents[1:3])
 from dmcore.files import digest
 from doublemargin.files import shipped
 from dmcore.registries import certifier
-from doublemargin.experiment.backlog.order import given_order
-from doublemargin.experiment.calls import folder, how, our_dmcore, where, written_to_file
+from doublemargin.experiment.calls import folder, given_order, how, our_dmcore, where, written_to_file
 from doublemargin.experiment.config import check_config
 from doublemargin.experiment.exhibits import exhibit_spec, report_spec
-from doublemargin.experiment.grid import find_model
+from doublemargin.experiment.grid import find_grid, find_model
 from doublemargin.experiment.preflight import check_clock, check_room
 from doublemargin.experiment.registries import figure
 from doublemargin.experiment.resolve import data_spec
 from doublemargin.experiment.source import code_hash
-from doublemargin.experiment.targets import Targets, result_files, unpinned
+from doublemargin.experiment.targets import exhibit_contents, exhibit_files, exhibit_input
+from doublemargin.experiment.targets import report_contents, result_files, unpinned
 from doublemargin.records.columns import FILES, SUMS
 
 
@@ -30,8 +31,6 @@ configfile: shipped("config.yaml")
 config_file = written_to_file(dict(config))  # as it was given
 config = check_config(config)
 check_room(Path("."))
-TARGETS = Targets(config)
-grid = TARGETS.grid
 ORDER = given_order()  # the priorities of `dmcore next`, by a job's path under results/
 
 RUN = "{schedule}/{dataset}/{arch}/{method}/{eps_train}/seed{seed}"
@@ -60,6 +59,23 @@ wildcard_constraints:
 
 onstart:
     check_clock([*Path("data").glob("*.safetensors"), *Path("results").glob("*/*/*/*/*/seed*/model.safetensors")])
+
+
+@cache
+def grid(schedule):
+    """The grid of that schedule."""
+    return find_grid(config, schedule)
+
+
+def points_of(wildcards):
+    """The options that say which points of the data set are meant."""
+    settings = grid(wildcards.schedule).certification
+    return f"--split {settings['split']} --points-seed {settings['points_seed']}"
+
+
+def clip(wildcards):
+    """The option by which balls are cut to [0, 1], or nothing."""
+    return "--clip-input" if grid(wildcards.schedule).certification["clip_input"] else ""
 
 
 def spec_of(wildcards):

@@ -32,7 +32,7 @@ rule collect:
 rule table:
     """One table of a schedule's report in five formats, and its comparison with the paper."""
     input:
-        lambda w: TARGETS.exhibit_input("tables", w.schedule, w.table),
+        lambda w: exhibit_input(grid(w.schedule), "tables", w.table),
     output:
         multiext("results/{schedule}/tables/{table}", ".md", ".txt", ".tex", ".csv"),
         report(
@@ -60,7 +60,7 @@ rule table:
         command="tables",
         config=config_file,
         spec=lambda w: digest(exhibit_spec(grid(w.schedule), "tables", w.table)),
-        files=lambda w: TARGETS.exhibit_contents("tables", w.schedule, w.table),
+        files=lambda w: exhibit_contents(grid(w.schedule), "tables", w.table),
         results=folder(2),
         out=folder(1),
         dmcore=our_dmcore,
@@ -72,7 +72,7 @@ rule table:
 rule figure:
     """One figure of a schedule's report, in three formats."""
     input:
-        lambda w: TARGETS.exhibit_input("figures", w.schedule, w.figure),
+        lambda w: exhibit_input(grid(w.schedule), "figures", w.figure),
     output:
         report(
             "results/{schedule}/figures/{figure}.png",
@@ -92,11 +92,11 @@ rule figure:
         command="figures",
         config=config_file,
         spec=lambda w: digest(exhibit_spec(grid(w.schedule), "figures", w.figure)),
-        files=lambda w: TARGETS.exhibit_contents("figures", w.schedule, w.figure),
+        files=lambda w: exhibit_contents(grid(w.schedule), "figures", w.figure),
         results=folder(2),
         out=folder(1),
         dmcore=our_dmcore,
-        code=lambda w: code_hash(figure.declared[TARGETS.exhibit("figures", w.schedule, w.figure)["kind"]].module),
+        code=lambda w: code_hash(figure.declared[grid(w.schedule).exhibit("figures", w.figure)["kind"]].module),
     shell:
         EXHIBIT
 
@@ -129,7 +129,7 @@ rule pages:
     params:
         config=config_file,
         spec=lambda w: digest(report_spec(grid(w.schedule))),
-        files=lambda w: TARGETS.report_contents(w.schedule),
+        files=lambda w: report_contents(grid(w.schedule)),
         out=folder(),
         dmcore=our_dmcore,
         code=code_hash("doublemargin.report.make_pages"),

@@ -7,7 +7,7 @@ from test_config import CONFIG
 
 from doublemargin.cli import main
 from doublemargin.experiment.backlog.items import Item
-from doublemargin.experiment.backlog.slot import Wanted, Watch, _begun, batch, listing
+from doublemargin.experiment.backlog.slot import Watch, _begun, batch, chosen, listing
 from doublemargin.experiment.grid import Certification, Grid
 
 GRID = Grid(CONFIG, "short")
@@ -28,11 +28,12 @@ def item(seconds, name="dm/0.3", trains=True):
         (["*/medium"], {"cifar10/medium", "mnist/medium"}),
         (["mnist/small/dm/0.2/seed1"], {"mnist/small/dm/0.2/seed1"}),
         (["mnis"], set()),
+        (["small"], set()),
     ],
 )
 def test_models_are_chosen_by_the_beginning_of_their_path(patterns, found):
-    chosen = Wanted(GRID, tuple(patterns)).models
-    assert {model for model in GRID.model_paths() if any(f"/{name}/" in f"/{model}/" for name in found)} == set(chosen)
+    models = {model for model in GRID.model_paths() if any(f"/{name}/" in f"/{model}/" for name in found)}
+    assert set(chosen(GRID, patterns)) == models
 
 
 def test_abatch_fills_the_time_and_every_slot():
@@ -90,7 +91,10 @@ def test_what_left_a_state_was_begun(tmp_path, monkeypatch):
         ([], "give --minutes, to run what is missing, or --list, to see it"),
         (["--minutes", "0.5"], "--minutes 0.5 is too short to start anything; give 1 or more"),
         (["--minutes", "-1"], "'-1' is not a number > 0"),
-        (["--list", "--schedule", "shrot"], "no schedule 'shrot': did you mean 'short'?"),
+        (
+            ["--list", "--schedule", "shrot"],
+            "has no schedule 'shrot' (did you forget ",
+        ),
         (["--list", "--tables", "table88"], "has no table 'table88': did you mean 'table8'?"),
         (["--list", "--models", "mnist/smal"], "no model of schedule 'paper' begins with mnist/smal"),
         (["--list", "--config", "no.yaml"], "no.yaml"),

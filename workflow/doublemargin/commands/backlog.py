@@ -6,7 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
-from dmcore.errors import UserError, nearest
+from dmcore.errors import UserError
 from doublemargin.arguments import count, positive
 from doublemargin.commands.shared import Command, config_argument
 
@@ -34,9 +34,9 @@ def add_to(command: Command) -> None:
 def _next(args: argparse.Namespace) -> None:
     from dmcore.signals import stoppable
     from doublemargin.experiment.backlog.run import alone
-    from doublemargin.experiment.backlog.slot import LOG, Wanted, backlog, batch, fill, listing
+    from doublemargin.experiment.backlog.slot import LOG, backlog, batch, chosen, fill, listing
     from doublemargin.experiment.config import load_config
-    from doublemargin.experiment.grid import Grid
+    from doublemargin.experiment.grid import find_grid
 
     if args.minutes is None and not args.list:
         raise UserError("give --minutes, to run what is missing, or --list, to see it")
@@ -46,21 +46,18 @@ def _next(args: argparse.Namespace) -> None:
         raise UserError("there is no Snakefile here: run `dmcore next` in the project's folder")
     config = load_config(args.config, *args.configfile)
     schedule = args.schedule or config["schedule"]
-    if schedule not in config["schedules"]:
-        raise UserError(f"no schedule '{schedule}': {nearest(schedule, config['schedules'])}")
-    grid = Grid(config, schedule)
-    for table in args.tables:
-        if table not in grid.exhibits("tables"):
-            raise UserError(f"the report has no table '{table}': {nearest(table, grid.exhibits('tables'))}")
-    wanted = Wanted(grid.part("tables", *args.tables) if args.tables else grid, tuple(args.models))
-    if not wanted.models:
+    grid = find_grid(config, schedule)
+    if args.tables:
+        grid = grid.part("tables", *args.tables)
+    models = chosen(grid, args.models)
+    if not models:
         raise UserError(f"no model of schedule '{schedule}' begins with {' or '.join(args.models)}")
     cores = args.cores or len(os.sched_getaffinity(0))
     slots = min(cores, args.gpu or cores)
     if args.list:
         from tabulate import tabulate
 
-        items = backlog(wanted)
+        items = backlog(grid, models)
         lines = listing(items if args.minutes is None else batch(items, slots * 60 * args.minutes, slots))
         print(tabulate(lines, headers="keys", floatfmt=".1f", tablefmt="simple") if lines else "nothing is missing")
         return
@@ -70,7 +67,7 @@ def _next(args: argparse.Namespace) -> None:
     options += [f"--resources=gpu={args.gpu}"] if args.gpu else []
     options += args.snakemake
     with alone(), stoppable() as stopper:
-        done = fill(wanted, args.minutes, slots, options, lambda: stopper.asked, _tell)
+        done = fill(grid, models, args.minutes, slots, options, lambda: stopper.asked, _tell)
     left = sum(item.cells for item in done.left)
     print(f"{done.cells} cells more on record in results/{schedule}, {left} left; tables: snakemake --cores 1 tables")
     if done.failed:

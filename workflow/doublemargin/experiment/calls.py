@@ -6,6 +6,7 @@ One that takes the output is no reason for Snakemake to run a job again when its
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,15 @@ from typing import Any
 from dmcore.files import digest, write_text
 from dmcore.registry import plugin_environment
 from doublemargin.experiment.source import PACKAGES
+
+ORDER = "DMCORE_ORDER"
+"""The environment's variable with the path of a JSON file: the priority of each job, by its path under results/."""
+
+
+def given_order() -> dict[str, int]:
+    """The priorities that `dmcore next` gives to jobs; none unless it is at work."""
+    path = os.environ.get(ORDER)
+    return {} if path is None else json.loads(Path(path).read_text())
 
 
 def our_dmcore(wildcards: object, output: object) -> str:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from dmcore.eps import Eps
-from dmcore.errors import UserError, nearest
+from dmcore.errors import UserError
 from dmcore.registries import certifier as certifiers
-from doublemargin.experiment.grid import Grid, Row
+from doublemargin.experiment.grid import Grid, Row, find_grid
 from doublemargin.experiment.looks import look_name, looks_of
 from doublemargin.experiment.sweeps import base_label
 
@@ -40,8 +40,11 @@ def exhibit_spec(grid: Grid, kind: str, name: str) -> dict[str, Any]:
     Args:
         kind: ``tables`` or ``figures``.
         name: one of that kind in the schedule's report.
+
+    Raises:
+        UserError: the report has none of that name.
     """
-    exhibit = grid.exhibits(kind)[name]
+    exhibit = grid.exhibit(kind, name)
     panels = exhibit.get("panels", ())
     looks = looks_of(grid.config) if kind == "figures" else {}
     several = {key: len({panel[key] for panel in panels}) > 1 for key in ("certifier", "norm")}
@@ -65,14 +68,9 @@ def find_exhibit(config: Mapping[str, Any], path: str) -> dict[str, Any]:
         UserError: the config has no such schedule, table or figure.
     """
     schedule, kind, name = path.split("/")
-    if schedule not in config["schedules"]:
-        raise UserError(f"'{path}': no schedule '{schedule}': {nearest(schedule, config['schedules'])}")
     if kind not in KINDS:
         raise UserError(f"'{path}': '{kind}' is neither 'tables' nor 'figures'")
-    grid = Grid(config, schedule)
-    if name not in grid.exhibits(kind):
-        raise UserError(f"'{path}': the report has no such name among its {kind}: {nearest(name, grid.exhibits(kind))}")
-    return {name: exhibit_spec(grid, kind, name)}
+    return {name: exhibit_spec(find_grid(config, schedule), kind, name)}
 
 
 def models_of(exhibits: Mapping[str, Any]) -> set[str]:

@@ -64,6 +64,17 @@ class Grid:
         """The report's ``tables`` or ``figures`` by name."""
         return self.report[kind]
 
+    def exhibit(self, kind: str, name: str) -> Mapping[str, Any]:
+        """One of the report's ``tables`` or ``figures``, as in the config.
+
+        Raises:
+            UserError: it has none of that name.
+        """
+        exhibits = self.exhibits(kind)
+        if name not in exhibits:
+            raise UserError(f"'{self.schedule}' has no {kind.removesuffix('s')} '{name}': {nearest(name, exhibits)}")
+        return exhibits[name]
+
     def panels(self) -> Iterator[Mapping[str, Any]]:
         """All panels of all exhibits."""
         for kind in ("tables", "figures"):
@@ -73,7 +84,7 @@ class Grid:
     def part(self, kind: str, *names: str) -> Grid:
         """The grid of some tables or figures alone."""
         report = {**self.report, "tables": {}, "figures": {}} | {
-            kind: {name: self.exhibits(kind)[name] for name in names}
+            kind: {name: self.exhibit(kind, name) for name in names}
         }
         reports = {self.config["schedules"][self.schedule]["report"]: report}
         return Grid({**self.config, "reports": reports}, self.schedule)
@@ -148,6 +159,18 @@ class Grid:
 def train_eps(group: Mapping[str, Any]) -> list[str]:
     """The ids of the ε_train of a group of rows; ``none`` where its methods have no ε."""
     return [Eps.parse(eps).id for eps in group["eps_train"]] if "eps_train" in group else ["none"]
+
+
+def find_grid(config: Mapping[str, Any], schedule: str) -> Grid:
+    """The grid of that schedule.
+
+    Raises:
+        UserError: the config has no such schedule.
+    """
+    if schedule not in config["schedules"]:
+        known = nearest(schedule, config["schedules"])
+        raise UserError(f"the config has no schedule '{schedule}' (did you forget --configfile?): {known}")
+    return Grid(config, schedule)
 
 
 def find_model(config: Mapping[str, Any], path: str) -> ModelSpec:

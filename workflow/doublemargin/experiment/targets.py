@@ -6,72 +6,40 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dmcore.errors import UserError, nearest
+from dmcore.errors import UserError
 from dmcore.files import digest, sha256
 from doublemargin.experiment.grid import Grid
 from doublemargin.files import shipped
 from doublemargin.records.columns import FILES, REMARKS, SUMS
 
 
-class Targets:
-    """The files of each schedule.
+def exhibit_input(grid: Grid, kind: str, name: str) -> list[str]:
+    """What a table or figure is made from: the results of its own cells; costs are those of all trainings."""
+    if grid.exhibit(kind, name)["kind"] == "cost":
+        return training_files(grid)
+    return result_files(grid.part(kind, name))
 
-    Attributes:
-        grids: by schedule.
-    """
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
-        self.grids = {schedule: Grid(config, schedule) for schedule in config["schedules"]}
+def exhibit_files(grid: Grid) -> list[str]:
+    """A schedule's records, all tables and figures of its report, its pages, and its histories."""
+    names = [*FILES.values(), SUMS, "overview.md"]
+    names += [f"tables/{name}.md" for name in grid.exhibits("tables")]
+    names += [f"figures/{name}.png" for name in grid.exhibits("figures")]
+    histories = [f"results/{model}/history.png" for model in grid.model_paths()]
+    return [f"results/{grid.schedule}/{name}" for name in names] + histories
 
-    def grid(self, schedule: str) -> Grid:
-        """The grid of that schedule.
 
-        Raises:
-            UserError: the config has no such schedule.
-        """
-        if schedule not in self.grids:
-            known = nearest(schedule, self.grids)
-            raise UserError(f"the config has no schedule '{schedule}' (did you forget --configfile?): {known}")
-        return self.grids[schedule]
+def exhibit_contents(grid: Grid, kind: str, name: str) -> str:
+    """A hash of what stands in the files that the config names for a table or figure."""
+    exhibit = grid.exhibit(kind, name)
+    files = exhibit.get("source"), exhibit.get("reference"), grid.report.get("reported")
+    return contents([path for path in files if path])
 
-    def exhibit(self, kind: str, schedule: str, name: str) -> Mapping[str, Any]:
-        """A table or figure, as in the config.
 
-        Args:
-            kind: ``tables`` or ``figures``.
-
-        Raises:
-            UserError: the schedule's report has none of that name.
-        """
-        exhibits = self.grid(schedule).exhibits(kind)
-        if name not in exhibits:
-            raise UserError(f"'{schedule}' has no {kind.removesuffix('s')} '{name}': {nearest(name, exhibits)}")
-        return exhibits[name]
-
-    def exhibit_input(self, kind: str, schedule: str, name: str) -> list[str]:
-        """What a table or figure is made from: the results of its own cells; costs are those of all trainings."""
-        if self.exhibit(kind, schedule, name)["kind"] == "cost":
-            return training_files(self.grid(schedule))
-        return result_files(self.grid(schedule).part(kind, name))
-
-    def exhibit_files(self, schedule: str) -> list[str]:
-        """A schedule's records, all tables and figures of its report, its pages, and its histories."""
-        grid, folder = self.grid(schedule), f"results/{schedule}"
-        names = [*FILES.values(), SUMS, "overview.md"]
-        names += [f"tables/{name}.md" for name in grid.exhibits("tables")]
-        names += [f"figures/{name}.png" for name in grid.exhibits("figures")]
-        return [f"{folder}/{name}" for name in names] + [f"results/{m}/history.png" for m in grid.model_paths()]
-
-    def exhibit_contents(self, kind: str, schedule: str, name: str) -> str:
-        """A hash of what stands in the files that the config names for a table or figure."""
-        exhibit = self.exhibit(kind, schedule, name)
-        files = exhibit.get("source"), exhibit.get("reference"), self.grid(schedule).report.get("reported")
-        return contents([path for path in files if path])
-
-    def report_contents(self, schedule: str) -> str:
-        """A hash of what stands in the file with the paper's numbers, if a report names one, and in that beside it."""
-        reported = self.grid(schedule).report.get("reported")
-        return contents([reported, str(Path(reported).with_name(REMARKS))] if reported else [])
+def report_contents(grid: Grid) -> str:
+    """A hash of what stands in the file with the paper's numbers, if a report names one, and in that beside it."""
+    reported = grid.report.get("reported")
+    return contents([reported, str(Path(reported).with_name(REMARKS))] if reported else [])
 
 
 def training_files(grid: Grid) -> list[str]:

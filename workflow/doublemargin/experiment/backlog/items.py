@@ -5,24 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import pandas as pd
 
 from dmcore.eps import Eps
+from doublemargin.experiment.backlog.costs import Costs
 from doublemargin.experiment.grid import Certification, Grid
 from doublemargin.records.columns import MODEL, VALIDATION
 from doublemargin.records.tidy import Records
-
-
-class Expected(Protocol):
-    """Seconds that something may take (:class:`doublemargin.experiment.backlog.costs.Costs`)."""
-
-    def training(self, model: str) -> float:
-        """Of a model."""
-
-    def certification(self, job: Certification) -> float:
-        """Of a certification at all its ε."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +102,7 @@ def _current(grid: Grid, frame: pd.DataFrame) -> Iterator[tuple[str, dict[str, A
 
 
 def missing(
-    grid: Grid, done: Collection[str], here: Collection[str], begun: Collection[str], costs: Expected
+    grid: Grid, done: Collection[str], here: Collection[str], begun: Collection[str], costs: Costs
 ) -> list[Item]:
     """What is still to be run, the most places filled per second first; what was begun comes before all else.
 

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 
 from dmcore.errors import UserError
 from dmcore.files import write_text
-from doublemargin.experiment.backlog.order import VARIABLE
+from doublemargin.experiment import calls
 
 LOOKS = 0.5
 """Seconds between two looks at what Snakemake has done."""
@@ -77,7 +77,7 @@ def run_until(
     log.parent.mkdir(parents=True, exist_ok=True)
     write_text(ORDER, json.dumps(priorities))
     with log.open("ab") as out:
-        running = _snakemake(*options, "--", *targets, out=out, **{VARIABLE: str(ORDER)})
+        running = _snakemake(*options, "--", *targets, out=out, **{calls.ORDER: str(ORDER)})
         try:
             write_text(RUNNING, f"{socket.gethostname()} {running.pid}\n")
             while running.poll() is None:

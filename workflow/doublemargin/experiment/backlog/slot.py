@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
@@ -25,26 +25,14 @@ MOST = 100
 """Items of a batch: Snakemake's plan must not take long."""
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """What may be run: the cells of a grid, of all its models or of those whose paths begin so.
+def chosen(grid: Grid, patterns: Sequence[str]) -> list[str]:
+    """The models of a grid whose paths begin as one of some patterns says; all if there is none.
 
-    Attributes:
-        patterns: beginnings of ``dataset/arch/method/eps_train/seed``, as in a shell; none for all models.
+    Args:
+        patterns: beginnings of ``dataset/arch/method/eps_train/seed``, as in a shell.
     """
-
-    grid: Grid
-    patterns: tuple[str, ...] = ()
-
-    @property
-    def models(self) -> list[str]:
-        """The models' paths."""
-        return [model for model in self.grid.model_paths() if self.has(model)]
-
-    def has(self, model: str) -> bool:
-        """Whether a model is among them."""
-        path = model.partition("/")[2] + "/"
-        return not self.patterns or any(fnmatch(path, f"{pattern.rstrip('/')}/*") for pattern in self.patterns)
+    ends = [f"{grid.schedule}/{pattern.rstrip('/')}/*" for pattern in patterns] or ["*"]
+    return [model for model in grid.model_paths() if any(fnmatch(f"{model}/", end) for end in ends)]
 
 
 @dataclass
@@ -64,8 +52,8 @@ class SlotResult:
     limited: bool = False
 
 
-def backlog(wanted: Wanted, gather: bool = False) -> list[Item]:
-    """What is still to be run, by the records and the result files that are there.
+def backlog(grid: Grid, models: Collection[str], gather: bool = False) -> list[Item]:
+    """What is still to be run of some models, by the records and the result files that are there.
 
     Args:
         gather: write the result files into the records.
@@ -73,7 +61,7 @@ def backlog(wanted: Wanted, gather: bool = False) -> list[Item]:
     Raises:
         UserError: records or result files cannot be read.
     """
-    grid, folder = wanted.grid, RESULTS / wanted.grid.schedule
+    folder = RESULTS / grid.schedule
     made = collect(RESULTS, grid.schedule)
     records = merge(read_records(folder), made)
     if gather and len(made.training):
@@ -81,18 +69,19 @@ def backlog(wanted: Wanted, gather: bool = False) -> list[Item]:
     others = {name: read_records(RESULTS / name) for name in grid.config["schedules"] if name != grid.schedule}
     costs = Costs(grid.config, others | {grid.schedule: records})
     items = missing(grid, cells_on_record(grid, records), models_here(grid, made.training), _begun(grid), costs)
-    return [item for item in items if wanted.has(item.model)]
+    return [item for item in items if item.model in models]
 
 
 def fill(
-    wanted: Wanted,
+    grid: Grid,
+    models: Collection[str],
     minutes: float,
     slots: int,
     options: Sequence[str],
     stopped: Callable[[], bool],
     tell: Callable[[str], None],
 ) -> SlotResult:
-    """Runs what is missing, in order, until a time limit.
+    """Runs what is missing of some models, in order, until a time limit.
 
     Args:
         minutes: the limit, from now; by then everything has ended and is on record.
@@ -105,7 +94,7 @@ def fill(
         UserError: as :func:`backlog`.
     """
     deadline = time.monotonic() + 60 * minutes - SPARE
-    done = SlotResult(left=backlog(wanted, gather=True))
+    done = SlotResult(left=backlog(grid, models, gather=True))
     tried: set[str] = set()
     while not done.limited:
         seconds = deadline - time.monotonic()
@@ -121,7 +110,7 @@ def fill(
         code = run_until(deadline, watch.targets, priorities, options, LOG, watch.look, stopped)
         watch.look()
         done.limited = code is None
-        before, done.left = done.left, backlog(wanted, gather=True)
+        before, done.left = done.left, backlog(grid, models, gather=True)
         done.cells += sum(item.cells for item in before) - sum(item.cells for item in done.left)
         if not done.limited:
             tried |= {str(item) for item in items}

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dmcore.errors import UserError
 from doublemargin.experiment.registries import reader
-from doublemargin.experiment.sources.reading import reading
+from doublemargin.experiment.sources.reading import named, reading
 
 LABEL = "label"
 
@@ -19,11 +18,9 @@ def read_csv(paths: list[Path], shape: tuple[int, ...]) -> dict[str, np.ndarray]
 
     The column ``label`` is the class, a whole number; all others are features, in their order, of the shape (1, 1, F).
     """
-    by_name, arrays = {path.name: path for path in paths}, {}
+    arrays = {}
     for split in ("train", "test"):
-        if f"{split}.csv" not in by_name:
-            raise UserError(f"the format csv needs a file {split}.csv: name it among the source's files")
-        path = by_name[f"{split}.csv"]
+        path = named(paths, f"{split}.csv", "csv")
         with reading(path), path.open(encoding="utf-8-sig") as file:
             names = [name.strip().strip('"') for name in file.readline().split(",")]
             if names.count(LABEL) != 1:

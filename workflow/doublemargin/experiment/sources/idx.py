@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dmcore.errors import UserError
 from doublemargin.experiment.registries import reader
-from doublemargin.experiment.sources.reading import reading, unpack
+from doublemargin.experiment.sources.reading import named, reading, unpack
 
 UINT8 = 0x08
 NAMES = {"train": "train", "test": "t10k"}
@@ -18,14 +17,10 @@ NAMES = {"train": "train", "test": "t10k"}
 @reader("idx")
 def read_idx(paths: list[Path], shape: tuple[int, ...]) -> dict[str, np.ndarray]:
     """Reads ``{train,t10k}-images-idx3-ubyte.gz`` and ``{train,t10k}-labels-idx1-ubyte.gz``."""
-    by_name = {path.name: path for path in paths}
     arrays = {}
     for split, prefix in NAMES.items():
         for part, kind in (("x", "images-idx3"), ("y", "labels-idx1")):
-            name = f"{prefix}-{kind}-ubyte.gz"
-            if name not in by_name:
-                raise UserError(f"the format idx needs a file {name}: name it among the source's files")
-            arrays[f"{split}_{part}"] = _read(by_name[name])
+            arrays[f"{split}_{part}"] = _read(named(paths, f"{prefix}-{kind}-ubyte.gz", "idx"))
         if arrays[f"{split}_x"].ndim == 3:
             arrays[f"{split}_x"] = arrays[f"{split}_x"][:, None]
     return arrays

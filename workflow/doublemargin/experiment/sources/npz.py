@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dmcore.errors import UserError
 from doublemargin.experiment.registries import reader
-from doublemargin.experiment.sources.reading import reading
+from doublemargin.experiment.sources.reading import named, reading
 
 LIMIT = 4 * 2**30
 """Bytes that one archive's arrays may unpack to; larger sets come as Parquet, in shards."""
@@ -21,12 +20,9 @@ def read_npz(paths: list[Path], shape: tuple[int, ...]) -> dict[str, np.ndarray]
 
     ``x`` is (N, H, W, C), or (N, H, W) if grey, or (N, F) for features, which become images of the shape (1, 1, F).
     """
-    by_name = {path.name: path for path in paths}
     arrays = {}
     for split in ("train", "test"):
-        if f"{split}.npz" not in by_name:
-            raise UserError(f"the format npz needs a file {split}.npz: name it among the source's files")
-        path = by_name[f"{split}.npz"]
+        path = named(paths, f"{split}.npz", "npz")
         with reading(path):
             if not zipfile.is_zipfile(path):  # else NumPy would advise to unpickle it
                 raise ValueError("no .npz archive")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -32,6 +32,14 @@ def reading(path: Path) -> Iterator[None]:
     except Exception as error:  # any: a parser of untrusted bytes may fail in any way, running out of memory included
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise UserError(f"{path} is damaged or of another format ({reason}): put a fresh copy there") from error
+
+
+def named(paths: Iterable[Path], name: str, form: str) -> Path:
+    """The file of that name among a source's, which its format needs."""
+    for path in paths:
+        if path.name == name:
+            return path
+    raise UserError(f"the format {form} needs a file {name}: name it among the source's files")
 
 
 def unpack(path: Path) -> bytes:
