@@ -9,15 +9,6 @@ from test_config import ROOT
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef)
 
 
-def test_every_rule_has_a_log_and_a_conda_environment():
-    for path in (ROOT / "workflow/rules").glob("*.smk"):
-        text = path.read_text()
-        rules = re.split(r"^ *rule\b", text, flags=re.M)[1:]
-        for rule in rules:
-            assert "log:" in rule, path.name
-            assert "conda:" in rule, path.name
-
-
 def test_no_message_advises_to_remove_a_file():
     """It might be a user's own: what Snakemake may replace is made again with --force, all else is moved away."""
     for path in [*(ROOT / "dmcore").rglob("*.py"), *(ROOT / "workflow/doublemargin").rglob("*.py")]:

@@ -1,18 +1,13 @@
-from dataclasses import replace
-from functools import cache, partial
-
 import pandas as pd
 import pytest
-from test_config import CONFIG, ROOT
+from test_config import CONFIG
 
 from doublemargin.experiment.backlog.costs import OPERATION, TEST_POINT, Costs
 from doublemargin.experiment.backlog.operations import step_operations
 from doublemargin.experiment.grid import Certification
-from doublemargin.records.columns import COLUMNS, DISTURBED, MODEL
-from doublemargin.records.tidy import Records, read_records
+from doublemargin.records.columns import COLUMNS, MODEL
+from doublemargin.records.tidy import Records
 
-FACTOR = 3
-"""Within which a training's time is foretold from others', whose machine was shared."""
 TRAINING = ["seconds", "steps"]
 CELLS = ["certifier", "norm", "points", "seconds"]
 OPERATIONS = {("mnist", "small"): 1e7, ("mnist", "large"): 1e9, ("cifar10", "small"): 2e7, ("gtsrb", "pureconv"): 3e7}
@@ -84,20 +79,6 @@ def test_on_a_network_never_certified_it_is_so_many_points_of_training():
     large = 8.0 / 200 * 1e9 / 1e7
     for certifier in ("ibp", "alpha"):
         assert found.certification(job("large/dm/0.3", certifier)) == pytest.approx(large * 200 * 2)
-
-
-def test_every_undisturbed_training_on_record_is_foretold_from_the_others():
-    records = {schedule: read_records(ROOT / "results" / schedule) for schedule in CONFIG["schedules"]}
-    for schedule, found in records.items():
-        kept = found.training[found.training["timing"] != DISTURBED]
-        records[schedule] = replace(found, training=kept)
-    operations = cache(partial(step_operations, CONFIG))
-    for schedule, found in records.items():
-        for i, row in found.training.iterrows():
-            others = records | {schedule: replace(found, training=found.training.drop(index=i))}
-            model = "/".join([*row[MODEL[:-1]], f"seed{row['seed']}"])
-            ratio = Costs(CONFIG, others, operations).training(model) / row["seconds"]
-            assert 1 / FACTOR < ratio < FACTOR, model
 
 
 def test_operations_are_those_of_all_passes():

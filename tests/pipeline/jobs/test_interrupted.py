@@ -107,12 +107,11 @@ def undisturbed(tmp_path_factory):
     return record(folder / "whole")
 
 
-@pytest.mark.parametrize("part", [1, 5])
-def test_a_killed_certification_goes_on_with_the_next_part(part, files, undisturbed, monkeypatch):
-    before = killed(files, monkeypatch, part)
+def test_a_killed_certification_goes_on_with_the_next_part(files, undisturbed, monkeypatch):
+    before = killed(files, monkeypatch, 5)
     after = interrupt(monkeypatch, None, kill)
     certify(files, "out")
-    assert (len(before), len(before) + len(after)) == (part, PARTS)
+    assert (len(before), len(before) + len(after)) == (5, PARTS)
     assert not set(before) & set(after)
     assert record(files / "out") == undisturbed
     assert not (files / STATE).exists()
@@ -128,17 +127,6 @@ def test_an_eps_that_is_asked_for_later_is_added(files, undisturbed, monkeypatch
     certify(files, "out", eps=["0"])
     assert len(calls) == PARTS // 3
     assert record(files / "out") == undisturbed
-
-
-@pytest.mark.parametrize("change", ["settings", "model", "damage"])
-def test_cells_of_something_else_are_made_anew(change, files, undisturbed, monkeypatch, capsys):
-    certify(files, "out")
-    how = changed(files, change, files / "out/n20.json")
-    calls = interrupt(monkeypatch, None, kill)
-    certify(files, "out", how, eps=["0"])
-    assert len(calls) == PARTS // 3
-    assert "starting anew: " in capsys.readouterr().err
-    assert list(record(files / "out")["cells"]) == ["0"]
 
 
 def test_sigterm_saves_a_certifications_verdicts(files, undisturbed, monkeypatch):
@@ -178,13 +166,18 @@ def changed(files, change, file):
 
 
 @pytest.mark.parametrize("change", ["settings", "model", "damage"])
-def test_verdicts_of_something_else_are_not_used(change, files, monkeypatch, capsys):
-    killed(files, monkeypatch, 5)
-    how = changed(files, change, files / STATE)
+@pytest.mark.parametrize("finished", [True, False])
+def test_what_is_of_something_else_is_not_used(change, finished, files, monkeypatch, capsys):
+    if finished:
+        certify(files, "out")
+    else:
+        killed(files, monkeypatch, 5)
+    how = changed(files, change, files / ("out/n20.json" if finished else STATE))
     calls = interrupt(monkeypatch, None, kill)
-    certify(files, "out", how)
-    assert len(calls) == PARTS
+    certify(files, "out", how, eps=["0", "0.01"])
+    assert len(calls) == 2 * PARTS // 3
     assert "starting anew: " in capsys.readouterr().err
+    assert list(record(files / "out")["cells"]) == ["0", "0.01"]
 
 
 def fails(capsys, *arguments):

@@ -71,16 +71,6 @@ def test_one_methods_setting_reruns_its_cells_only(pipeline):
         pipeline.write(tiny_config())
 
 
-def test_a_label_remakes_tables_but_trains_nothing(pipeline):
-    config = tiny_config()
-    config["methods"]["dm"]["label"] = "DM"
-    pipeline.write(config)
-    try:
-        assert pipeline.planned("demo") == dict.fromkeys(REPORT, 1)
-    finally:
-        pipeline.write(tiny_config())
-
-
 def test_an_eps_is_added_to_the_files_that_are_there(pipeline, tmp_path):
     project = pipeline.with_its_own_code(tmp_path / "project")
     before = project.result("dm/0.1/seed0/certify/ibp/linf/n4.json")["cells"]
