@@ -12,7 +12,7 @@ from dmcore.device import out_of_memory
 from dmcore.errors import UserError
 from doublemargin.experiment import device, gpu_lock
 from doublemargin.experiment.device import NO_GPU, job_device
-from doublemargin.experiment.gpu_lock import lease_folder, lease_gpu, visible_gpus
+from doublemargin.experiment.gpu_lock import lease_folder, lease_gpu
 from doublemargin.experiment.provenance import provenance
 
 # A job: leases one of the GPUs, says which CUDA shows it, and keeps it until its standard input ends.
@@ -90,13 +90,6 @@ def test_jobs_share_gpus_only_when_each_has_one(start):
     assert order == ["a", "b"] * 3
 
 
-def test_gpus_are_named_as_the_user_shows_them(monkeypatch):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3, GPU-5a")
-    assert visible_gpus(2) == ["3", "GPU-5a"]
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
-    assert visible_gpus(2) == ["0", "1"]
-
-
 def test_a_schedulers_choice_is_left_alone(tmp_path, alone, monkeypatch):
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
@@ -120,32 +113,28 @@ def test_a_job_computes_on_the_gpu_that_it_leased(alone, monkeypatch, tmp_path, 
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "init", lambda: None)
     monkeypatch.setattr(gpu_lock, "lease_folder", lambda: tmp_path)
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
-    assert job_device("auto", 1) == torch.device("cuda")
-    assert os.environ["CUDA_VISIBLE_DEVICES"] == "4"
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")  # as the next job finds it
-    assert job_device("cuda", 1) == torch.device("cuda")
-    assert os.environ["CUDA_VISIBLE_DEVICES"] == "6"
-    assert capsys.readouterr().err.splitlines() == ["GPU 4", "GPU 6"]
+    for shown, device_name, gpu in (("4, GPU-5a", "auto", "4"), ("4, GPU-5a", "cuda", "GPU-5a"), (None, "cuda", "0")):
+        if shown is None:
+            monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+        else:
+            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", shown)
+        assert job_device(device_name, 1) == torch.device("cuda")
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == gpu
+        assert capsys.readouterr().err == f"GPU {gpu}\n"
     assert device.warnings == []
 
 
-def test_without_a_gpu_the_cpu_is_used_and_the_record_says_so(alone, monkeypatch, capsys):
+def test_without_a_gpu_the_cpu_is_used_unless_one_is_insisted_on_and_the_record_says_so(alone, monkeypatch, capsys):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    told = r"device 'cuda' was asked for, but torch sees no GPU \(CUDA_VISIBLE_DEVICES is"
+    with pytest.raises(UserError, match=told):
+        job_device("cuda", 1)
     assert job_device("auto", 1) == torch.device("cpu")
     assert capsys.readouterr().err.strip() == NO_GPU == "no GPU found: computed on the CPU"
     assert provenance(torch.device("cpu"))["warnings"] == [NO_GPU]
     assert job_device("cpu", 1) == torch.device("cpu")
     assert provenance(torch.device("cpu"))["warnings"] == []
     assert capsys.readouterr().err == ""
-
-
-def test_a_gpu_that_is_insisted_on_and_not_there_is_said_at_once(alone, monkeypatch):
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    with pytest.raises(
-        UserError, match=r"device 'cuda' was asked for, but torch sees no GPU \(CUDA_VISIBLE_DEVICES is"
-    ):
-        job_device("cuda", 1)
 
 
 def test_a_driver_that_does_not_start_is_said_at_once(alone, monkeypatch, tmp_path):

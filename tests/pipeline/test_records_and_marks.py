@@ -8,7 +8,6 @@ import pytest
 from flips import every_flip_is_named, named
 from small_images import ROOT
 
-from dmcore.errors import UserError
 from dmcore.files import sealed
 from dmcore.recognise import TENSORS, carries
 from doublemargin.files import ONNX, RECORD, read_json, record, remake, shipped, write_json
@@ -25,9 +24,17 @@ MODEL = "results/demo/mnist/small/dm/0.1/seed0"
 MEND = "write it again with the command that wrote it"
 
 
-def test_json_that_cannot_be_read_is_named(tmp_path):
-    (tmp_path / "r.json").write_text('{"a": 1')
-    with pytest.raises(UserError, match=r"r\.json is a JSON file, not a record that dmcore wrote$"):
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('{"a": 1', "is a JSON file, not a record that dmcore wrote"),
+        ("", "is an empty file, not a record that dmcore wrote"),
+        (json.dumps(CONTENT, indent=1), "it has no seal: it is damaged, edited or of an older version"),
+    ],
+)
+def test_what_is_no_record_is_named(tmp_path, text, told):
+    (tmp_path / "r.json").write_text(text)
+    with named(tmp_path / "r.json", told):
         read_json(tmp_path / "r.json")
 
 
@@ -56,12 +63,9 @@ def test_every_byte_of_a_result_file(tmp_path):
 @pytest.mark.parametrize(
     "edit",
     [
-        lambda text: text.replace("0.1", "0.9"),
         lambda text: text + "\n",
         lambda text: text.replace("\n", "\r\n"),
-        lambda text: text.replace('"model"', ' "model"'),
         lambda text: text[:-3],
-        lambda text: "",
         lambda text: json.dumps(json.loads(text)),
         lambda text: text.replace("{", '{\n "seal": "' + "0" * 64 + '",', 1),
     ],
@@ -70,7 +74,7 @@ def test_edits_by_hand_are_seen(tmp_path, edit):
     path = tmp_path / "0.1.json"
     write_json(path, CONTENT)
     path.write_bytes(edit(path.read_text()).encode())
-    with named(f"{path} is no intact record" if path.stat().st_size else f"{path} is an empty file, not a record"):
+    with named(f"{path} is no intact record"):
         read_json(path)
 
 
@@ -123,13 +127,6 @@ def test_what_we_did_not_write_is_moved_away_from_its_place():
         "move it away and make it again, with an age at which nothing is trained again: "
         f"snakemake --cores 1 {path} && touch -t 200001010000 {path}"
     )
-
-
-def test_what_an_older_version_wrote_is_refused(tmp_path):
-    path = tmp_path / "r.json"
-    path.write_text(json.dumps(CONTENT, indent=1))
-    with named(path, "it has no seal: it is damaged, edited or of an older version", MEND):
-        read_json(path)
 
 
 def test_a_record_carries_its_mark_and_no_other(tmp_path):
