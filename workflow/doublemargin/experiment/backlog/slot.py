@@ -104,7 +104,8 @@ def fill(
         if stopped() or seconds < LEAST:
             done.limited = True
             break
-        tell(f"next: {_summary(items)}; expected to take {_minutes(items) / slots:.0f} minutes")
+        expected = sum(item.seconds for item in items) / slots / 60
+        tell(f"next: {_summary(items)}; expected to take {expected:.0f} minutes")
         watch = Watch(items, tell)
         priorities = {job: len(items) - place for place, item in enumerate(items) for job in item.jobs}
         code = run_until(deadline, watch.targets, priorities, options, LOG, watch.look, stopped)
@@ -159,10 +160,6 @@ def batch(items: Sequence[Item], seconds: float, slots: int) -> list[Item]:
             break
         first.append(item)
     return first
-
-
-def _minutes(items: Iterable[Item]) -> float:
-    return sum(item.seconds for item in items) / 60
 
 
 def _summary(items: Sequence[Item]) -> str:

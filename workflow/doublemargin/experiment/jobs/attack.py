@@ -16,6 +16,8 @@ from doublemargin.experiment.jobs.evaluation_task import EvaluationTask, numbers
 from doublemargin.experiment.source import code_hash
 from doublemargin.records.cells import read_cells, write_cells
 
+ART = "adversarial-robustness-toolbox"
+
 
 def attack_job(
     subject: EvaluationTask,
@@ -41,7 +43,7 @@ def attack_job(
     shared = {
         **subject.model,
         "attack": attack,
-        "library": f"adversarial-robustness-toolbox {_art()}" if attack == "auto" else None,
+        "library": f"{ART} {version(ART)}" if attack == "auto" else None,
         **options,
         "norm": norm,
         "clip_input": True,
@@ -65,7 +67,3 @@ def attack_job(
             "broken": broken,
         }
     return write_cells(out, shared | subject.points, cells)
-
-
-def _art() -> str:
-    return version("adversarial-robustness-toolbox")

@@ -32,8 +32,5 @@ def _read(path: Path) -> np.ndarray:
         if len(content) < 4 or content[:3] != bytes([0, 0, UINT8]):
             raise ValueError("not an IDX file of bytes")
         rank = content[3]
-        try:
-            shape = struct.unpack_from(f">{rank}I", content, 4)
-        except struct.error as error:
-            raise ValueError(str(error)) from error
+        shape = struct.unpack_from(f">{rank}I", content, 4)
         return np.frombuffer(content, np.uint8, offset=4 + 4 * rank).reshape(shape)

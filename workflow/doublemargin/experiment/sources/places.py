@@ -8,7 +8,7 @@ import logging
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,13 +115,10 @@ def check_pin(path: Path, pin: Mapping[str, str]) -> None:
 
 
 def _is_pinned(path: Path, pin: Mapping[str, str]) -> bool:
-    if not path.is_file():
-        return False
-    try:
+    with suppress(UserError, OSError):
         check_pin(path, pin)
-    except UserError:
-        return False
-    return True
+        return True
+    return False
 
 
 def _keep(fetched: Path, cache: Path) -> Path:
