@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 from report.results_folder import COUNTS, EXHIBIT, write_results
-from test_config import CODE, ROOT
+from test_config import ROOT
 
 from dmcore.registries import architecture, attack, certifier, forward_domain, regularizer
 from doublemargin import cli
@@ -99,31 +99,54 @@ def test_pins_are_the_tested_versions(environment):
     assert set(pins(environment)) <= set((ROOT / "constraints.txt").read_text().splitlines())
 
 
-def without_torch(*arguments, ok=True):
-    """Runs a command where there is no torch; returns what it prints."""
-    start = "import sys; sys.modules['torch'] = None; from doublemargin.cli import main; main()"
-    command = [sys.executable, "-c", start, *map(str, arguments)]
-    environment = os.environ | {"PYTHONPATH": CODE}
+def dmcore(python, *arguments, ok=True):
+    """Runs a command with such a Python; returns what it prints."""
+    command = [*python, *map(str, arguments)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "workflow")])}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode == 0) == ok, done.stderr
     return done.stdout if ok else done.stderr
 
 
-def test_records_tables_and_figures_need_no_torch(tmp_path):
-    write_results(tmp_path, COUNTS)
-    records, spec = tmp_path / "records", json.dumps({"table2": EXHIBIT})
-    without_torch("collect", "--results", tmp_path, "--schedule", "demo", "--out", records)
-    without_torch("tables", "--spec", spec, "--records", records, "--out", tmp_path)
-    text = (tmp_path / "tables/table2.md").read_text()
+WITHOUT_TORCH = [
+    *(sys.executable, "-c"),
+    "import sys; sys.modules['torch'] = None; from doublemargin.cli import main; main()",
+]
+
+
+def make_exhibits(python, folder):
+    """A table and a figure from result files, by way of their records."""
+    write_results(folder, COUNTS)
+    records, spec = folder / "records", json.dumps({"table2": EXHIBIT})
+    dmcore(python, "collect", "--results", folder, "--schedule", "demo", "--out", records)
+    dmcore(python, "tables", "--spec", spec, "--records", records, "--out", folder)
+    text = (folder / "tables/table2.md").read_text()
     assert re.search(r"\| Double Margin +\| ε = 0\.3 +\|.*\*\*66\.0% ± \d+\.\d \(2\)\*\*", text)
     spec = json.dumps({"figure1": EXHIBIT | {"kind": "curves"}})
-    without_torch("figures", "--spec", spec, "--records", records, "--out", tmp_path)
-    assert (tmp_path / "figures/figure1.png").stat().st_size > 1000
-    spec = json.loads(without_torch("spec", "demo/mnist/small/dm/0.3/seed0"))
+    dmcore(python, "figures", "--spec", spec, "--records", records, "--out", folder)
+    assert (folder / "figures/figure1.png").stat().st_size > 1000
+
+
+@pytest.mark.slow
+def test_the_environment_of_the_tables_makes_them(tmp_path):
+    """Built from its pins; those of what they need in turn are constraints.txt's."""
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "light"], check=True)
+    python = tmp_path / "light/bin/python"
+    install = ["-m", "pip", "install", "--quiet", "-c", ROOT / "constraints.txt", *pins("tables")]
+    subprocess.run([python, *install], check=True)
+    make_exhibits([python, "-m", "doublemargin"], tmp_path)
+
+
+def test_records_tables_and_figures_need_no_torch(tmp_path):
+    make_exhibits(WITHOUT_TORCH, tmp_path)
+
+
+def test_a_specification_needs_no_torch():
+    spec = json.loads(dmcore(WITHOUT_TORCH, "spec", "demo/mnist/small/dm/0.3/seed0"))
     assert spec["method"]["regularizers"][0]["options"]["domain"] == "double_margin"
 
 
 def test_training_does_need_torch(tmp_path):
-    """So the test above would notice."""
+    """So the tests above would notice."""
     paths = [part for name in ("--data", "--model", "--record") for part in (name, tmp_path / name.strip("-"))]
-    assert "the package torch is not installed for " in without_torch("train", "--spec", "{}", *paths, ok=False)
+    assert "the package torch is not installed for " in dmcore(WITHOUT_TORCH, "train", "--spec", "{}", *paths, ok=False)
