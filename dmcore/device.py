@@ -26,6 +26,11 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(words in str(error) for words in said)
 
 
+def recording() -> bool:
+    """Whether what this process computes now is recorded as a CUDA graph."""
+    return torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing()
+
+
 def keep_memory() -> None:
     """Has the C library keep freed memory for the next tensor, rather than give it back to the system at once.
 

@@ -13,11 +13,10 @@ from typing import TypeGuard
 import torch
 from torch import Tensor
 
+from dmcore.linear.chunks import RANKED
 from dmcore.linear.coefficients import Coefficients
 from dmcore.perturbation.ball import Ball
 from dmcore.perturbation.box import Box
-
-AT_ONCE = 2**20  # gains under ℓ0 that are ranked at once: what a CPU's cache holds
 
 Region = Ball | Box
 """What linear forms are bounded over: the input's ball, or a box of values of another node."""
@@ -72,7 +71,7 @@ def _largest_gains(forms: Coefficients, fall: Tensor, rise: Tensor, ball: Ball) 
     a, up = forms.broadcast(rise)
     _, down = forms.broadcast(fall)
     sample = torch.broadcast_shapes(a.shape[1:], up.shape[1:]).numel()
-    at_once = max(1, AT_ONCE // max(1, sample))
+    at_once = max(1, RANKED[a.device.type] // max(1, sample))
     own = a.split(at_once) if len(a) > 1 else repeat(a)
     eps = ball.eps_like(up)
     radii = eps.split(at_once) if isinstance(eps, Tensor) and eps.ndim else repeat(eps)

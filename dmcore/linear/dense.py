@@ -61,7 +61,7 @@ class Dense(Coefficients):
         return Dense(self.data - other.dense())
 
     def times(self, t: Tensor) -> Dense:
-        check_budget(max(len(t), len(self.data)) * self.data[0].numel())
+        check_budget(max(len(t), len(self.data)) * self.data[0].numel(), self.data.device)
         return Dense(self.data * t[:, None])
 
     def relaxed(self, slope: Tensor, half: Tensor, sign: int) -> Dense:
@@ -94,7 +94,7 @@ class Dense(Coefficients):
 
     def through(self, layer: Affine, in_shape: Shape) -> Dense:
         b, r = self.data.shape[:2]
-        check_budget(b * r * torch.Size(in_shape).numel())
+        check_budget(b * r * torch.Size(in_shape).numel(), self.data.device)
         return Dense(layer.transpose(self.data.flatten(0, 1), in_shape).unflatten(0, (b, r)))
 
     def through_pool(self, pool: MaxPool, slopes: Tensor, in_shape: Shape) -> Dense:
@@ -126,7 +126,7 @@ class OneHot(Coefficients):
     def explicit(self) -> Dense:
         size = torch.Size(self.shape).numel()
         index = torch.arange(size, device=self.like.device)[None] if self.index is None else self.index
-        check_budget(index.numel() * size)
+        check_budget(index.numel() * size, index.device)
         return Dense(F.one_hot(index, size).to(self.like.dtype).unflatten(2, self.shape))
 
     @property
@@ -153,6 +153,6 @@ class OneHot(Coefficients):
         if isinstance(layer, Linear) and len(self.shape) == 1:
             if self.index is None:
                 return Dense(layer.weight[None])
-            check_budget(self.index.numel() * in_shape[0])
+            check_budget(self.index.numel() * in_shape[0], self.index.device)
             return Dense(layer.weight[self.index])
         return self.explicit.through(layer, in_shape)

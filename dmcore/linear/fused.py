@@ -128,7 +128,7 @@ class FusedConvolution:
         start = gx + self.taps[1] - 1 - last
         cut = self._rows[:, :, :, start : start + self.filters.grid[1] + last - first]
         seen = cut.unfold(3, last - first + 1, 1).permute(0, 2, 3, 4, 5, 1)
-        check_budget(seen.numel())
+        check_budget(seen.numel(), seen.device)
         return seen.flatten(3)
 
     def _kernel(self, gy: int, gx: int) -> Tensor:
@@ -143,7 +143,7 @@ class FusedConvolution:
         image, rows = self._image(gx), self.filters.grid[0]
         each = image.shape[3] // self.taps[0]
         entries, filters = torch.Size(self.entries).numel(), len(self._behind)
-        check_budget(len(image) * self.filters.positions * entries * filters)
+        check_budget(len(image) * self.filters.positions * entries * filters, image.device)
         for gy in range(self.groups[0]):
             first, last = self._reached(gy, 0)
             columns = slice((self.taps[0] - 1 - last) * each, (self.taps[0] - first) * each)
@@ -158,7 +158,7 @@ class FusedConvolution:
         if self.filters.unrolled(self.layer, count):
             return self.filters.times(self.slopes).grown(self.layer, self.windows)
         size = torch.Size(self.entries).numel() * self.groups[0] * self.groups[1]
-        check_budget(count * size)
+        check_budget(count * size, self.slopes.device)
         # Filter by filter comes last: until then whole rows of filters are copied.
         columns = [
             torch.stack([block.unflatten(2, self.entries) for block in self.column(x)], 3)

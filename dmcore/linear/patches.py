@@ -145,7 +145,7 @@ class Patches(Coefficients):
         return replace(self, data=wide.flatten(3), kernel=(height, width), origin=corner)
 
     def times(self, t: Tensor) -> Patches:
-        check_budget(max(len(t), len(self.data)) * self.positions * self.data[0, 0].numel())
+        check_budget(max(len(t), len(self.data)) * self.positions * self.data[0, 0].numel(), self.data.device)
         return self._with(self.data * self.windows(t)[:, :, None], masked=True)
 
     def relaxed(self, slope: Tensor, half: Tensor, sign: int) -> Patches:
@@ -192,7 +192,8 @@ class Patches(Coefficients):
 
     def grown(self, layer: Conv, windows: Patches) -> Patches:
         """The forms over the input of a convolution, in the ``windows`` that :meth:`before` found; after a mask."""
-        check_budget(self.data[..., 0].numel() * windows.shape[0] * windows.kernel[0] * windows.kernel[1])
+        window = windows.kernel[0] * windows.kernel[1]
+        check_budget(self.data[..., 0].numel() * windows.shape[0] * window, self.data.device)
         return replace(windows, data=self._grow(layer).reshape(*self.data.shape[:3], -1))
 
     def before(self, layer: Conv | MaxPool, in_shape: Shape) -> Patches | None:
@@ -233,7 +234,7 @@ class Patches(Coefficients):
         if grown is None:
             return Dense(self.dense()).through_pool(pool, slopes, in_shape)
         (b, _, o), entries = self.data.shape[:3], slopes.shape[-1]
-        check_budget(max(len(slopes), b) * self.positions * o * self.data.shape[3] * entries)
+        check_budget(max(len(slopes), b) * self.positions * o * self.data.shape[3] * entries, self.data.device)
         channels = slopes.permute(0, 1, 4, 2, 3).flatten(1, 2)  # each entry of the pool's window a channel of its own
         seen = replace(self, shape=(self.shape[0] * entries, *self.shape[1:])).windows(channels)
         size = self.kernel[0] * self.kernel[1]
@@ -246,7 +247,7 @@ class Patches(Coefficients):
         """Every coefficient, the rows in the order of :meth:`dot`: (B or 1, P·O, C, H, W)."""
         node = torch.Size(self.shape).numel()
         b, _, o, _ = self.data.shape
-        check_budget(b * self.positions * o * node)
+        check_budget(b * self.positions * o * node, self.data.device)
         # Where each window's entries lie in the node, counted from 1; padding falls on entry 0, which is cut off.
         place = torch.arange(1, node + 1, dtype=torch.float64, device=self.data.device).reshape(1, *self.shape)
         index = self.windows(place).long()[:, :, None]  # (1 or B, P, 1, F)

@@ -14,13 +14,11 @@ from dmcore.crown.relaxed import RelaxedNetwork
 from dmcore.crown.relaxers import fixed_slope
 from dmcore.domains.projection import Projection
 from dmcore.errors import UserError
-from dmcore.linear.chunks import map_chunks
+from dmcore.linear.chunks import PROJECTED_POINTS, map_chunks
 from dmcore.perturbation import Ball
 from dmcore.registries import regularizer
 from dmcore.regularizers import Batch, Regularizer
 from dmcore.regularizers.margins import robust_loss
-
-PROJECTED_POINTS = {"cpu": 20, "cuda": 1024}  # points; on a CPU, what stays in the cache is fastest
 
 
 @regularizer("convex_outer")

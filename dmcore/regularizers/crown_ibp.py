@@ -13,12 +13,11 @@ from dmcore.crown.margins import margin_rows
 from dmcore.crown.relaxed import RelaxedNetwork
 from dmcore.crown.relaxers import fixed_slope
 from dmcore.errors import UserError
-from dmcore.linear.chunks import map_chunks
+from dmcore.linear.chunks import PROJECTED_POINTS, map_chunks
 from dmcore.nets.layers import Nonlinear
 from dmcore.perturbation import Ball, Box
 from dmcore.registries import forward_domain, regularizer
 from dmcore.regularizers import Batch, Regularizer
-from dmcore.regularizers.convex_outer import PROJECTED_POINTS
 from dmcore.regularizers.margins import elided_margins, robust_loss
 
 

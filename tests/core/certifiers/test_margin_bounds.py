@@ -101,9 +101,9 @@ def test_splitting_the_work_changes_nothing(any_net, certifier, intersect, monke
     one_by_one = torch.cat([margin_bounds(net, x[i : i + 1], y[i : i + 1], 0.1, **options) for i in range(3)])
     torch.testing.assert_close(one_by_one, whole)
     most = max(torch.Size(shape).numel() for shape in as_network(net).shapes(x))
-    monkeypatch.setattr(chunks, "BUDGET", 40 * most)  # room for a few neurons of one point at a time
+    monkeypatch.setitem(chunks.BUDGET, "cpu", 40 * most)  # room for a few neurons of one point at a time
     torch.testing.assert_close(margin_bounds(net, x, y, 0.1, **options), whole)
-    monkeypatch.setattr(chunks, "BUDGET", 1)
+    monkeypatch.setitem(chunks.BUDGET, "cpu", 1)
     if certifier != "ibp":
         with pytest.raises(MemoryError, match="coefficients at once, budget 1"):
             margin_bounds(net, x, y, 0.1, **options)

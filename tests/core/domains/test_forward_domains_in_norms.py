@@ -11,7 +11,6 @@ from torch import nn
 from dmcore.bounds import double_margins, interval_bounds
 from dmcore.domains import DoubleMargin, Interval, IntervalMargin, Magnitude, SingleMargin
 from dmcore.errors import UserError
-from dmcore.linear import concretize as reach
 from dmcore.nets import as_network
 from dmcore.nets.layers import Conv, Linear, Normalize
 from dmcore.perturbation import Ball
@@ -151,7 +150,7 @@ def test_ranking_a_few_samples_at_a_time_changes_nothing(monkeypatch):
     make, shape = NETS["conv"]
     net, x = make(0, torch.float64), pixels(5, *shape)
     whole = interval_bounds(net, x, 2, "l0")
-    monkeypatch.setattr(reach, "AT_ONCE", 1)
+    monkeypatch.setitem(chunks.RANKED, "cpu", 1)
     torch.testing.assert_close(interval_bounds(net, x, 2, "l0"), whole)
 
 

@@ -109,7 +109,7 @@ def test_the_same_whatever_part_of_the_batch_fits(name, monkeypatch):
     whole = batch_of()
     value = term(name).value(whole)
     monkeypatch.setitem(chunks.TRAINING_POINTS, "cpu", 2)
-    monkeypatch.setitem(convex_outer.PROJECTED_POINTS, "cpu", 2)
+    monkeypatch.setitem(chunks.PROJECTED_POINTS, "cpu", 2)
     parts = batch_of()
     torch.testing.assert_close(term(name).value(parts), value)
 
