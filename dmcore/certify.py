@@ -14,12 +14,13 @@ from dmcore.crown.margins import margin_rows
 from dmcore.domains import Magnitude
 from dmcore.domains.rounding import underflow
 from dmcore.linear.chunks import map_chunks, point_chunk
+from dmcore.linear.rounding import outward
 from dmcore.nets.network import Network
 from dmcore.nets.reading import as_network
 from dmcore.perturbation import Ball
 from dmcore.perturbation.ball import PIXELS, Range
 from dmcore.perturbation.inputs import Radius, checked_ball, checked_labels
-from dmcore.precision import full_precision
+from dmcore.precision import certificate_dtype, full_precision
 from dmcore.registries import certifier as registry
 from dmcore.results import PointResults, share
 
@@ -44,12 +45,12 @@ def margin_bounds(
     """Lower bounds of the margins z_y − z_j over the ε-ball around x.
 
     A point is robust at ε if all its margins are > 0. The bounds hold for the network computed in real numbers,
-    whatever the caller has set: they are rounded outward in x's dtype (docs/soundness.md). Memory is bounded:
+    whatever the caller has set: they are rounded outward, to x's dtype (docs/soundness.md). Memory is bounded:
     points are taken a few at a time, fewer where a network needs more memory.
 
     Args:
         net: a network of ours, or any module that :func:`dmcore.nets.as_network` reads; in evaluation mode.
-        x: inputs (B, C, H, W), pixels in [0, 1]; computed in x's dtype and on x's device.
+        x: inputs (B, C, H, W), pixels in [0, 1]; computed on x's device, in x's dtype, on a GPU in float64.
         y: labels (B,), integers in 0..K−1.
         eps: radius ε ≥ 0 in pixel scale, a number or text such as ``8/255``; or one for each point, (B,). Under ``l0``
             how many inputs change (a channel of a pixel each).
@@ -71,7 +72,8 @@ def margin_bounds(
             inputs out of their range, labels out of theirs.
     """
     bound = _made(certifier, intersect_ibp)
-    return _margins(*checked_points(net, x, y, eps, norm, clip_input, input_range), bound)
+    graph, ball, labels = checked_points(net, x, y, eps, norm, clip_input, input_range)
+    return outward(_margins(graph, ball, labels, bound, certificate_dtype(ball.x)), ball.x.dtype, -1)
 
 
 def checked_points(
@@ -83,9 +85,11 @@ def checked_points(
     return graph, ball, checked_labels(y, ball.x, graph.shapes(ball.x)[graph.output])
 
 
-def _margins(net: Network, balls: Ball, labels: Tensor, certifier: Certifier) -> Tensor:
-    """Lower bounds of the margins (B, K), a few points at a time."""
-    graph = copy.deepcopy(net).requires_grad_(False)  # alpha follows gradients, but not into the weights
+def _margins(net: Network, balls: Ball, labels: Tensor, certifier: Certifier, dtype: torch.dtype) -> Tensor:
+    """Lower bounds of the margins (B, K), computed and given in that dtype, a few points at a time."""
+    given = balls.x.dtype  # a weight may vanish on its way from it to the other one
+    graph = copy.deepcopy(net).to(dtype).requires_grad_(False)  # alpha follows gradients, but not into the weights
+    balls = replace(balls, x=balls.x.to(dtype))
     (num_classes,) = graph.shapes(balls.x)[graph.output]
 
     def margins(points: slice) -> Tensor:
@@ -94,7 +98,8 @@ def _margins(net: Network, balls: Ball, labels: Tensor, certifier: Certifier) ->
         return lower.scatter(1, y[:, None], torch.inf)
 
     found = map_chunks(len(labels), point_chunk(graph, balls.x), margins)
-    return torch.cat([balls.x.new_empty(0, num_classes), *found]) - underflow(graph, balls, [graph.output], rows=2.0)
+    lost = underflow(graph, balls, [graph.output], rows=2.0, dtype=given)
+    return torch.cat([balls.x.new_empty(0, num_classes), *found]) - lost
 
 
 def _made(certifier: str | Certifier, intersect_ibp: bool) -> Certifier:
@@ -109,7 +114,7 @@ class CertificationResult(PointResults):
         predicted: the class of the clean input.
         margin: the smallest lower bound of a margin; NaN where a bound overflowed.
         certified: classified right, and every margin > 0 on the whole ball.
-        rechecked: decided in float64, as float32 came close to 0.
+        rechecked: decided in float64, as float32 came close to 0; none where all is computed in float64.
         stage: by whose bounds: 0, 1, … for the faster certifiers that are tried first, in their order, and the last for
             the certifier itself.
     """
@@ -144,9 +149,10 @@ def certify_points(
 ) -> CertificationResult:
     """The verdict on each point. Arguments and errors as :func:`margin_bounds`.
 
-    The bounds are rounded outward, so a margin > 0 is a certificate. Where that may have cost it, close to 0, the point
-    is bounded again in float64. At ε = 0 the margins are those of the point itself. Faster certifiers whose bounds are
-    never above this one's come first; points that one of them certifies, or that are misclassified, keep its margin.
+    The bounds are rounded outward, so a margin > 0 is a certificate. Where that may have cost it in float32, close to
+    0, the point is bounded again in float64. At ε = 0 the margins are those of the point itself. Faster certifiers
+    whose bounds are never above this one's come first; points that one of them certifies, or that are misclassified,
+    keep its margin.
     """
     return verdicts(*checked_points(net, x, y, eps, norm, clip_input, input_range), certifier, intersect_ibp)
 
@@ -155,35 +161,34 @@ def verdicts(
     net: Network, balls: Ball, labels: Tensor, certifier: str | Certifier, intersect_ibp: bool = False
 ) -> CertificationResult:
     """:func:`certify_points` of arguments that are checked, in full precision."""
-    x = balls.x
+    x, dtype = balls.x, certificate_dtype(balls.x)
     parts = [slice(start, start + 1000) for start in range(0, len(x), 1000)]
     predicted = torch.cat([net(x[part]).argmax(1) for part in parts]) if len(x) else labels
-    sizes = [_size(net, balls.select(itemgetter(part))) for part in parts]
-    needed = CLOSE * torch.cat(sizes) if len(x) else x.new_empty(0)
 
     def smallest_margin(points: Tensor, name: str | Certifier, dtype: torch.dtype) -> Tensor:
         ball = balls.select(itemgetter(points))
-        ball = replace(ball, x=ball.x.to(dtype))
-        graph = copy.deepcopy(net).double() if dtype == torch.float64 else net
-        return _margins(graph, ball, labels[points], _made(name, intersect_ibp)).amin(1)
+        return _margins(net, ball, labels[points], _made(name, intersect_ibp), dtype).amin(1)
 
     order = [*_made(certifier, intersect_ibp).NEVER_BELOW, certifier]
     if balls.largest_eps == 0:
         del order[1:]  # the ball is the point, which the fastest bounds as well as all others
-    margin, stage = torch.zeros_like(needed), torch.zeros_like(labels)
+    margin, stage = torch.zeros(len(x), dtype=dtype, device=x.device), torch.zeros_like(labels)
+    needed = torch.zeros_like(margin)
+    if dtype != torch.float64:
+        for part in parts:
+            needed[part] = CLOSE * _size(net, balls.select(itemgetter(part)))
     certified = torch.zeros_like(labels, dtype=torch.bool)
     rechecked, left = certified.clone(), ~certified
     for index, name in enumerate(order):
-        margin[left], stage[left] = smallest_margin(left, name, x.dtype), index
+        margin[left], stage[left] = smallest_margin(left, name, dtype), index
         certified |= left & (margin > needed)
         close = left & ~((margin.abs() > needed) & margin.isfinite())  # NaN is close, too
-        if close.any():
+        if dtype != torch.float64 and close.any():
             margin64 = smallest_margin(close, name, torch.float64)
-            margin64 -= underflow(net, balls, [net.output], rows=2.0)  # a weight may vanish on its way to float64
-            margin[close], certified[close] = margin64.to(margin.dtype), margin64 > 0
+            margin[close], certified[close] = margin64.to(dtype), margin64 > 0
             rechecked |= close
         left &= ~certified & (predicted == labels)
-    return CertificationResult(predicted, margin, certified & (predicted == labels), rechecked, stage)
+    return CertificationResult(predicted, margin.to(x.dtype), certified & (predicted == labels), rechecked, stage)
 
 
 def _size(net: Network, ball: Ball) -> Tensor:

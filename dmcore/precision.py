@@ -1,4 +1,4 @@
-"""The state of torch in which every bound is computed, whatever the caller has set."""
+"""The state of torch and the dtype in which every bound is computed, whatever the caller has set."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 AUTOCAST_DEVICES = tuple(kind for kind in ("cpu", "cuda", "mps", "xpu") if torch.amp.is_autocast_available(kind))
 
@@ -70,6 +71,14 @@ class GlobalState(NamedTuple):
         torch._C._set_nnpack_enabled(self.nnpack)
         if torch.get_default_dtype() != self.dtype:
             torch.set_default_dtype(self.dtype)
+
+
+def certificate_dtype(x: Tensor) -> torch.dtype:
+    """The dtype in which bounds that must hold are computed for inputs x: their own, on a GPU float64.
+
+    For convolutions in float32 cuDNN takes transforms (Winograd, FFT) that err more than sums do.
+    """
+    return x.dtype if x.device.type == "cpu" else torch.float64
 
 
 FULL = GlobalState(("ieee",) * len(FP32_KEYS), "highest", False, False, torch.float32)

@@ -11,6 +11,7 @@ from torch import nn
 from dmcore.bounds import double_margins, interval_bounds
 from dmcore.domains import DoubleMargin, Interval, IntervalMargin, Magnitude, SingleMargin
 from dmcore.errors import UserError
+from dmcore.linear import chunks
 from dmcore.nets import as_network
 from dmcore.nets.layers import Conv, Linear, Normalize
 from dmcore.perturbation import Ball

@@ -7,7 +7,7 @@ from batches import EPS, PGD, batch_of
 from dmcore.errors import UserError
 from dmcore.linear import chunks
 from dmcore.registries import regularizer
-from dmcore.regularizers import Batch, convex_outer
+from dmcore.regularizers import Batch
 
 TERMS = {
     "interval": ("worst_case", {"domain": "interval", "form": "elided", "clip_input": True}),
