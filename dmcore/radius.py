@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from dmcore.certifiers import Certifier
 from dmcore.certify import checked_points, verdicts
 from dmcore.errors import UserError
 from dmcore.norms import check_radius
@@ -49,7 +50,7 @@ def certified_radius(
     x: Tensor,
     y: Tensor,
     norm: str = "linf",
-    certifier: str = "cnn-cert-relu",
+    certifier: str | Certifier = "cnn-cert-relu",
     clip_input: bool = False,
     upper: float | None = None,
     tolerance: float = 0.01,

@@ -137,8 +137,19 @@ def test_a_solver_without_time_certifies_what_relaxations_do(folder, capsys, mon
     at = stopped["indices"]
     assert (few >= certify_points(net, x[at], y[at], 0.01).certified.numpy()).all()
     assert (few <= many).all()
-    with pytest.raises(SystemExit):
-        run("--time-limit", "5")
+    with monkeypatch.context() as stopped:
+        stopped.setattr("dmcore.extras.exact.margins.time.monotonic", lambda: next(ticks))
+        stopped.setattr("dmcore.extras.exact.model.Model.minimum", None)
+        limited = ("--certifier", "milp", "--time-limit", "5", "--tolerance", "0.5")
+        run(*limited, "--out", "radii.json", command="radius", eps=())
+    run("--certifier", "cnn-cert-relu", "--tolerance", "0.5", "--out", "relu.json", command="radius", eps=())
+    radii, relu = (read_json(name) for name in ("radii.json", "relu.json"))
+    assert radii["time_limit"] == 5.0
+    assert "time_limit" not in relu
+    assert all(r is None or r >= s for r, s in zip(radii["radii"], relu["radii"], strict=True))
+    for options in ({}, {"command": "radius", "eps": ()}):
+        with pytest.raises(SystemExit):
+            run("--time-limit", "5", **options)
     assert "--time-limit is milp's, not cnn-cert-relu's" in capsys.readouterr().err
 
 

@@ -54,7 +54,9 @@ def add_to(command: Command) -> None:
         radii_arguments(sub, required=sub is not both)
     for sub in (certify, both):
         sub.add_argument("--intersect-ibp", action="store_true", help="let no linear bound leave the interval bounds")
-        sub.add_argument("--time-limit", type=positive, help="seconds of a point with milp, else not certified")
+    for sub in (certify, radius, both):
+        what = "seconds of a point at one ε with milp, else not certified"
+        sub.add_argument("--time-limit", type=positive, help=what)
     for sub in (attack, both, picture):
         sub.add_argument("--attack", default="pgd", help="pgd, or auto with doublemargin[attacks] (default: pgd)")
         sub.add_argument("--seed", type=seed, default=0, help="of its random numbers (default: %(default)s)")
@@ -88,7 +90,8 @@ def _radius(args: argparse.Namespace) -> None:
     from doublemargin.experiment.device import job_device
     from doublemargin.experiment.jobs.radius import radius_job
 
-    names = ("certifier", "norm", "points_seed", "upper", "tolerance", "clip_input", "out")
+    _check_time_limit(args)
+    names = ("certifier", "norm", "points_seed", "upper", "tolerance", "clip_input", "out", "time_limit")
     given = {name: getattr(args, name) for name in names}
     _show(radius_job(_subject(args, job_device), **given), args.plot)
 
@@ -171,10 +174,14 @@ def _subject(args: argparse.Namespace, job_device: Callable[..., Any]) -> Any:
 def _certification(args: argparse.Namespace, subject: Any) -> Any:
     from doublemargin.experiment.jobs.certify import Certification
 
-    if args.time_limit is not None and args.certifier != "milp":
-        raise UserError(f"--time-limit is milp's, not {args.certifier}'s: leave it out, or --certifier milp")
+    _check_time_limit(args)
     names = ("certifier", "norm", "clip_input", "intersect_ibp", "points_seed", "time_limit")
     return Certification(points=len(subject.y), **{name: getattr(args, name) for name in names})
+
+
+def _check_time_limit(args: argparse.Namespace) -> None:
+    if args.time_limit is not None and args.certifier != "milp":
+        raise UserError(f"--time-limit is milp's, not {args.certifier}'s: leave it out, or --certifier milp")
 
 
 def _attack_settings(args: argparse.Namespace) -> dict[str, Any]:
