@@ -269,7 +269,7 @@ def written(results):
 
 @pytest.mark.slow
 def test_files_are_what_they_say_and_undated(written):
-    names = ("figure1", "figure2", "figure3", "table2")
+    names = ("figure1", "figure2", "figure3", "supplement1", "table2")
     assert set(written) == {f"{name}.{kind}" for name in names for kind in ("png", "svg", "pdf")}
     for name, content in written.items():
         start = {"png": b"\x89PNG\r\n\x1a\n", "svg": b"<?xml", "pdf": b"%PDF"}[name[-3:]]
