@@ -56,7 +56,7 @@ def _loss(target: Tensor | None) -> Loss:
 def _ascend(net: nn.Module, y: Tensor, ball: PixelBall, start: Tensor, steps: int, loss: Loss) -> Tensor:
     """Of all points of one ascent that with the smallest margin, whatever the loss."""
     worst, smallest, next_ = start, torch.full_like(y, torch.inf, dtype=start.dtype), start
-    for length in (*_lengths(ball, steps), 0.0):  # the last one is not gone
+    for length in (*_lengths(ball, steps), 0.0):  # the last point is evaluated only
         at = next_
         next_, logits = climb(net, y, ball, at, length, loss)
         margin = margins(logits, y)

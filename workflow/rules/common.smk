@@ -70,7 +70,7 @@ def grid(schedule):
 def points_of(wildcards):
     """The options that say which points of the data set are meant."""
     settings = grid(wildcards.schedule).certification
-    return f"--split {settings['split']} --points-seed {settings['points_seed']}"
+    return f"--split {shlex.quote(settings['split'])} --points-seed {settings['points_seed']}"
 
 
 def clip(wildcards):

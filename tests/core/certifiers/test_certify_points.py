@@ -26,13 +26,17 @@ def test_the_radius_is_where_the_margin_is_used_up(certifier):
     assert not verdicts[0.2].rechecked.item()
 
 
-def test_a_close_call_is_decided_in_float64_and_keeps_that_margin():
-    """A margin of 2⁻²² is within the rounding of float32's bounds: refused by them, certified by those of float64."""
+@pytest.mark.parametrize("certifier", ["cnn-cert-relu", "alpha"])
+def test_a_close_call_is_decided_in_float64_and_keeps_that_margin(certifier):
+    """A margin of 2⁻²² is within the rounding of float32's bounds: refused by them, certified by those of float64.
+
+    The first certifier that is asked decides its own close calls: of alpha's that is IBP.
+    """
     gap = 2.0**-22
     x, y = torch.full((1, 1, 1, 1), 0.75), torch.tensor([0])
     net = one_weight_net(gap)
     assert not (margin_bounds(net, x, y, 0.25)[0, 1] > 0)
-    verdict = certify_points(net, x, y, 0.25)
+    verdict = certify_points(net, x, y, 0.25, certifier=certifier)
     assert (verdict.rechecked.item(), verdict.certified.item(), verdict.stage.item()) == (True, True, 0)
     assert verdict.margin.item() == pytest.approx(gap, rel=1e-3)
 
