@@ -9,6 +9,7 @@ and a fully connected layer, to see how cost grows with depth and width.
     python benchmarks/certify.py --nets results/short/mnist/small/dm/0.3/seed0/model.safetensors --eps 0.1 0.3
     python benchmarks/certify.py --nets 2x16 4x16 8x16 4x8 4x32 --certifiers cnn-cert-relu
     python benchmarks/certify.py --nets medium large --shape 3 32 32 --device cuda
+    python benchmarks/certify.py --lirpa --threads 1                        beside auto_LiRPA (benchmarks/lirpa.py)
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import re
 import resource
 import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -73,7 +75,8 @@ def measure(name: str, certifier: str, eps: float, args: argparse.Namespace) -> 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
-    seconds, steps = [], []
+    seconds, steps, ratios = [], [], []
+    theirs = lirpa_bounds(net, x, y, eps, certifier) if args.lirpa else None
     for _ in range(args.rounds):
         steps.append(timed(plain, device, 3) / 1e3)
         started = time.perf_counter()
@@ -81,10 +84,14 @@ def measure(name: str, certifier: str, eps: float, args: argparse.Namespace) -> 
         if device.type == "cuda":
             torch.cuda.synchronize()
         seconds.append((time.perf_counter() - started) / args.points)
+        if theirs is not None:
+            ours = timed(lambda: certify(args.points), device, 1)
+            ratios.append(timed(theirs, device, 1) / ours)
     kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     peak = torch.cuda.max_memory_allocated() / 2**20 if device.type == "cuda" else max(kib, before) / 2**10
     point, step = statistics.median(seconds), statistics.median(steps)
-    label = "/".join(Path(name).parts[-5:-2]) if name.endswith(".safetensors") else name
+    parts = Path(name).parts
+    label = "/".join(parts[-5:-2]) if parts[-1] == "model.safetensors" else Path(name).stem
     return [
         label,
         certifier,
@@ -95,7 +102,23 @@ def measure(name: str, certifier: str, eps: float, args: argparse.Namespace) -> 
         f"{min(seconds) / min(steps):.2f}",
         f"{counted / 1e9:.3g}",
         f"{peak:.0f}",
+        *([f"{statistics.median(ratios):.2f}"] if ratios else []),
     ]
+
+
+def lirpa_bounds(
+    net: Network, x: torch.Tensor, y: torch.Tensor, eps: float, certifier: str
+) -> Callable[[], object] | None:
+    """auto_LiRPA's bounds of the same margins, computed once; None, with its reason, for what it cannot bound."""
+    import lirpa
+
+    try:
+        theirs = lirpa.margin_bounds(net, x, y, eps, certifier)
+        theirs()
+    except (TypeError, ValueError, RuntimeError, NotImplementedError, AssertionError) as error:
+        print(f"auto_LiRPA, {certifier}: {type(error).__name__}: {str(error)[:100]}")
+        return None
+    return theirs
 
 
 def images(shape: tuple[int, ...], args: argparse.Namespace) -> torch.Tensor:
@@ -127,11 +150,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="measurements, of which the median is shown")
     parser.add_argument("--threads", type=int, default=min(os.cpu_count() or 1, 2))
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--lirpa", action="store_true", help="auto_LiRPA's time over ours, in turns")
     args = parser.parse_args()
     tasks = [(n, c, e, args) for n in args.nets for e in args.eps for c in args.certifiers]
     where = torch.cuda.get_device_name() if args.device == "cuda" else f"{args.threads} CPU threads"
     print(f"{args.norm}, {'×'.join(map(str, args.shape))}, {args.points} points, {where}, torch {torch.__version__}\n")
     head = ["net", "certifier", "ε", "points/s", "ms a point", "steps a point", "at best", "GMAC a point", "peak MiB"]
+    head += ["auto_LiRPA / ours"] if args.lirpa else []
     print(tabulate([alone(task) for task in tasks], head, tablefmt="github", disable_numparse=True))
 
 

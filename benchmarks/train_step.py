@@ -9,6 +9,7 @@ CROWN-IBP's lines, which it leaves behind with the ramp, in the middle of the ra
     python benchmarks/train_step.py                           the small CNN on MNIST, batch 100
     python benchmarks/train_step.py --arch small large --shape 3 32 32 --batch 50 --methods normal ibp dm --fused
     python benchmarks/train_step.py --device cuda --cuda-graphs
+    python benchmarks/train_step.py --methods ibp_cut-weight0.5 crown_ibp-weight0.5 --lirpa
 """
 
 from __future__ import annotations
@@ -126,6 +127,17 @@ def our_step(
     return step
 
 
+def lirpa_steps(
+    arch: str, shape: tuple[int, ...], classes: int, batch: int, eps: float, device: torch.device
+) -> dict[str, Step]:
+    """auto_LiRPA's steps on one batch."""
+    import lirpa
+
+    net = build_net(arch, shape, classes).to(device)
+    x, y = torch.rand(batch, *shape, device=device), torch.randint(classes, (batch,), device=device)
+    return {f"auto_LiRPA: {m}": lirpa.training_step(net, x, y, eps, m) for m in ("ibp", "crown_ibp")}
+
+
 def timed(step: Step, device: torch.device, repeats: int) -> float:
     """Milliseconds a step, over ``repeats`` steps; on a CPU of its time."""
     clock = time.process_time
@@ -175,6 +187,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--cuda-graphs", action="store_true", help="replay our steps as CUDA graphs")
     parser.add_argument("--fused", action="store_true", help="each of our steps once more, compiled")
+    parser.add_argument("--lirpa", action="store_true", help="auto_LiRPA's two steps, too (benchmarks/lirpa.py)")
     args = parser.parse_args()
     reproducible(args.threads)
     device, config = torch.device(args.device), load_config(ROOT / "config.yaml")
@@ -188,9 +201,11 @@ def main() -> None:
         for method, fused in itertools.product(methods, (False, True) if args.fused else (False,)):
             name = f"{method}, fused" if fused else method
             steps[name] = our_step(config, dataset, arch, method, args.eps, args.batch, device, args.cuda_graphs, fused)
+        if args.lirpa:
+            steps |= lirpa_steps(arch, shape, classes, args.batch, float(args.eps), device)
         for step in steps.values():
             timed(step, device, 2)
-        counted = {name: flops(step) for name, step in steps.items() if not name.endswith(", fused")}
+        counted = {name: flops(step) for name, step in steps.items() if name in ("plain PyTorch", *methods)}
         found: dict[str, list[float]] = {name: [] for name in steps}
         for _ in range(args.rounds):
             for name, step in steps.items():
@@ -199,9 +214,10 @@ def main() -> None:
         rows = []
         for name, ms in found.items():
             low, middle, high = statistics.quantiles([a / b for a, b in zip(ms, plain, strict=True)], n=4)
-            floor = counted[name.removesuffix(", fused")] / counted["plain PyTorch"]
+            ours = counted.get(name.removesuffix(", fused"))
+            floor = f"×{ours / counted['plain PyTorch']:.2f}" if ours else "–"
             times = f"{statistics.median(ms):.1f}", f"×{middle:.2f} ({low:.2f} to {high:.2f})"
-            rows.append([name, *times, f"×{min(ms) / least:.2f}", f"×{floor:.2f}"])
+            rows.append([name, *times, f"×{min(ms) / least:.2f}", floor])
         where = torch.cuda.get_device_name() if device.type == "cuda" else f"{args.threads} CPU threads"
         gflop = counted["plain PyTorch"] / 1e9
         print(
