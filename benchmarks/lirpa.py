@@ -1,6 +1,7 @@
 """auto_LiRPA's bounds and training steps, to be measured beside ours in the same run (``--lirpa``).
 
-pip install "torch==2.4.1" "numpy<2" appdirs sortedcontainers graphviz ninja onnx && pip install --no-deps auto_LiRPA==0.3
+It needs an environment of its own, with what the library needs and ``torch==2.4.1 numpy<2 appdirs sortedcontainers
+graphviz ninja onnx``, and ``pip install --no-deps auto_LiRPA==0.3``.
 """
 
 from __future__ import annotations
