@@ -1,7 +1,7 @@
 """auto_LiRPA's bounds and training steps, to be measured beside ours in the same run (``--lirpa``).
 
-It needs an environment of its own, with what the library needs and ``torch==2.4.1 numpy<2 appdirs sortedcontainers
-graphviz ninja onnx``, and ``pip install --no-deps auto_LiRPA==0.3``.
+It needs an environment of its own: torch==2.4.1, numpy<2, safetensors, tqdm, pydantic, pyyaml, tabulate, appdirs,
+sortedcontainers, graphviz, ninja and onnx, then ``pip install --no-deps auto_LiRPA==0.3``; and PYTHONPATH=.:workflow.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.onnx import symbolic_helper
 
+from dmcore.crown.margins import margin_rows
 from dmcore.nets import Network
 
 # It was written for torch 1.12: what newer versions of NumPy and torch do not have, keep elsewhere or call otherwise.
@@ -48,7 +49,7 @@ def bounded(net: Network, x: Tensor, rule: str = "adaptive") -> BoundedModule:
 def margin_bounds(net: Network, x: Tensor, y: Tensor, eps: float, certifier: str) -> Callable[[], Tensor]:
     """A function that gives its lower bounds (B, K − 1) of the margins to the other classes, in the ball of ℓ∞."""
     method, rule = METHODS[certifier]
-    model, difference = bounded(net, x, rule), margin_rows(net, y)
+    model, difference = bounded(net, x, rule), other_classes(net, x, y)
 
     def bounds() -> Tensor:
         with torch.no_grad():
@@ -58,17 +59,16 @@ def margin_bounds(net: Network, x: Tensor, y: Tensor, eps: float, certifier: str
     return bounds
 
 
-def margin_rows(net: Network, y: Tensor) -> Tensor:
-    """(B, K − 1, K): the logit of y less each other one."""
-    classes = net.layers[-1].weight.shape[0]
-    unit = torch.eye(classes, device=y.device)
-    rows = unit[y][:, None] - unit[None]
-    return rows[unit[y] == 0].view(len(y), classes - 1, classes)
+def other_classes(net: Network, x: Tensor, y: Tensor) -> Tensor:
+    """(B, K − 1, K): the margins to the other classes as linear forms of the logits."""
+    (classes,) = net.shapes(x)[net.output]
+    rows = margin_rows(y, classes, x).data
+    return rows[rows.any(2)].view(len(y), classes - 1, classes)
 
 
 def training_step(net: Network, x: Tensor, y: Tensor, eps: float, method: str) -> Callable[[], None]:
     """Its step of IBP (``ibp``) or CROWN-IBP (``crown_ibp``), half and half with the clean loss, and Adam."""
-    model, rows = bounded(net, x), margin_rows(net, y)
+    model, rows = bounded(net, x), other_classes(net, x, y)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     ball = PerturbationLpNorm(norm=float("inf"), x_L=(x - eps).clamp(0, 1), x_U=(x + eps).clamp(0, 1))
 
