@@ -26,7 +26,7 @@ def fixed_slope(slope: Slope) -> Relaxer:
     """CNN-Cert's relaxer, in one of its three variants."""
 
     def relax(node: Node, box: Box, slack: Slack) -> Relaxation:
-        ties = slope != "relu" or not isinstance(node.layer, ReLU)
+        ties = slope == "zero" or not isinstance(node.layer, ReLU)
         return relaxation_of(node.layer, box.lower, box.upper, slope, slack() if ties else 0.0)
 
     return relax

@@ -16,6 +16,9 @@ from dmcore.perturbation.box import Box
 Slope = Literal["relu", "ada", "zero"]
 SLOPES: tuple[Slope, ...] = get_args(Slope)
 
+TIE = 1e-4
+"""How far below 0, relative to its upper bound, a ReLU's input may begin to be taken for one that begins at 0."""
+
 
 @dataclass(frozen=True)
 class Relaxation:
@@ -74,8 +77,8 @@ def relaxation_of(
     """The relaxation of a non-linear layer whose input is in [lower, upper]; a layer of a new kind registers its own.
 
     Args:
-        slack: how far each bound may be off for rounding's sake, (B, *shape). A choice that hangs on which of two
-            bounds is larger is made as if they were equal where they may be. Any choice is sound.
+        slack: how far each bound may be rounded outward, (B, *shape). A choice that this could turn is made as if it
+            were not. Any choice is sound.
     """
     raise UserError(f"linear relaxations have no rule for the layer {type(layer).__name__}")
 
@@ -98,9 +101,10 @@ def relu_relaxation(lower: Tensor, upper: Tensor, slope: Slope, slack: Tensor | 
     if slope == "relu":
         return Relaxation(chord, chord, None, intercept)
     if slope == "ada":
-        wide_above = (upper + lower >= -2 * slack).to(chord.dtype)
+        wide_above = (upper >= -lower).to(chord.dtype)  # outward rounding moves both alike
         return Relaxation(torch.where(unstable, wide_above, chord), chord, None, intercept)
-    return Relaxation(torch.where(unstable, (lower >= -slack).to(chord.dtype), chord), chord, None, intercept)
+    from_zero = ((lower >= -slack) & (lower >= -TIE * upper)).to(chord.dtype)
+    return Relaxation(torch.where(unstable, from_zero, chord), chord, None, intercept)
 
 
 @relaxation_of.register
