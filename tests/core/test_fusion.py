@@ -57,6 +57,16 @@ def test_a_radius_of_batch_size_1_gets_the_sum_of_the_gradients():
     torch.testing.assert_close(found, expected)
 
 
+@pytest.mark.parametrize("size", [(4, 6), (5, 6), (4, 7)])
+def test_each_entry_of_a_window_gets_its_own_gradient(size):
+    z = torch.rand(2, 3, *size, requires_grad=True)
+    for number, entry in enumerate(MaxPool((2, 2), (2, 2)).entries(z), 1):
+        (number * entry).sum().backward(retain_graph=True)
+    expected = torch.zeros(size)
+    expected[:4, :6] = torch.tensor([[1.0, 2.0], [3.0, 4.0]]).repeat(2, 3)
+    assert torch.equal(z.grad, expected.expand_as(z))
+
+
 @pytest.mark.parametrize("on", [False, True])
 def test_windows_that_overlap_are_pooled_as_ever(on, monkeypatch):
     monkeypatch.setattr(torch, "compile", lambda *args, **kwargs: pytest.fail("compiled"))

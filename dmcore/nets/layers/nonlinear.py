@@ -65,7 +65,9 @@ class _Entries(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        whole = gradients[0].new_zeros(ctx.shape)
+        whole = gradients[0].new_empty(ctx.shape)
+        if any(size % length for size, length in zip(ctx.shape[2:], ctx.kernel, strict=True)):
+            whole.zero_()  # no window has the last rows or columns
         for part, gradient in zip(_parts(whole, ctx.kernel), gradients, strict=True):
             part.copy_(gradient)
         return whole, None
