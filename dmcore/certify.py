@@ -9,6 +9,8 @@ from operator import itemgetter
 import torch
 from torch import Tensor, nn
 
+from dmcore.attacks.best import BestAdversarial
+from dmcore.attacks.descent import descend
 from dmcore.certifiers import Certifier
 from dmcore.crown.margins import margin_rows
 from dmcore.domains import Magnitude
@@ -27,6 +29,9 @@ from dmcore.results import PointResults, share
 # A margin within this share of the size of the numbers it is added up from is bounded again in float64: it may have
 # been lost as bounds are rounded outward (docs/soundness.md).
 CLOSE = 1e-5
+
+ATTACK_STEPS = 20
+"""Of each ascent that spares a certifier the points it cannot certify."""
 
 
 @torch.no_grad()
@@ -151,8 +156,8 @@ def certify_points(
 
     The bounds are rounded outward, so a margin > 0 is a certificate. Where that may have cost it in float32, close to
     0, the point is bounded again in float64. At ε = 0 the margins are those of the point itself. Faster certifiers
-    whose bounds are never above this one's come first; points that one of them certifies, or that are misclassified,
-    keep its margin.
+    whose bounds are never above this one's come first, then a short attack; points that one of them certifies, or that
+    are misclassified, at x or where the attack gets to, keep the last margin found.
     """
     return verdicts(*checked_points(net, x, y, eps, norm, clip_input, input_range), certifier, intersect_ibp)
 
@@ -180,6 +185,8 @@ def verdicts(
     certified = torch.zeros_like(labels, dtype=torch.bool)
     rechecked, left = certified.clone(), ~certified
     for index, name in enumerate(order):
+        if 0 < index == len(order) - 1:  # no bound is high enough for what is broken
+            left &= ~_broken(net, balls, labels, left)
         margin[left], stage[left] = smallest_margin(left, name, dtype), index
         certified |= left & (margin > needed)
         close = left & ~((margin.abs() > needed) & margin.isfinite())  # NaN is close, too
@@ -189,6 +196,17 @@ def verdicts(
             rechecked |= close
         left &= ~certified & (predicted == labels)
     return CertificationResult(predicted, margin.to(x.dtype), certified & (predicted == labels), rechecked, stage)
+
+
+def _broken(net: Network, balls: Ball, labels: Tensor, points: Tensor) -> Tensor:
+    """(B,) bool: which of the ``points`` an attack of a second or so breaks; none where each has an ε of its own."""
+    broken = torch.zeros_like(points)
+    if not isinstance(balls.eps, Tensor) and points.any():
+        ball = balls.select(itemgetter(points))
+        best = BestAdversarial(net, ball, labels[points])
+        descend(net, ball.x, labels[points], best, seed=0, restarts=1, steps=ATTACK_STEPS)
+        broken[points] = best.broken
+    return broken
 
 
 def _size(net: Network, ball: Ball) -> Tensor:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
+import math
 
 import torch
 from torch import Tensor, nn
 
-from dmcore.perturbation.ball import Range
+from dmcore.perturbation.ball import Ball, Range
 
 POINTS_AT_ONCE = 500
 
@@ -27,13 +28,15 @@ class BestAdversarial:
         inputs: (B, *in_shape) float64, where it is.
     """
 
-    def __init__(self, net: nn.Module, x: Tensor, y: Tensor, eps: float, norm: str, limits: Range) -> None:
+    def __init__(self, net: nn.Module, ball: Ball, y: Tensor) -> None:
+        assert not isinstance(ball.eps, Tensor)  # one for all points
         self.net = copy.deepcopy(net).double()
-        self.x, self.y, self.eps, self.norm, self.limits = x.detach().double(), y.long(), eps, norm, limits
+        self.x, self.y, self.eps, self.norm = ball.x.detach().double(), y.long(), ball.eps, ball.norm
+        self.limits = ball.input_range if ball.one_sided else (-math.inf, math.inf)
         self.inputs = self.x.clone()
         self.margin = torch.full_like(self.y, torch.inf, dtype=torch.float64)
         self.broken = torch.zeros_like(self.y, dtype=torch.bool)
-        everything = torch.arange(len(x), device=x.device)
+        everything = torch.arange(len(y), device=y.device)
         self.predicted = self.update(everything, self.x)
 
     @property

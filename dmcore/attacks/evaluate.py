@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -103,7 +102,6 @@ def attack_points(
     x = ball.x.detach()
     with torch.no_grad():
         labels = checked_labels(y, x, tuple(net(x[:1]).shape[1:]))
-    limits = ball.input_range if ball.one_sided else (-math.inf, math.inf)
-    best = BestAdversarial(net, x, labels, ball.eps, norm, limits)
+    best = BestAdversarial(net, ball, labels)
     ATTACKS[attack](net, x, labels, best, seed, restarts, steps)
     return Attacked(best.predicted, best.margin, best.broken, best.inputs)

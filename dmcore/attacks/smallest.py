@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from dmcore.attacks.evaluate import attack_points, check_attack
 from dmcore.perturbation.ball import PIXELS, Range
 from dmcore.perturbation.inputs import checked_ball, checked_labels
+from dmcore.perturbation.radii import radius_grid
 from dmcore.precision import full_precision
-from dmcore.radius import radius_grid
 from dmcore.results import PointResults
 
 

@@ -18,7 +18,7 @@ from dmcore.attacks.evaluate import attack_points
 from dmcore.certify import certify_points
 from dmcore.errors import UserError
 from dmcore.nets import as_network
-from dmcore.perturbation.ball import PIXELS
+from dmcore.perturbation.ball import PIXELS, Ball
 
 NORMS = ["linf", "l2", "l1", "l0"]
 ANY = (-float("inf"), float("inf"))
@@ -115,7 +115,7 @@ def test_an_input_outside_the_ball_is_no_find():
     net = linear_net(4, 2)
     net[1].weight.data, net[1].bias.data = torch.eye(2, 4).double(), torch.tensor([0.5, 0.0]).double()
     x, y, everything = torch.zeros(1, 4).double(), torch.tensor([0]), torch.tensor([0])
-    found = BestAdversarial(net, x, y, 1, "l0", PIXELS)
+    found = BestAdversarial(net, Ball(x, 1, "l0"), y)
     assert found.margin.item() == 0.5
     found.update(everything, torch.tensor([[0.0, 1.0, 1.0, 0.0]]))  # two changes; misclassified
     assert not found.broken.any()

@@ -6,6 +6,7 @@ from conftest import NETS
 from norm_balls import RADII, points
 from torch import nn
 
+from dmcore.attacks.evaluate import attack_points
 from dmcore.certifiers.alpha import Alpha
 from dmcore.certify import certify_points, margin_bounds
 from dmcore.crown.bounds import relaxed_network
@@ -111,6 +112,23 @@ def test_points_that_a_variant_certifies_are_not_bounded_again(monkeypatch):
     certify_points(net, x, 1 - y, 1.0, certifier="alpha", input_range=(0, 4))  # all are misclassified
     certify_points(net, x, y, 0.0, certifier="alpha", input_range=(0, 4))  # the ball is the point
     assert not asked
+
+
+def test_points_that_an_attack_breaks_are_not_bounded(monkeypatch):
+    make, in_shape = NETS["residual"]
+    net, x = make(1, torch.float64), points(in_shape, 60)
+    y = net(x).argmax(1)
+    asked = []
+    lower = Alpha.lower
+    monkeypatch.setattr(Alpha, "lower", lambda *args: asked.append(len(args[2].x)) or lower(*args))
+    whole = margin_bounds(net, x, y, 0.1, certifier="alpha", clip_input=True).amin(1)
+    asked.clear()
+    verdicts = certify_points(net, x, y, 0.1, certifier="alpha", clip_input=True)
+    assert torch.equal(verdicts.certified, whole > 0)
+    broken = attack_points(net, x, y, 0.1, restarts=1, steps=20).broken
+    assert 10 < sum(asked) == ((verdicts.stage == 4) & ~broken).sum() < (~verdicts.certified).sum() - 10
+    apart = certify_points(net, x, y, torch.full((60,), 0.1).double(), certifier="alpha", clip_input=True)
+    assert torch.equal(apart.certified, verdicts.certified)
 
 
 def test_a_net_without_a_relu():
