@@ -116,7 +116,7 @@ def test_points_that_a_variant_certifies_are_not_bounded_again(monkeypatch):
 
 def test_points_that_an_attack_breaks_are_not_bounded(monkeypatch):
     make, in_shape = NETS["residual"]
-    net, x = make(1, torch.float64), points(in_shape, 60)
+    net, x = make(1, torch.float64), points(in_shape, 16)
     y = net(x).argmax(1)
     asked = []
     lower = Alpha.lower
@@ -126,9 +126,9 @@ def test_points_that_an_attack_breaks_are_not_bounded(monkeypatch):
     verdicts = certify_points(net, x, y, 0.1, certifier="alpha", clip_input=True)
     assert torch.equal(verdicts.certified, whole > 0)
     broken = attack_points(net, x, y, 0.1, restarts=1, steps=20).broken
-    assert 10 < sum(asked) == ((verdicts.stage == 4) & ~broken).sum() < (~verdicts.certified).sum() - 10
-    apart = certify_points(net, x, y, torch.full((60,), 0.1).double(), certifier="alpha", clip_input=True)
-    assert torch.equal(apart.certified, verdicts.certified)
+    assert 0 < sum(asked) == ((verdicts.stage == 4) & ~broken).sum() < (~verdicts.certified).sum()
+    apart = certify_points(net, x[:4], y[:4], torch.full((4,), 0.1).double(), certifier="alpha", clip_input=True)
+    assert torch.equal(apart.certified, verdicts.certified[:4])
 
 
 def test_a_net_without_a_relu():
