@@ -30,9 +30,6 @@ from dmcore.results import PointResults, share
 # been lost as bounds are rounded outward (docs/soundness.md).
 CLOSE = 1e-5
 
-ATTACK_STEPS = 20
-"""Of each ascent that spares a certifier the points it cannot certify."""
-
 
 @torch.no_grad()
 @full_precision()
@@ -186,7 +183,7 @@ def verdicts(
     rechecked, left = certified.clone(), ~certified
     for index, name in enumerate(order):
         if 0 < index == len(order) - 1:  # no bound is high enough for what is broken
-            left &= ~_broken(net, balls, labels, left)
+            left[left.clone()] = ~_broken(net, balls.select(itemgetter(left)), labels[left])
         margin[left], stage[left] = smallest_margin(left, name, dtype), index
         certified |= left & (margin > needed)
         close = left & ~((margin.abs() > needed) & margin.isfinite())  # NaN is close, too
@@ -198,15 +195,20 @@ def verdicts(
     return CertificationResult(predicted, margin.to(x.dtype), certified & (predicted == labels), rechecked, stage)
 
 
-def _broken(net: Network, balls: Ball, labels: Tensor, points: Tensor) -> Tensor:
-    """(B,) bool: which of the ``points`` an attack of a second or so breaks; none where each has an ε of its own."""
-    broken = torch.zeros_like(points)
-    if not isinstance(balls.eps, Tensor) and points.any():
-        ball = balls.select(itemgetter(points))
-        best = BestAdversarial(net, ball, labels[points])
-        descend(net, ball.x, labels[points], best, seed=0, restarts=1, steps=ATTACK_STEPS)
-        broken[points] = best.broken
-    return broken
+def _broken(net: Network, balls: Ball, labels: Tensor) -> Tensor:
+    """(B,) bool: which points an attack of a second or so breaks; none where each has an ε of its own."""
+    if isinstance(balls.eps, Tensor):
+        return torch.zeros_like(labels, dtype=torch.bool)
+    graph = copy.deepcopy(net).requires_grad_(False)
+
+    def broken(points: slice) -> Tensor:
+        ball, y = balls.select(itemgetter(points)), labels[points]
+        best = BestAdversarial(graph, ball, y)
+        descend(graph, ball.x, y, best, seed=0, restarts=1, steps=20)
+        return best.broken
+
+    none = torch.zeros(0, dtype=torch.bool, device=labels.device)
+    return torch.cat([none, *map_chunks(len(labels), point_chunk(graph, balls.x), broken)])
 
 
 def _size(net: Network, ball: Ball) -> Tensor:

@@ -61,6 +61,19 @@ def test_every_bound_is_the_same_in_every_state(state, usual):
             torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5, equal_nan=True)
 
 
+@pytest.mark.parametrize("state", STATES)
+def test_the_attack_before_alpha_is_the_same_in_every_state(state):
+    """IBP certifies two of the points, alpha is asked for one, and the attack breaks the last."""
+    torch.manual_seed(36)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, 3))
+    x = torch.rand(4, 1, 4, 4)
+    y = net(x).argmax(1)
+    with warnings.catch_warnings(action="ignore"), STATES[state]():
+        found = certify_points(net, x, y, 0.05, certifier="alpha")
+    assert found.stage.tolist() == [0, 4, 0, 3]
+    assert found.certified.tolist() == [True, False, True, False]
+
+
 def test_a_net_and_points_made_in_inference_mode_are_bounded_as_any_others():
     make, shape = NETS["conv"]
     with torch.inference_mode():
