@@ -69,10 +69,10 @@ class _NoAliases(yaml.SafeDumper):
         (f"{DEMO_PANEL}.eps_cert", [0, 0.5, "1/2"], "eps_cert: 1/2 is in the list twice"),
         (f"{DEMO_PANEL}.certifier", "cnn-cert-rel", ".certifier: unknown certifier 'cnn-cert-rel': did you mean 'cnn-"),
         (f"{DEMO_PANEL}.points", 10001, "points: 10001 is more than the test set has"),
-        (f"{DEMO_PANEL}.compare", ["dm", "dm_l1"], ".compare: unknown row of this panel 'dm_l1'"),
+        (f"{DEMO_PANEL}.compare", [["dm", "dm_l1"]], ".compare: unknown row of this panel 'dm_l1'"),
         (
             f"{DEMO_PANEL}.compare",
-            ["dm/0.3", "ibp/0.2"],
+            [["dm/0.3", "ibp/0.2"]],
             ".compare: unknown row of this panel 'ibp/0.2': did you mean 'ibp/",
         ),
         (

@@ -137,4 +137,5 @@ def test_a_report_says_how_its_own_points_are_certified():
     grid = Grid(check_config(config), "demo")
     for one in (grid, grid.part("tables", "table2")):
         assert one.certification == CONFIG["certification"] | {"clip_input": True}
+        assert [panel["clip_input"] for panel in exhibit_spec(one, "tables", "table2")["panels"]] == [True, True]
     assert Grid(grid.config, "paper").certification == CONFIG["certification"]

@@ -19,7 +19,7 @@ def config(method):
     config = read_config(ROOT / "config.yaml")
     config["methods"]["swept"] = {"label": "Swept", **method}
     demo = config["reports"]["demo"]
-    panel = demo["tables"]["table2"]["panels"][0] | {"compare": ["normal", "normal"]}
+    panel = demo["tables"]["table2"]["panels"][0] | {"compare": [["normal", "normal"]]}
     panel["rows"] = [{"methods": ["normal"]}, {"methods": ["swept"], "eps_train": 0.3}]
     demo["tables"]["table2"]["panels"], demo["figures"] = [panel], {}
     return config

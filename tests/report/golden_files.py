@@ -51,7 +51,7 @@ MNIST = {
     "title": "Small CNN MNIST, 4 layer, ℓ∞, CNN-Cert-ReLU (20 points)", "dataset": "mnist", "arch": "small",
     "certifier": "cnn-cert-relu", "norm": "linf", "points": 20, "points_seed": 0, "clip_input": False,
     "intersect_ibp": False, "std": False,
-    "training_time": True, "compare": ["dm", "ibp"], "eps_cert": ["0", "0.1"],
+    "training_time": True, "compare": [["dm", "ibp"]], "eps_cert": ["0", "0.1"],
     "rows": rows("mnist", "0.1", seeds=(0, 1)),
 }  # fmt: skip
 CIFAR = MNIST | {

@@ -73,7 +73,7 @@ EXHIBIT = {
             "intersect_ibp": False,
             "std": False,
             "training_time": True,
-            "compare": ["dm", "ibp"],
+            "compare": [["dm", "ibp"]],
             "eps_cert": ["0", "0.05", "0.3", "0.4"],
             "rows": [
                 {"method": method, "label": label, "baseline": method == "normal", "eps": eps, "look": look}

@@ -28,7 +28,7 @@ def with_figures(**rows):
     """The project's config with figures of these groups of rows alone, one of each name."""
     config = copy.deepcopy(CONFIG)
     panel = config["reports"]["demo"]["figures"]["figure1"]["panels"][0]
-    panel.pop("compare")
+    panel["compare"] = []
     figures = {
         name: {"kind": "curves", "caption": "Some.", "panels": [panel | {"rows": groups}]}
         for name, groups in rows.items()

@@ -16,7 +16,7 @@ PANEL = {
     "dataset": "mnist", "arch": "small", "points": 4, "eps_cert": [0, 0.05],
     "rows": [{"methods": ["normal"]}, {"methods": ["dm"], "eps_train": 0.1}],
 }  # fmt: skip
-PANELS = [PANEL | {"certifier": "cnn-cert-relu", "compare": ["dm", "normal"]}, PANEL | {"certifier": "ibp"}]
+PANELS = [PANEL | {"certifier": "cnn-cert-relu", "compare": [["dm", "normal"]]}, PANEL | {"certifier": "ibp"}]
 
 
 def tiny_config():

@@ -5,6 +5,7 @@ Nothing here needs torch: Snakemake reads this for every job.
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -219,7 +220,7 @@ def _check_panel(config: Mapping[str, Any], where: str, panel: Mapping[str, Any]
                 _check_radii(norm, group["eps_train"], f"{where}.rows[{i}].eps_train")
     rows = Grid(config, config["schedule"]).rows(panel)
     shown = dict.fromkeys(name for row in rows for name in (row.method, f"{row.method}/{row.eps}"))
-    for name in panel.get("compare", ()):
+    for name in itertools.chain.from_iterable(panel["compare"]):
         _check_known(name, shown, f"{where}.compare", "row of this panel")
     for method in panel["labels"]:
         _check_known(method, config["methods"], f"{where}.labels", "method")

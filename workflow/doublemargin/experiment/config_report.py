@@ -52,9 +52,10 @@ class Panel(Section):
     """What methods are called in this panel, where not by their own labels."""
     eps_cert: Radii
     """The ε that are certified, each in pixel scale (under l0 a number of changed inputs); 0 is clean accuracy."""
-    compare: Annotated[list[str], Field(min_length=2, max_length=2)] | None = None
-    """Two rows whose certified accuracies at the largest ε are compared and tested below the panel: methods, a grid's
-    variants by their full names; `<method>/<ε_train>`, as in the results' paths, where a method has several rows."""
+    compare: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = Field([])
+    """Pairs of rows whose certified accuracies at the largest ε are compared and tested below the panel: methods, a
+    grid's variants by their full names; `<method>/<ε_train>`, as in the results' paths, where a method has several
+    rows."""
     rows: Annotated[list[Rows], Field(min_length=1)]
     """Its lines."""
 

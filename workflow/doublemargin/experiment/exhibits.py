@@ -101,12 +101,10 @@ def _panel_spec(
         "certifier": panel["certifier"],
         "norm": panel["norm"],
         "points": panel["points"],
-        "points_seed": grid.config["certification"]["points_seed"],
-        "clip_input": grid.config["certification"]["clip_input"],
-        "intersect_ibp": grid.config["certification"]["intersect_ibp"],
+        **{key: grid.certification[key] for key in ("points_seed", "clip_input", "intersect_ibp")},
         "std": panel["std"],
         "training_time": panel["training_time"],
-        "compare": panel.get("compare", []),
+        "compare": panel["compare"],
         "eps_cert": [Eps.parse(e).id for e in panel["eps_cert"]],
         "rows": [
             _row_spec(grid, panel, row) | {"group": i} | ({"look": looks[look_name(kind, row.method)]} if looks else {})

@@ -124,7 +124,7 @@ def _panel(panel: Mapping[str, Any], rows: list[Row], mark: str) -> Panel:
         *(panel[key] for key in ("dataset", "arch", "certifier", "norm", "eps_cert")),
         _mark_best(rows),
         panel["training_time"],
-        finding(panel, rows) if panel["compare"] else "",
+        [finding(panel, pair, rows) for pair in panel["compare"]],
     )
 
 
@@ -177,6 +177,6 @@ def _notes(exhibit: Mapping[str, Any], table: Table, used: pd.DataFrame) -> list
     if any(cell.with_std for cell in table.cells):
         where = "In brackets before the %" if several else "In brackets"
         notes.append(f"{where}: the standard deviation over random hundreds of the points.")
-    if any(panel.finding for panel in table.panels):
+    if any(panel.findings for panel in table.panels):
         notes.append(f"In square brackets after an accuracy: 95% Wilson interval. {TESTED}")
     return notes

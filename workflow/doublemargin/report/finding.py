@@ -13,22 +13,23 @@ from doublemargin.report.tables import Cell, Row
 TESTED = (
     "After a difference: Bonett and Price's 95% interval for the same test points, and p of the exact McNemar test; of "
     "means over trainings, of exact sign flips of each point's difference. Both speak of the test points: other "
-    "trainings may differ by more. Rows that were picked for their difference have too small a p."
+    "trainings may differ by more. No p is corrected for several comparisons, or for rows that were picked for their "
+    "difference."
 )
 
 
-def finding(panel: Mapping[str, Any], rows: Sequence[Row]) -> str:
-    """One sentence on the two rows that a panel's ``compare`` names; a method alone is the last of its rows."""
+def finding(panel: Mapping[str, Any], pair: Sequence[str], rows: Sequence[Row]) -> str:
+    """One sentence on a pair of rows that a panel's ``compare`` names; a method alone is the last of its rows."""
     named = {name: row for row in rows for name in (row.method, f"{row.method}/{row.eps_train}")}
-    compared = [named[name] for name in panel["compare"]]
+    compared = [named[name] for name in pair]
     eps = max(panel["eps_cert"], key=Eps.parse)
     where = f"At ε = {Eps.parse(eps).label}"
     first, second = (row.cells[panel["eps_cert"].index(eps)] for row in compared)
-    if first.ours is None or second.ours is None:
-        return f"{where}: not run."
     names = [row.label for row in compared]
     if names[0] == names[1]:
         names = [f"{row.label} trained at {row.eps}" for row in compared]
+    if first.ours is None or second.ours is None:
+        return f"{where}, {' against '.join(names)}: not run."
     values = " against ".join(f"{name} {_value(cell)}" for name, cell in zip(names, (first, second), strict=True))
     gain = 100 * (first.ours.value - second.ours.value)
     verdict = "ahead" if gain > 0 else "behind" if gain < 0 else "level"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from dmcore.eps import Eps, labels
@@ -165,7 +166,7 @@ class Panel:
     eps_ids: list[str]
     rows: list[Row]
     training_time: bool = True
-    finding: str = ""
+    findings: Sequence[str] = ()
 
     @property
     def eps(self) -> list[str]:

@@ -73,7 +73,7 @@ def reach_verdict(spec: Mapping[str, Any], records: Records) -> Verdict:
     cells, training = used_by(tables, records)
     return Verdict(
         [*([] if spec["reported"] else [nothing_reported(spec)]), *warnings(spec, cells)],
-        [judge(claim, evidence) for claim in CLAIMS],
+        [judge(claim, evidence) for claim in CLAIMS] if spec["reported"] else [],
         {name: summarise([cell for row in of_table for cell in row.cells]) for name, of_table in rows.items()},
         _inconsistencies(Path(spec["reported"]).with_name(REMARKS)) if spec["reported"] else [],
         notes(spec, cells, training),
@@ -100,8 +100,10 @@ def write_verdict(verdict: Verdict, stem: Path) -> None:
 
 def markdown(verdict: Verdict) -> str:
     """GitHub's Markdown."""
-    parts = [f"# {TITLE}", *(f"> **{warning}**" for warning in verdict.warnings), f"**{verdict.summary}**"]
-    parts += [_grid(SUMMARY_HEAD, [summary_row(judged) for judged in verdict.judged])]
+    parts = [f"# {TITLE}", *(f"> **{warning}**" for warning in verdict.warnings)]
+    if not verdict.judged:
+        return page([*parts, bullets(verdict.notes)])
+    parts += [f"**{verdict.summary}**", _grid(SUMMARY_HEAD, [summary_row(judged) for judged in verdict.judged])]
     parts += ["## How a status comes about", bullets(RULES)]
     for judged in verdict.judged:
         claim = judged.claim

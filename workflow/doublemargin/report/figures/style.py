@@ -25,6 +25,9 @@ WIDTH = 6.3
 PAGE_LETTERS = 100
 """As many fit across it."""
 
+MAX_NAMED = 8
+"""As many of a panel that were not run are named in a note; more are counted."""
+
 STYLE = {
     "font.size": 8,
     "axes.titlesize": 8,
@@ -66,8 +69,12 @@ def not_run(drawn: Mapping[str, Sequence[Any]]) -> list[str]:
     notes = []
     for what, status in (("Not run", "not run"), ("Not run in full", "partly")):
         found = [(letter, [one.name for one in of_panel if one.status == status]) for letter, of_panel in drawn.items()]
-        if any(names for _, names in found):
-            notes.append(f"{what}: {'; '.join(letter + ', '.join(names) for letter, names in found if names)}.")
+        told = [
+            letter + (", ".join(names) if len(names) <= MAX_NAMED else f"{len(names)} of {len(drawn[letter])}")
+            for letter, names in found
+            if names
+        ]
+        notes += [f"{what}: {'; '.join(told)}."] if told else []
     return notes
 
 

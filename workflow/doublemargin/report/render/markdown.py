@@ -31,8 +31,7 @@ def accuracies(table: Table) -> str:
     parts = [f"**{words(table.caption)}**"]
     for panel in table.panels:
         parts += [f"### {words(panel.title)}", _grid(panel)]
-        if panel.finding:
-            parts.append(words(panel.finding))
+        parts += [words(finding) for finding in panel.findings]
     return page([*parts, bullets([words(note) for note in table.notes])])
 
 

@@ -48,5 +48,5 @@ def _block(panels: list[Panel]) -> str:
         out += [rule] * (i > 0) + [panel.title.center(len(rule)).rstrip(), rule]
         for j, (_, rows) in enumerate(groups(panel)):
             out += [rule] * (j > 0 and ruled(panel)) + [next(lines).rstrip() for _ in rows]
-        out += [rule, panel.finding] if panel.finding else []
-    return "\n".join([*out, rule] if not panels[-1].finding else out)
+        out += [rule, *panel.findings] if panel.findings else []
+    return "\n".join([*out, rule] if not panels[-1].findings else out)
