@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from dmcore.crown.once import once
-from dmcore.linear.rounding import EXTRA_ROUNDINGS, gamma, roundings, terms
+from dmcore.linear.rounding import EXTRA_ROUNDINGS, gamma, roundings
 from dmcore.nets.layers import Affine, MaxPool, Nonlinear, Sum
 from dmcore.nets.network import INPUT, Network, Node
 from dmcore.perturbation.ball import Ball
@@ -99,7 +99,7 @@ class RoundingErrors:
             return torch.maximum(*sides).abs()
         inputs = [self.spread(parent) for parent in node.parents]
         if isinstance(node.layer, Affine):
-            (forward, _) = terms(node.layer)
+            (forward, _) = node.layer.terms()
             return node.layer.magnitude(*inputs) * (1 + self.gamma(forward + EXTRA_ROUNDINGS))
         return node.layer(*inputs)
 
@@ -120,7 +120,7 @@ class RoundingErrors:
         several = EXTRA_ROUNDINGS + sum(self._readers[parent] for parent in node.parents)
         if isinstance(node.layer, Affine):
             (parent,) = node.parents
-            forward, backward = terms(node.layer)
+            forward, backward = node.layer.terms()
             behind = self._reference(parent).abs()
             own = self.spread(parent) * self.gamma(backward + several)
             off = node.layer.magnitude(inputs[0] + own + behind * gamma(forward + EXTRA_ROUNDINGS, torch.float64))
@@ -176,7 +176,7 @@ def outward_interval(layer: nn.Module | None, box: Box, inputs: list[Box]) -> Bo
     size, dtype = box.center.abs() + box.radius, box.center.dtype
     sizes = [box.center.abs() + box.radius for box in inputs]
     if isinstance(layer, Affine):
-        (forward, _) = terms(layer)
+        (forward, _) = layer.terms()
         size = size + layer.magnitude(*sizes)
         return Box(box.center, box.radius + size * gamma(forward + EXTRA_ROUNDINGS, dtype))
     if isinstance(layer, Nonlinear):  # the slopes and intercepts of its linear bounds are rounded, too

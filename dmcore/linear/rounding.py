@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dmcore.nets.layers import Affine, Conv, Diagonal, Linear
+from dmcore.nets.layers import Affine
 from dmcore.nets.network import Network, Node
 
 EXTRA_ROUNDINGS = 8
@@ -18,19 +18,6 @@ def gamma(count: int, dtype: torch.dtype) -> float:
     """γ_n = n u / (1 − n u): the relative error of a sum of n numbers, in any order, is at most γ of their sizes."""
     product = count * torch.finfo(dtype).eps / 2
     return product / (1 - product) if product < 1 else torch.inf
-
-
-def terms(layer: Affine) -> tuple[int, int]:
-    """How many products at most are added up to one output (``W x``), and to one coefficient (``Wᵀ g``)."""
-    if isinstance(layer, Conv):
-        filters, channels, height, width = layer.weight.shape
-        return channels * height * width, filters // layer.groups * height * width
-    if isinstance(layer, Linear):
-        return layer.weight.shape[1], layer.weight.shape[0]
-    if isinstance(layer, Diagonal):
-        return 1, 1
-    inputs = 2**16  # of a layer that nobody has counted
-    return inputs, inputs
 
 
 class _NextAfter(torch.autograd.Function):
@@ -56,7 +43,7 @@ def outward(t: Tensor, dtype: torch.dtype, sign: int) -> Tensor:
 
 def operations(node: Node) -> int:
     """How many numbers at most go into one output of a layer, or into one coefficient."""
-    return max(terms(node.layer)) if isinstance(node.layer, Affine) else len(node.parents)
+    return max(node.layer.terms()) if isinstance(node.layer, Affine) else len(node.parents)
 
 
 def roundings(net: Network) -> list[int]:

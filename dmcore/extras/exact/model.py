@@ -17,11 +17,12 @@ from dmcore.domains.domain import RuleTable
 from dmcore.errors import UserError
 from dmcore.extras.exact.ball import InputColumns, as_vector
 from dmcore.extras.exact.program import OPENING, Program, Vector
+from dmcore.linear.rounding import gamma, roundings
 from dmcore.nets.layers import Affine, Flatten, MaxPool, ReLU, Sum
 from dmcore.nets.network import Network
 from dmcore.perturbation import Ball, Box
 
-ROUNDING = 1e-11  # of float64, against the size of all numbers added up, as in dmcore.certify
+MIN_ROUNDING = 1e-11  # of float64, against the size of all numbers added up: more than γ of all but huge networks
 MOST_BINARIES = 2000
 
 
@@ -57,8 +58,11 @@ class Model(RuleTable):
         self.program = Program()
         self.inputs = InputColumns(self.program, ball)
         self.columns = self.inputs.columns
-        sizes = Magnitude().states(net, ball)
-        self.rounding = [ROUNDING * size for size in sizes]
+        columns = ball.x.numel() + MOST_BINARIES  # at most: over these a form is added up
+        self.rounding = [
+            size * max(MIN_ROUNDING, 2 * gamma(count + columns, torch.float64))
+            for size, count in zip(Magnitude().states(net, ball), roundings(net), strict=True)
+        ]
         self.limits = {
             index: (box.lower - self.rounding[index], box.upper + self.rounding[index]) for index, box in boxes.items()
         }

@@ -17,7 +17,7 @@ Padding = tuple[int, int, int, int]  # left, right, top, bottom: the order of F.
 class Affine(nn.Module):
     """``y = W x + b``, the only thing a domain must know of an affine layer.
 
-    Subclasses implement :meth:`linear`, :meth:`magnitude`, :meth:`transpose` and :meth:`offset`.
+    Subclasses implement :meth:`linear`, :meth:`magnitude`, :meth:`transpose`, :meth:`offset` and :meth:`terms`.
     """
 
     weight: Tensor
@@ -36,6 +36,13 @@ class Affine(nn.Module):
 
     def offset(self) -> Tensor | None:
         """The bias, broadcastable against an output (*out_shape), or None."""
+        raise NotImplementedError
+
+    def terms(self) -> tuple[int, int]:
+        """How many products at most are added up to one output (``W x``), and to one coefficient (``Wᵀ g``).
+
+        Rounding errors are bounded by these counts: too small a count makes certificates unsound.
+        """
         raise NotImplementedError
 
     def weight_rows(self) -> Tensor | None:
@@ -162,6 +169,10 @@ class Conv(Affine):
     def offset(self) -> Tensor | None:
         return None if self.bias is None else self.bias[:, None, None]
 
+    def terms(self) -> tuple[int, int]:
+        filters, channels, height, width = self.weight.shape
+        return channels * height * width, filters // self.groups * height * width
+
     def weight_rows(self) -> Tensor:
         return self.weight.flatten(1)
 
@@ -209,6 +220,9 @@ class Linear(Affine):
     def offset(self) -> Tensor | None:
         return self.bias
 
+    def terms(self) -> tuple[int, int]:
+        return self.weight.shape[1], self.weight.shape[0]
+
     def weight_rows(self) -> Tensor:
         return self.weight
 
@@ -221,6 +235,9 @@ class Diagonal(Affine):
 
     def transpose(self, g: Tensor, in_shape: Sequence[int]) -> Tensor:
         return self.linear(g)
+
+    def terms(self) -> tuple[int, int]:
+        return 1, 1
 
 
 class Normalize(Diagonal):

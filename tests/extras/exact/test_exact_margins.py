@@ -7,13 +7,15 @@ import torch
 from norm_balls import RADII, farthest, length, margins_at
 from torch import nn
 
+from dmcore.domains import Interval
+from dmcore.domains.rounding import interval_errors
 from dmcore.errors import UserError
 from dmcore.extras.exact import exact_margins, model
 from dmcore.extras.exact.ball import InputColumns
 from dmcore.extras.exact.program import Program
-from dmcore.nets import Network
+from dmcore.nets import Network, as_network
 from dmcore.nets.layers import Flatten, Linear, Normalize, ReLU, Scale, Sum
-from dmcore.perturbation import Ball
+from dmcore.perturbation import Ball, Box
 
 
 def points(in_shape, count, seed=0):
@@ -28,6 +30,16 @@ def solved(net, x, y, eps, norm="linf", clip=False):
     assert (found.lower <= found.upper).all()
     torch.testing.assert_close(found.lower, found.upper, rtol=0, atol=1e-5)
     return found.lower[0]
+
+
+def test_more_rounding_than_the_least_is_allowed_for_where_sums_are_long(monkeypatch):
+    monkeypatch.setattr(model, "MIN_ROUNDING", 0.0)
+    net, _ = plain()
+    net, ball = as_network(net).requires_grad_(False), Ball(points((2,), 1), 0.1)
+    bounds = Interval().states(net, ball)
+    boxes = {index: Box.between(*Interval().bounds(state)) for index, state in enumerate(bounds)}
+    for allowed, err in zip(model.Model(net, ball, boxes).rounding, interval_errors(net, ball), strict=True):
+        assert (allowed > err).all()
 
 
 # Two inputs: the minimum of a piecewise linear function is at a vertex of the lines where it bends.

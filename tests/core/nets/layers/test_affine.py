@@ -68,6 +68,8 @@ def test_linear_magnitude_transpose_offset(layer_and_shape):
     torch.testing.assert_close(matrix_of(layer.magnitude, shape), w.abs())
     out_shape = layer(torch.zeros(1, *shape, dtype=torch.float64)).shape[1:]
     torch.testing.assert_close(matrix_of(lambda g: layer.transpose(g, shape), out_shape), w.T)
+    for most, used in zip(layer.terms(), ((w != 0).sum(1), (w != 0).sum(0)), strict=True):
+        assert used.max() <= most
     x = torch.randn(3, *shape, dtype=torch.float64)
     offset = torch.zeros(out_shape, dtype=torch.float64) if layer.offset() is None else layer.offset()
     torch.testing.assert_close(layer(x), (x.flatten(1) @ w.T).reshape(3, *out_shape) + offset)
