@@ -47,7 +47,8 @@ def interval_bounds(
         return sides
     domain = Interval()
     plain = domain.bounds(domain.output(graph, ball))
-    lower, upper = (value + (side - side.detach()) for value, side in zip(sides, plain, strict=True))
+    # Where a plain bound overflows, inf − inf must not reach the bound that is returned.
+    lower, upper = (value + (side - side.detach()).nan_to_num(0.0) for value, side in zip(sides, plain, strict=True))
     return lower, upper
 
 

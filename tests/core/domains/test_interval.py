@@ -31,6 +31,18 @@ def test_bounds_hold_where_float32_loses_everything(dtype):
     torch.testing.assert_close(upper - lower, torch.full_like(lower, 0.2), atol=1e-5, rtol=0)
 
 
+def test_plain_bounds_that_overflow_leave_those_that_hold_alone():
+    net = nn.Sequential(nn.Flatten(), nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2))
+    for p in net.parameters():
+        nn.init.constant_(p, 1e30)
+    x = torch.full((1, 2), 0.5)
+    with torch.no_grad():
+        expected = interval_bounds(net, x, 0.1)
+    for side, known in zip(interval_bounds(net, x, 0.1), expected, strict=True):
+        assert not known.isnan().any()
+        assert torch.equal(side, known)
+
+
 @pytest.mark.parametrize("eps", [0.0, 1e-9])
 def test_a_tiny_ball_holds_the_point_itself(any_net, eps):
     make, shape = any_net
