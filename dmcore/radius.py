@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from dmcore.certifiers import Certifier
 from dmcore.certify import checked_points, verdicts
 from dmcore.perturbation.ball import PIXELS, Range
+from dmcore.perturbation.inputs import Radius
 from dmcore.perturbation.radii import radius_grid
 from dmcore.precision import full_precision
 from dmcore.results import PointResults
@@ -48,7 +49,7 @@ def certified_radius(
     norm: str = "linf",
     certifier: str | Certifier = "cnn-cert-relu",
     clip_input: bool = False,
-    upper: float | None = None,
+    upper: Radius | None = None,
     tolerance: float = 0.01,
     input_range: Range = PIXELS,
 ) -> Radii:

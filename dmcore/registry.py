@@ -68,6 +68,8 @@ def use_plugins(paths: Sequence[Path | str]) -> None:
     for path in found:
         if not path.is_file() or not path.stem.isidentifier():
             raise UserError(f"the plugin {path} is no file <name>.py with a name as Python's modules have it")
+        if os.pathsep in str(path):
+            raise UserError(f"the plugin {path} has a '{os.pathsep}' in its path, which separates paths: rename it")
     if len({path.stem for path in found}) < len(found):
         raise UserError("two plugins have one name: " + ", ".join(map(str, found)))
     os.environ[_VARIABLE] = os.pathsep.join(map(str, found))

@@ -13,7 +13,7 @@ from dmcore.attacks.descent import descend
 from dmcore.attacks.library import check_library, library_attacks
 from dmcore.errors import UserError, nearest
 from dmcore.perturbation.ball import PIXELS, Range
-from dmcore.perturbation.inputs import Radius, checked_ball, checked_labels
+from dmcore.perturbation.inputs import Radius, checked_ball, checked_labels, misfit
 from dmcore.precision import full_precision
 from dmcore.results import PointResults, share
 
@@ -91,7 +91,8 @@ def attack_points(
         input_range: (low, high), what an input may be: x outside it is refused.
 
     Raises:
-        UserError: an unknown attack or norm, an ε that is none, ART not installed or without attacks of this norm.
+        UserError: an unknown attack or norm, an ε that is none, inputs that do not fit the network, ART not installed
+            or without attacks of this norm.
     """
     check_attack(attack, norm)
     if restarts < 1 or steps < 1:
@@ -100,8 +101,12 @@ def attack_points(
     if isinstance(ball.eps, Tensor):
         raise UserError(f"an attack takes one eps for all points, got shape {tuple(ball.eps.shape)}")
     x = ball.x.detach()
-    with torch.no_grad():
-        labels = checked_labels(y, x, tuple(net(x[:1]).shape[1:]))
+    try:
+        with torch.no_grad():
+            output = tuple(net(x[:1]).shape[1:])
+    except RuntimeError as error:
+        raise misfit(x, error) from error
+    labels = checked_labels(y, x, output)
     best = BestAdversarial(net, ball, labels)
     ATTACKS[attack](net, x, labels, best, seed, restarts, steps)
     return Attacked(best.predicted, best.margin, best.broken, best.inputs)

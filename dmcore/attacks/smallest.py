@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from dmcore.attacks.best import POINTS_AT_ONCE
 from dmcore.attacks.evaluate import attack_points, check_attack
 from dmcore.perturbation.ball import PIXELS, Range
-from dmcore.perturbation.inputs import checked_ball, checked_labels
+from dmcore.perturbation.inputs import Radius, checked_ball, checked_labels
 from dmcore.perturbation.radii import radius_grid
 from dmcore.precision import full_precision
 from dmcore.results import PointResults
@@ -42,7 +43,7 @@ def smallest_adversarial(
     y: Tensor,
     norm: str = "linf",
     attack: str = "pgd",
-    upper: float | None = None,
+    upper: Radius | None = None,
     tolerance: float = 0.01,
     seed: int = 0,
     restarts: int = 3,
@@ -70,8 +71,12 @@ def smallest_adversarial(
     radii = radius_grid(x, norm, upper, tolerance, input_range)
     exact = copy.deepcopy(net).double()
     inputs = x.double().clone()
-    with torch.no_grad():
-        logits = exact(inputs)
+
+    @torch.no_grad()
+    def logits_of(x: Tensor) -> Tensor:
+        return torch.cat([exact(part) for part in x.split(POINTS_AT_ONCE)])
+
+    logits = logits_of(inputs)
     y = checked_labels(y, x, tuple(logits.shape[1:]))
     right = (logits.argmax(1) == y).cpu()
     broken_at = torch.where(right, len(radii) - 1, 0)
@@ -90,5 +95,4 @@ def smallest_adversarial(
         broken = found.broken.cpu()
         broken_at[points[broken]], not_broken_at[points[~broken]] = at, at
         inputs[here[found.broken]] = found.inputs[found.broken]
-    with torch.no_grad():
-        return SmallestAdversarial(radii[broken_at], exact(inputs).argmax(1), inputs)
+    return SmallestAdversarial(radii[broken_at], logits_of(inputs).argmax(1), inputs)

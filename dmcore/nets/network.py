@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from dmcore.errors import UserError
 from dmcore.nets import layers
+from dmcore.perturbation.inputs import misfit
 
 Shape = tuple[int, ...]
 INPUT = 0  # the node that holds the network's input
@@ -92,8 +93,7 @@ class Network(nn.Module):
         try:
             values = self.walk(apply, x[:1])
         except RuntimeError as error:
-            reason = " ".join(str(error).split())[:200]
-            raise UserError(f"input {tuple(x.shape)} {x.dtype} does not fit the network: {reason}") from error
+            raise misfit(x, error) from error
         self._shapes[like] = [tuple(v.shape[1:]) for v in values]
         return self._shapes[like]
 

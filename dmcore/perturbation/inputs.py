@@ -89,6 +89,12 @@ def checked_labels(y: Any, x: Tensor, output: tuple[int, ...]) -> Tensor:
     return labels
 
 
+def misfit(x: Tensor, error: RuntimeError) -> UserError:
+    """What to say of inputs that a network does not take, from torch's own words."""
+    reason = " ".join(str(error).split())[:200]
+    return UserError(f"input {tuple(x.shape)} {x.dtype} does not fit the network: {reason}")
+
+
 def _checked_points(x: Any, low: float, high: float) -> Tensor:
     if not isinstance(x, Tensor):
         raise UserError(f"x must be a torch.Tensor of shape (B, ...), a batch of inputs, got a {type(x).__name__}")

@@ -7,15 +7,17 @@ import math
 import torch
 from torch import Tensor
 
+from dmcore.eps import Eps
 from dmcore.errors import UserError
 from dmcore.norms import check_radius
 from dmcore.perturbation.ball import PIXELS, Range
+from dmcore.perturbation.inputs import Radius
 
 SMALLEST = 1e-6
 """The smallest radius > 0 that is tried, as a share of the largest."""
 
 
-def radius_grid(x: Tensor, norm: str, upper: float | None, tolerance: float, input_range: Range = PIXELS) -> Tensor:
+def radius_grid(x: Tensor, norm: str, upper: Radius | None, tolerance: float, input_range: Range = PIXELS) -> Tensor:
     """The radii of a bisection, float64 on the CPU, in order: first 0, last +inf, which stands for none.
 
     Args:
@@ -24,6 +26,7 @@ def radius_grid(x: Tensor, norm: str, upper: float | None, tolerance: float, inp
     if upper is None:
         size, (low, high) = x[0].numel() if len(x) else 1, input_range
         upper = size if norm == "l0" else (high - low) * size ** {"linf": 0.0, "l2": 0.5, "l1": 1.0}[norm]
+    upper = float(Eps.parse(upper) if isinstance(upper, str) else upper)
     if not 0 < upper < math.inf:
         raise UserError(f"upper must be a finite radius > 0, got {upper:g}")
     check_radius(norm, upper)

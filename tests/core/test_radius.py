@@ -91,7 +91,7 @@ def test_misclassified_points_have_none_and_the_ends_of_the_range_are_said():
     assert (found.radius[1].item(), found.refused[1].item()) == (0.0, pytest.approx(1e-6))
     assert found.radius[2].isnan()
     assert found.refused[2].isnan()
-    small = certified_radius(net, x, y, upper=0.2)
+    small = certified_radius(net, x, y, upper="1/5")
     assert (small.radius[0].item(), small.refused[0].item()) == (0.2, math.inf)
     assert certified_radius(net, x[:0], y[:0]).radius.shape == (0,)
 

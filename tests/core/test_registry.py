@@ -63,6 +63,12 @@ def plugin(tmp_path):
     use_plugins([])
 
 
+def test_a_plugin_whose_path_would_be_taken_for_two_is_refused(plugin, tmp_path):
+    (tmp_path / "a:b").mkdir()
+    with pytest.raises(UserError, match="has a ':' in its path"):
+        plugin(PLUGIN.format(name="my_term"), "a:b/my_methods.py")
+
+
 def test_what_a_plugin_registers_is_known_checked_and_loaded(plugin):
     plugin(PLUGIN.format(name="my_term"))
     assert "my_term" in regularizer.names()

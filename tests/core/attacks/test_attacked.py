@@ -243,6 +243,12 @@ def test_what_cannot_be_attacked_is_refused(change, told):
     assert told in str(error.value)
 
 
+def test_inputs_that_the_network_does_not_take_are_refused():
+    for x in (points((4,), 2).float(), points((5,), 2)):
+        with pytest.raises(UserError, match="does not fit the network"):
+            attack_points(linear_net(4, 2), x, torch.tensor([0, 1]), 0.1)
+
+
 def test_without_art_one_line_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "art.attacks", None)
     with pytest.raises(UserError, match=r"pip install 'doublemargin\[attacks\]'") as error:

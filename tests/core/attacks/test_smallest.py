@@ -5,6 +5,7 @@ import torch
 from conftest import NETS
 from torch import nn
 
+from dmcore.attacks import smallest
 from dmcore.attacks.smallest import smallest_adversarial
 from dmcore.errors import UserError
 from dmcore.radius import certified_radius
@@ -60,6 +61,16 @@ def test_certified_radii_stay_below_and_save_the_search_there():
     assert (radius <= found.eps).all()
     assert (smallest_adversarial(net, x, y, robust_at=radius, **options).eps > radius).all()
     assert smallest_adversarial(net, x, y, robust_at=torch.full((4,), 1.0), **options).eps.tolist() == [torch.inf] * 4
+
+
+def test_many_points_pass_the_network_a_few_at_a_time(monkeypatch):
+    x = torch.rand(5, 3, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    net, y = linear_net(x), torch.tensor([0, 1, 0, 1, 0])
+    expected = smallest_adversarial(net, x, y, restarts=1, steps=5)
+    monkeypatch.setattr(smallest, "POINTS_AT_ONCE", 2)
+    found = smallest_adversarial(net, x, y, restarts=1, steps=5)
+    assert torch.equal(found.eps, expected.eps)
+    assert torch.equal(found.predicted, expected.predicted)
 
 
 def test_a_batch_may_be_empty():
