@@ -10,12 +10,12 @@ from torch import Tensor
 from dmcore.certifiers.certifier import Certifier
 from dmcore.crown.backward import substitute
 from dmcore.crown.bounds import intersection, linear_bounds, uncrossed
-from dmcore.crown.relaxed import RelaxedNetwork
-from dmcore.crown.relaxers import Slopes, alpha, relu_slopes
+from dmcore.crown.relaxed import RelaxedNetwork, Slopes
 from dmcore.linear.chunks import map_chunks
 from dmcore.linear.dense import Dense
-from dmcore.linear.relaxations import SLOPES
+from dmcore.linear.relaxations import SLOPES, Slope, relu_relaxation
 from dmcore.linear.unit import identity
+from dmcore.nets.layers import ReLU
 from dmcore.nets.network import Network
 from dmcore.perturbation import Ball
 from dmcore.perturbation.box import Box
@@ -73,7 +73,7 @@ class Alpha(Certifier):
 
         def substituted(at: Slopes, part: slice) -> Tensor:
             start = identity(shape, ball.x, part)
-            relaxed = RelaxedNetwork(net, ball, alpha(at), boxes, exact=exact)
+            relaxed = RelaxedNetwork(net, ball, at, boxes, exact=exact)
             bounds = [start.rows(side) for side in substitute(relaxed, index, start)]
             counted = unstable.narrow(axis, part.start, part.stop - part.start)
             both = torch.stack(bounds).reshape(2, *counted.shape)
@@ -106,7 +106,7 @@ class Alpha(Certifier):
 
         def step(at: Slopes) -> None:
             nonlocal best
-            relaxed = RelaxedNetwork(net, balls, alpha(at), wide, exact=exact)
+            relaxed = RelaxedNetwork(net, balls, at, wide, exact=exact)
             bound = substitute(relaxed, net.output, start, upper=False)[0]
             ascend(bound.sum(), at)
             best = torch.fmax(best, bound.detach().reshape(points, count))  # a step that overflows takes nothing away
@@ -131,6 +131,13 @@ class Alpha(Certifier):
             adam.param_groups[0]["lr"] *= self.DECAY
         with torch.no_grad():
             step(free)
+
+
+def relu_slopes(net: Network, boxes: dict[int, Box], slope: Slope) -> Slopes:
+    """The slopes of the lower bounds of one of CNN-Cert's variants, of all ReLUs whose input is in ``boxes``."""
+    relus = (n for n in net.nodes() if isinstance(n.layer, ReLU) and n.parents[0] in boxes)
+    found = ((node.index, boxes[node.parents[0]]) for node in relus)
+    return {index: relu_relaxation(box.lower, box.upper, slope).lower_slope for index, box in found}
 
 
 def ascend(value: Tensor, slopes: Slopes) -> None:

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from dmcore.crown.bounds import relaxed_network
 from dmcore.crown.relaxed import RelaxedNetwork
-from dmcore.crown.relaxers import fixed_slope
 from dmcore.linear.dense import Dense
 from dmcore.linear.relaxations import Slope
 from dmcore.nets.network import Network
@@ -44,7 +43,7 @@ class Certifier(ABC):
         return relaxed_network(
             net,
             ball,
-            fixed_slope(slope),
+            slope,
             unstable_only=True,
             intersect_ibp=self.intersect_ibp,
             exact=self.exact(net, ball),

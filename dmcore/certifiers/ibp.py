@@ -8,7 +8,6 @@ from dmcore.certifiers.certifier import Certifier
 from dmcore.crown.backward import substitute
 from dmcore.crown.bounds import nonlinear_nodes
 from dmcore.crown.relaxed import RelaxedNetwork
-from dmcore.crown.relaxers import fixed_slope
 from dmcore.domains.rounding import rounded_bounds
 from dmcore.linear.dense import Dense
 from dmcore.nets.network import Network
@@ -26,5 +25,5 @@ class IBP(Certifier):
         exact = self.exact(net, ball)
         nonlinear = nonlinear_nodes(net)
         boxes = {index: Box.between(*sides) for index, sides in rounded_bounds(exact, ball, nonlinear).items()}
-        relaxed = RelaxedNetwork(net, ball, fixed_slope("zero"), boxes, stop=nonlinear, exact=exact)
+        relaxed = RelaxedNetwork(net, ball, "zero", boxes, stop=nonlinear, exact=exact)
         return substitute(relaxed, net.output, rows, upper=False)[0]

@@ -1,7 +1,6 @@
 """Linear relaxations (§2.3, CNN-Cert): linear bounds substituted backwards from a layer to the input.
 
-- :mod:`relaxers`: which linear bounds a non-linear layer gets
-- :mod:`relaxed`: a network with these in the place of its layers, and :mod:`rounding`: its floating-point errors
+- :mod:`relaxed`: a network with linear bounds in place of its layers, and :mod:`rounding`: its floating-point errors
 - :mod:`backward`: the substitution itself
 - :mod:`bounds`: the boxes of hidden layers, and bounds of the logits
 - :mod:`local_map`: the same substitution with each ReLU as it is at a point

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from dmcore.crown.backward import substitute
 from dmcore.crown.relaxed import RelaxedNetwork
-from dmcore.crown.relaxers import Relaxer
 from dmcore.crown.rounding import outward_box
 from dmcore.linear.chunks import map_chunks, row_chunk
 from dmcore.linear.coefficients import Coefficients
+from dmcore.linear.relaxations import Slope
 from dmcore.linear.unit import of_each_value, one_hot
 from dmcore.nets.layers import Nonlinear, ReLU
 from dmcore.nets.network import Network
@@ -26,7 +26,7 @@ MAX_PICKED = 0.5  # up to this share of a node's values are worth picking out, r
 def relaxed_network(
     net: Network,
     ball: Ball,
-    relaxer: Relaxer,
+    slope: Slope,
     unstable_only: bool = False,
     intersect_ibp: bool = False,
     exact: Network | None = None,
@@ -43,9 +43,9 @@ def relaxed_network(
     """
     step = None
     if intersect_ibp:
-        step = RelaxedNetwork(net, ball, relaxer, stop=nonlinear_nodes(net), exact=exact)
+        step = RelaxedNetwork(net, ball, slope, stop=nonlinear_nodes(net), exact=exact)
     relaxed = RelaxedNetwork(
-        net, ball, relaxer, exact=exact, interval_step=step, fitting={} if fitting is None else fitting
+        net, ball, slope, exact=exact, interval_step=step, fitting={} if fitting is None else fitting
     )
     for node in net.nodes():
         if not isinstance(node.layer, Nonlinear):

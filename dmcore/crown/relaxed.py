@@ -9,15 +9,17 @@ import torch
 from torch import Tensor
 
 from dmcore.crown.once import once
-from dmcore.crown.relaxers import Relaxer
 from dmcore.crown.rounding import RoundingErrors, outward_interval
 from dmcore.linear.concretize import Region, pivot
 from dmcore.linear.intervals import image
-from dmcore.linear.relaxations import Relaxation
-from dmcore.nets.layers import Nonlinear
+from dmcore.linear.relaxations import Relaxation, Slope, relaxation_of, relu_relaxation
+from dmcore.nets.layers import Nonlinear, ReLU
 from dmcore.nets.network import INPUT, Network
 from dmcore.perturbation.ball import Ball
 from dmcore.perturbation.box import Box
+
+Slopes = dict[int, Tensor]
+"""Slopes of lower bounds by the ReLU's node, each (B, *shape)."""
 
 
 @dataclass
@@ -25,7 +27,8 @@ class RelaxedNetwork:
     """What is known of each node before anything is substituted back; each value is worked out once.
 
     Attributes:
-        relaxer: gives each non-linear layer its linear bounds.
+        slope: of unstable ReLUs' lower bounds: that of one of CNN-Cert's variants, or α by node for α-CROWN's ``α z``
+            (Xu et al. 2021, §3.2), sound for any α in [0, 1]; all else is CNN-Cert-Ada's then.
         boxes: bounds of nodes. The inputs of non-linear layers must be there before anything behind them is bounded.
         stop: nodes at whose box a substitution ends; the input's ball always ends it.
         exact: the network in float64. With it references are computed in float64, and all bounds are rounded outward
@@ -37,7 +40,7 @@ class RelaxedNetwork:
 
     net: Network
     ball: Ball
-    relaxer: Relaxer
+    slope: Slope | Slopes
     boxes: dict[int, Box] = field(default_factory=dict)
     stop: frozenset[int] = frozenset()
     exact: Network | None = None
@@ -70,9 +73,18 @@ class RelaxedNetwork:
     @once
     def relaxation(self, index: int) -> Relaxation:
         """The linear bounds of node ``index``'s non-linear layer over its input's box."""
-        node, errors = self.net.node(index), self.errors
+        node, slope = self.net.node(index), self.slope
         (parent,) = node.parents
-        return self.relaxer(node, self.boxes[parent], lambda: 0.0 if errors is None else 2 * errors.slack(parent))
+        lower, upper = self.boxes[parent].lower, self.boxes[parent].upper
+        if not isinstance(slope, str):
+            if index in slope:
+                chord = relu_relaxation(lower, upper, "relu")
+                own = torch.where((lower < 0) & (upper > 0), slope[index], chord.lower_slope)
+                return Relaxation(own, chord.upper_slope, None, chord.upper_intercept)
+            slope = "ada"
+        ties = slope == "zero" or not isinstance(node.layer, ReLU)
+        slack = 2 * self.errors.slack(parent) if ties and self.errors is not None else 0.0
+        return relaxation_of(node.layer, lower, upper, slope, slack)
 
     @once
     def gap(self, index: int, summation_length: int) -> Tensor:

@@ -11,7 +11,6 @@ from dmcore.crown.backward import substitute
 from dmcore.crown.bounds import relaxed_network
 from dmcore.crown.margins import margin_rows
 from dmcore.crown.relaxed import RelaxedNetwork
-from dmcore.crown.relaxers import fixed_slope
 from dmcore.domains.projection import Projection
 from dmcore.errors import UserError
 from dmcore.linear.chunks import PROJECTED_POINTS, map_chunks
@@ -73,6 +72,6 @@ class ConvexOuter(Regularizer):
     def _relaxed(self, batch: Batch, ball: Ball) -> RelaxedNetwork:
         """CNN-Cert-ReLU's linear bounds in every hidden layer."""
         if not self.projections:
-            return relaxed_network(batch.net, ball, fixed_slope("relu"))
+            return relaxed_network(batch.net, ball, "relu")
         boxes = Projection(self.projections, batch.generator).hidden_boxes(batch.net, ball)
-        return RelaxedNetwork(batch.net, ball, fixed_slope("relu"), boxes)
+        return RelaxedNetwork(batch.net, ball, "relu", boxes)

@@ -11,7 +11,6 @@ from torch import Tensor
 from dmcore.crown.backward import substitute
 from dmcore.crown.margins import margin_rows
 from dmcore.crown.relaxed import RelaxedNetwork
-from dmcore.crown.relaxers import fixed_slope
 from dmcore.errors import UserError
 from dmcore.linear.chunks import PROJECTED_POINTS, map_chunks
 from dmcore.nets.layers import Nonlinear
@@ -66,7 +65,7 @@ class CrownIbp(Regularizer):
 
         def margins(points: slice) -> Tensor:
             own = {p: Box.between(*(side[points] for side in sides)) for p, sides in boxes.items()}
-            relaxed = RelaxedNetwork(net, ball.select(lambda t: t[points]), fixed_slope("ada"), own)
+            relaxed = RelaxedNetwork(net, ball.select(lambda t: t[points]), "ada", own)
             rows = margin_rows(batch.y[points], batch.own.shape[1], batch.x)
             return substitute(relaxed, net.output, rows, upper=False)[0]
 

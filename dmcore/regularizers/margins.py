@@ -9,7 +9,6 @@ from torch import Tensor
 from dmcore.crown.backward import substitute
 from dmcore.crown.bounds import nonlinear_nodes
 from dmcore.crown.relaxed import RelaxedNetwork
-from dmcore.crown.relaxers import fixed_slope
 from dmcore.domains import Domain
 from dmcore.linear.dense import Dense
 from dmcore.perturbation import Ball, Box
@@ -25,7 +24,7 @@ def elided_margins(batch: Batch, domain: Domain, ball: Ball) -> Tensor:
     net, states = batch.net, batch.states(domain, ball)
     nonlinear = nonlinear_nodes(net)
     boxes = {index: Box.between(*domain.bounds(states[index])) for index in nonlinear}
-    relaxed = RelaxedNetwork(net, ball, fixed_slope("zero"), boxes, stop=nonlinear)
+    relaxed = RelaxedNetwork(net, ball, "zero", boxes, stop=nonlinear)
     classes = batch.own.shape[1]
     eye = torch.eye(classes, dtype=ball.x.dtype, device=ball.x.device)
     # All pairs of classes for all points: one matrix product, where each point's own rows would need one of their own.

@@ -17,7 +17,6 @@ from dmcore.crown.backward import substitute
 from dmcore.crown.bounds import intersection, node_box
 from dmcore.crown.margins import margin_rows
 from dmcore.crown.relaxed import RelaxedNetwork
-from dmcore.crown.relaxers import fixed_slope
 from dmcore.domains import Interval
 from dmcore.domains.rounding import underflow
 from dmcore.extras.exact.ball import check_ball
@@ -57,7 +56,7 @@ class Relaxations:
 
     def __init__(self, net: Network, ball: Ball) -> None:
         self.net, self.boxes = net, dict[int, Box]()
-        self._linear = [RelaxedNetwork(net, ball, fixed_slope(slope), self.boxes) for slope in SLOPES]
+        self._linear = [RelaxedNetwork(net, ball, slope, self.boxes) for slope in SLOPES]
         intervals = Interval().states(net, ball)
         for node in net.nodes():
             if isinstance(node.layer, Nonlinear):

@@ -10,7 +10,6 @@ from dmcore.attacks.evaluate import attack_points
 from dmcore.certifiers.alpha import Alpha
 from dmcore.certify import certify_points, margin_bounds
 from dmcore.crown.bounds import relaxed_network
-from dmcore.crown.relaxers import fixed_slope
 from dmcore.linear.relaxations import SLOPES
 from dmcore.nets import as_network
 from dmcore.perturbation import Ball
@@ -33,7 +32,7 @@ def test_hidden_boxes_lie_in_the_variants_and_hold_every_value_that_occurs(any_n
     make, in_shape = any_net
     net, x = as_network(make(0, torch.float64)), points(in_shape, 2)
     ball = Ball(x, 0.15)
-    variants = [relaxed_network(net, ball, fixed_slope(slope)) for slope in SLOPES]
+    variants = [relaxed_network(net, ball, slope) for slope in SLOPES]
     boxes = Alpha().hidden_boxes(net, ball, variants)
     assert boxes.keys() == variants[0].boxes.keys()
     for i in range(len(x)):
@@ -52,7 +51,7 @@ def test_hidden_boxes_lie_in_the_variants_and_hold_every_value_that_occurs(any_n
 def test_hidden_boxes_get_narrower_than_what_the_variants_have_in_common():
     make, in_shape = NETS["residual"]
     net, ball = as_network(make(0, torch.float64)), Ball(points(in_shape, 2), 0.15)
-    variants = [relaxed_network(net, ball, fixed_slope(slope)) for slope in SLOPES]
+    variants = [relaxed_network(net, ball, slope) for slope in SLOPES]
     last = max(variants[0].boxes)
     lower = torch.stack([v.boxes[last].lower for v in variants]).amax(0)
     upper = torch.stack([v.boxes[last].upper for v in variants]).amin(0)

@@ -13,7 +13,6 @@ from torch import nn
 from dmcore.certifiers.alpha import Alpha
 from dmcore.certify import certify_points, margin_bounds
 from dmcore.crown.bounds import intersection, relaxed_network
-from dmcore.crown.relaxers import fixed_slope
 from dmcore.errors import UserError
 from dmcore.linear import chunks, patches
 from dmcore.nets import as_network
@@ -128,7 +127,7 @@ def test_intersected_boxes_at_eps_0_in_float32_are_not_turned_inside_out(any_net
     make, in_shape = any_net
     net, x = as_network(make(0)), points(in_shape, 4).float()
     values = net.walk(lambda layer, *inputs: layer(*inputs), x)
-    for node, box in relaxed_network(net, Ball(x, 0.0), fixed_slope("relu"), intersect_ibp=True).boxes.items():
+    for node, box in relaxed_network(net, Ball(x, 0.0), "relu", intersect_ibp=True).boxes.items():
         assert (box.radius >= 0).all()
         torch.testing.assert_close(box.center, values[node], rtol=0, atol=1e-5)
 

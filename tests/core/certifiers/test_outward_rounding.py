@@ -13,7 +13,6 @@ from torch import nn
 from dmcore.bounds import interval_bounds
 from dmcore.certify import certify_points, margin_bounds
 from dmcore.crown.bounds import relaxed_network
-from dmcore.crown.relaxers import fixed_slope
 from dmcore.domains import Interval
 from dmcore.domains.rounding import interval_errors, underflow
 from dmcore.extras.exact import exact_margins
@@ -47,8 +46,8 @@ def test_hidden_boxes_in_float32_hold_those_in_float64(any_net, norm):
     x = torch.rand(2, *in_shape, generator=torch.Generator().manual_seed(0))
     net, exact = as_network(make(0)), as_network(make(0, torch.float64))
     with torch.no_grad():
-        single = relaxed_network(net, Ball(x, 0.1, norm), fixed_slope("relu"), exact=exact).boxes
-        double = relaxed_network(exact, Ball(x.double(), 0.1, norm), fixed_slope("relu")).boxes
+        single = relaxed_network(net, Ball(x, 0.1, norm), "relu", exact=exact).boxes
+        double = relaxed_network(exact, Ball(x.double(), 0.1, norm), "relu").boxes
     for index, box in single.items():
         assert (box.lower.double() <= double[index].lower + 1e-12).all()
         assert (box.upper.double() >= double[index].upper - 1e-12).all()

@@ -7,7 +7,6 @@ from torch import nn
 from dmcore.certify import margin_bounds
 from dmcore.crown.bounds import linear_bounds, relaxed_network
 from dmcore.crown.margins import margin_rows
-from dmcore.crown.relaxers import fixed_slope
 from dmcore.nets import as_network
 from dmcore.perturbation import Ball
 
@@ -79,7 +78,7 @@ def test_bounds_that_are_equal_are_treated_so(slope, dtype):
     for seed in range(60):
         net, x, eps = on_a_grid(seed)
         graph, ball = as_network(net.double()), Ball(x.double(), eps, "linf", clip_input=True)
-        plain = relaxed_network(graph, ball, fixed_slope(slope))
+        plain = relaxed_network(graph, ball, slope)
         expected = linear_bounds(plain, graph.output, margin_rows(y, 3, ball.x), upper=False)[0]
         got = margin_bounds(net.to(dtype), x.to(dtype), y, eps, certifier=f"cnn-cert-{slope}", clip_input=True)
         lost = (expected - got.double())[got.isfinite()] / (1 + expected.abs())[got.isfinite()]

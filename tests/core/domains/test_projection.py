@@ -7,7 +7,6 @@ from conftest import NETS, chain_net, conv_net, pool_net
 from dense_reference import box, matrices
 
 from dmcore.crown.bounds import relaxed_network
-from dmcore.crown.relaxers import fixed_slope
 from dmcore.domains.projection import Projection
 from dmcore.errors import UserError
 from dmcore.nets import Network, as_network
@@ -56,7 +55,7 @@ def test_half_widths_are_those_of_the_zonotope(make, in_shape, clip):
     x = inputs(in_shape)
     with torch.no_grad():
         estimated = boxes(net, x, MANY, clip=clip)
-        exact = relaxed_network(as_network(net), Ball(x, EPS, clip_input=clip), fixed_slope("relu")).boxes
+        exact = relaxed_network(as_network(net), Ball(x, EPS, clip_input=clip), "relu").boxes
     assert estimated.keys() == exact.keys()
     unstable = 0
     for i in range(len(x)):
@@ -79,7 +78,7 @@ def test_boxes_of_other_nets_are_those_of_linear_relaxation(name):
     x = inputs(in_shape)
     with torch.no_grad():
         estimated = boxes(net, x, MANY)
-        for p, exact in relaxed_network(net, Ball(x, EPS), fixed_slope("relu")).boxes.items():
+        for p, exact in relaxed_network(net, Ball(x, EPS), "relu").boxes.items():
             scale, radius = exact.radius.max().item(), estimated[p].radius.expand_as(exact.center)
             torch.testing.assert_close(radius, exact.radius.expand_as(exact.center), rtol=0.08, atol=1e-12)
             torch.testing.assert_close(estimated[p].center, exact.center, rtol=0, atol=0.02 * scale)
@@ -88,7 +87,7 @@ def test_boxes_of_other_nets_are_those_of_linear_relaxation(name):
 def test_a_few_projections_are_about_right_on_average():
     net = as_network(conv_net(0, torch.float64))
     x = inputs((2, 5, 5), 8)
-    exact = relaxed_network(net, Ball(x, EPS), fixed_slope("relu")).boxes
+    exact = relaxed_network(net, Ball(x, EPS), "relu").boxes
     last = max(exact)
     ratios = torch.stack([boxes(net, x, 51, seed)[last].radius / exact[last].radius for seed in range(40)])
     assert 0.9 < ratios.median() < 1.1
@@ -105,7 +104,7 @@ def test_the_first_layer_is_exact_behind_a_normalisation():
     graph = graph.double()
     x = inputs((2, 5, 5))
     for clip in (False, True):
-        exact = relaxed_network(graph, Ball(x, EPS, clip_input=clip), fixed_slope("relu")).boxes
+        exact = relaxed_network(graph, Ball(x, EPS, clip_input=clip), "relu").boxes
         got = boxes(graph, x, 3, clip=clip)
         torch.testing.assert_close(got[2].lower, exact[2].lower)
         assert not torch.allclose(got[4].lower, exact[4].lower)

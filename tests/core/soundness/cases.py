@@ -18,7 +18,6 @@ from torch import Tensor
 from dmcore.bounds import interval_bounds
 from dmcore.certify import CertificationResult, certify_points, margin_bounds
 from dmcore.crown.bounds import relaxed_network
-from dmcore.crown.relaxers import fixed_slope
 from dmcore.domains import Interval, Magnitude
 from dmcore.nets import INPUT, Network
 from dmcore.nets.layers import Sum
@@ -34,11 +33,11 @@ RADII = {
     "l0": [1, 0, 1, 2, 3, 500],
 }
 RELAXATIONS = {
-    "hidden, relu": partial(relaxed_network, relaxer=fixed_slope("relu")),
-    "hidden, ada": partial(relaxed_network, relaxer=fixed_slope("ada")),
-    "hidden, zero": partial(relaxed_network, relaxer=fixed_slope("zero")),
-    "hidden, unstable only": partial(relaxed_network, relaxer=fixed_slope("ada"), unstable_only=True),
-    "hidden, intersected": partial(relaxed_network, relaxer=fixed_slope("relu"), intersect_ibp=True),
+    "hidden, relu": partial(relaxed_network, slope="relu"),
+    "hidden, ada": partial(relaxed_network, slope="ada"),
+    "hidden, zero": partial(relaxed_network, slope="zero"),
+    "hidden, unstable only": partial(relaxed_network, slope="ada", unstable_only=True),
+    "hidden, intersected": partial(relaxed_network, slope="relu", intersect_ibp=True),
 }
 
 

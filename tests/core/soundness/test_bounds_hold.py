@@ -14,7 +14,6 @@ from soundness.trials import EXACT, FEASIBILITY, ROUNDING, Effort, certifiers, r
 from dmcore.crown.bounds import linear_bounds, node_box, relaxed_network
 from dmcore.crown.margins import margin_rows
 from dmcore.crown.relaxed import RelaxedNetwork
-from dmcore.crown.relaxers import fixed_slope
 from dmcore.nets import Network
 from dmcore.nets.layers import Conv, Flatten, Linear, MaxPool, ReLU, Sum
 
@@ -61,7 +60,7 @@ def assert_exact(case):
     worst = torch.stack([margin for margin, _ in ranges])
     for name in certifiers():
         assert_close(case, case.bounds(name), worst)
-    relaxed = RelaxedNetwork(case.net, case.ball, fixed_slope("relu"))
+    relaxed = RelaxedNetwork(case.net, case.ball, "relu")
     for node in range(1, case.net.output):
         box, size = node_box(relaxed, node), case.sizes[node]
         lower, upper = (torch.stack([nodes[node][side] for _, nodes in ranges]) for side in (0, 1))
@@ -151,7 +150,7 @@ def test_bounding_unstable_values_alone_changes_no_margin(slope):
     @given(cases())
     def unchanged(case):
         case = replace(case, intersect=False)
-        full = relaxed_network(case.net, case.ball, fixed_slope(slope), exact=case.net)
+        full = relaxed_network(case.net, case.ball, slope, exact=case.net)
         rows = margin_rows(case.y, case.margin_size.shape[1], case.x)
         margins, _ = linear_bounds(full, case.net.output, rows, upper=False)
         assert_close(case, case.bounds(f"cnn-cert-{slope}"), margins)
