@@ -3,7 +3,6 @@
 - :mod:`relaxed`: a network with linear bounds in place of its layers, and :mod:`rounding`: its floating-point errors
 - :mod:`backward`: the substitution itself
 - :mod:`bounds`: the boxes of hidden layers, and bounds of the logits
-- :mod:`local_map`: the same substitution with each ReLU as it is at a point
 
 Nothing of it is imported here: who uses one module shall not depend on the others.
 """

@@ -8,12 +8,19 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from dmcore.crown.local_map import LocalMap
+from dmcore.crown.backward import backward
 from dmcore.crown.margins import margin_rows
 from dmcore.errors import UserError
+from dmcore.linear.coefficients import Coefficients
+from dmcore.linear.forms import Form, LowerUpper
+from dmcore.linear.unit import of_each_value
 from dmcore.nets.layers import ReLU
+from dmcore.nets.network import INPUT, Network, Node
 from dmcore.registries import regularizer
 from dmcore.regularizers import Batch, Regularizer
+
+DUAL = {"linf": 1.0, "l2": 2.0, "l1": torch.inf}
+"""q of the dual norm, 1/p + 1/q = 1."""
 
 
 @regularizer("mmr")
@@ -54,8 +61,9 @@ class MMR(Regularizer):
         batch.logits = values[-1]
 
         def work(points: slice) -> Tensor:
-            local = LocalMap(net, [v[points] for v in values], self.norm)
-            hyperplanes, boundaries = relu_distances(local), boundary_distances(local, batch.y[points])
+            own = [v[points] for v in values]
+            hyperplanes = relu_distances(net, own, self.norm)
+            boundaries = boundary_distances(net, own, batch.y[points], self.norm)
             near = hyperplanes.topk(max(1, round(self.nearest * hyperplanes.shape[1])), largest=False).values
             inner = (1 - near / (self.gamma_b_of_eps * batch.eps)).relu().mean(1)
             outer = (1 - boundaries / (self.gamma_d_of_eps * batch.eps)).relu().sum(1) / (boundaries.shape[1] - 1)
@@ -64,17 +72,40 @@ class MMR(Regularizer):
         return batch.recomputed(work).mean()
 
 
-def relu_distances(local: LocalMap) -> Tensor:
-    """The distances d_B (B, N) from each point to the hyperplanes of all N ReLUs; inf for one that nothing moves."""
-    parents = sorted({p for node in local.net.nodes() if isinstance(node.layer, ReLU) for p in node.parents})
-    return torch.cat([_ratio(local.values[p].abs(), local.norms(p)).flatten(1) for p in parents], 1)
+def relu_distances(net: Network, values: list[Tensor], norm: str) -> Tensor:
+    """The distances d_B (B, N) from each point to the hyperplanes of all N ReLUs; inf for one that nothing moves.
+
+    Args:
+        values: every node's value at the points, (B, *shape), from the input to the logits.
+    """
+
+    def distances(index: int) -> Tensor:
+        (size,) = of_each_value(net, values[INPUT], index, lambda r: [gradient_norms(net, values, index, r, norm)])
+        return _ratio(values[index].abs(), size).flatten(1)
+
+    parents = {p for node in net.nodes() if isinstance(node.layer, ReLU) for p in node.parents}
+    return torch.cat([distances(index) for index in sorted(parents)], 1)
 
 
-def boundary_distances(local: LocalMap, y: Tensor) -> Tensor:
+def boundary_distances(net: Network, values: list[Tensor], y: Tensor, norm: str) -> Tensor:
     """The signed distances d_D (B, K) to the decision boundaries between y and each class j; inf at j = y."""
-    z = local.values[-1]
-    margins = z.gather(1, y[:, None]) - z
-    return _ratio(margins, local.norms_of(margin_rows(y, z.shape[1], z)))
+    z = values[-1]
+    rows = margin_rows(y, z.shape[1], z)
+    return _ratio(z.gather(1, y[:, None]) - z, gradient_norms(net, values, net.output, rows, norm))
+
+
+def gradient_norms(net: Network, values: list[Tensor], index: int, rows: Coefficients, norm: str) -> Tensor:
+    """‖∇z‖_q (B or 1, R) of linear forms ``rows`` of node ``index``, with each ReLU as it is where ``values`` are."""
+
+    def frozen(node: Node, form: Form) -> Form:
+        if not isinstance(node.layer, ReLU):
+            name = type(node.layer).__name__
+            raise UserError(f"mmr has no rule for the layer {name}: its linear regions are not defined here")
+        z = values[node.parents[0]]
+        return form.map(lambda c: c.times((z > 0).to(z.dtype)))
+
+    ends = backward(net, net.shapes(values[INPUT]), index, LowerUpper(rows, rows), frozen)
+    return ends[INPUT].lower.norm(DUAL[norm])
 
 
 def _ratio(value: Tensor, norm: Tensor) -> Tensor:

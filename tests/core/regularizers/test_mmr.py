@@ -7,7 +7,6 @@ import torch
 from batches import batch_of
 from conftest import NETS
 
-from dmcore.crown.local_map import LocalMap
 from dmcore.nets.layers import ReLU
 from dmcore.registries import regularizer
 from dmcore.regularizers.mmr import boundary_distances, relu_distances
@@ -46,8 +45,9 @@ def distances_by_autograd(net, x, y, norm):
 @pytest.mark.parametrize("name", RELU_NETS)
 def test_distances_are_those_of_autograd(name, norm):
     batch = batch_of(name, EPS)
-    local = LocalMap(batch.net, values_of(batch.net, batch.x), norm)
-    relus, boundaries = relu_distances(local), boundary_distances(local, batch.y)
+    values = values_of(batch.net, batch.x)
+    relus = relu_distances(batch.net, values, norm)
+    boundaries = boundary_distances(batch.net, values, batch.y, norm)
     assert (boundaries < 0).any()
     for i, (x, y) in enumerate(zip(batch.x, batch.y.tolist(), strict=True)):
         expected = distances_by_autograd(batch.net, x, y, norm)
@@ -78,8 +78,8 @@ def test_neurons_that_nothing_moves_have_no_hyperplane(norm):
     batch = batch_of("conv", EPS)
     with torch.no_grad():
         batch.net.layers[0].bias.fill_(-100.0)
-    local = LocalMap(batch.net, values_of(batch.net, batch.x), norm)
+    values = values_of(batch.net, batch.x)
     first = batch.net.layers[0](batch.x)[0].numel()
-    assert relu_distances(local)[:, :first].isfinite().all()
-    assert relu_distances(local)[:, first:].isinf().all()
-    assert boundary_distances(local, batch.y).isinf().all()
+    assert relu_distances(batch.net, values, norm)[:, :first].isfinite().all()
+    assert relu_distances(batch.net, values, norm)[:, first:].isinf().all()
+    assert boundary_distances(batch.net, values, batch.y, norm).isinf().all()
