@@ -17,8 +17,8 @@ from torch import Tensor, fx, nn
 
 from dmcore.errors import UserError
 from dmcore.nets import layers
-from dmcore.nets.network import INPUT, Network, Shape, apply
-from dmcore.nets.translate import IN_PLACE, MODULES, OPERATIONS, VIEWS, At, made, normalize
+from dmcore.nets.network import INPUT, Network, Shape
+from dmcore.nets.translate import IN_PLACE, MODULES, OPERATIONS, VIEWS, At, Reader, made, normalize
 
 KNOWN = (
     "Conv2d, Linear, BatchNorm, ReLU, MaxPool2d, AvgPool2d, AdaptiveAvgPool2d(1), ZeroPad2d, Flatten, Dropout, "
@@ -57,7 +57,8 @@ def as_network(net: nn.Module, shape: Shape | None = None) -> Network:
         ) from error
     if not torch.equal(state, torch.get_rng_state()):
         raise UserError(f"the forward of {type(net).__name__} draws random numbers: no two runs compute the same")
-    graph = Reading(net, traced, shape).read().train(net.training)
+    shapes = [] if shape is None else [shape]
+    graph = Reading(net, traced, shapes=shapes).read().train(net.training)
     if shape is not None:
         _compare(net, graph, shape)
     return graph
@@ -116,31 +117,24 @@ def _of_torchvision(module: nn.Module) -> bool:
 
 
 @dataclass
-class Reading:
-    """The network under way.
+class Reading(Reader):
+    """The reading of a module, under way.
 
     Attributes:
         values: what each traced value is: a node of the network, or a constant.
-        shapes: of the network's nodes, where the input's is known.
         now: the traced operation that is being read, for messages.
-        factors: of the layers that stand for a BatchNorm, its factor and addend for each channel, in float64.
     """
 
     module: nn.Module
     traced: fx.Graph
-    shape: Shape | None
-    net: Network = field(default_factory=Network)
     values: dict[fx.Node, Any] = field(default_factory=dict)
     now: str = ""
-    factors: dict[nn.Module, tuple[Tensor, Tensor]] = field(default_factory=dict)
-    shapes: list[Shape] | None = None
 
     def read(self) -> Network:
         """The whole network."""
         inputs = [node for node in self.traced.nodes if node.op == "placeholder" and node.users]
         if len(inputs) != 1:
             raise UserError(f"{type(self.module).__name__} takes {len(inputs)} inputs; one is known, a batch")
-        self.shapes = [self.shape] if self.shape is not None else None
         for node in self.traced.nodes:
             if node.op == "placeholder":
                 self.values[node] = At(INPUT)
@@ -195,31 +189,15 @@ class Reading:
         return value.index
 
     def refuse(self, why: str) -> UserError:
-        """The error that names the layer or operation."""
         return UserError(f"{self.now}: {why}")
+
+    def misfit(self, reason: str) -> UserError:
+        return UserError(f"input {self.shapes[INPUT]} does not fit the network: {self.now}: {reason}")
 
     @cached_property
     def like(self) -> Tensor:
         """A tensor of the dtype and on the device of the module's weights."""
         return next((p for p in self.module.parameters()), torch.zeros((), device="cpu")).detach()
-
-    def append(self, layer: nn.Module, *parents: int) -> int:
-        """Appends a layer; returns its node."""
-        if self.shapes is not None:
-            try:
-                with torch.no_grad():
-                    out = apply(layer, *(self.like.new_zeros((1, *self.shapes[p])) for p in parents))
-            except RuntimeError as error:
-                reason = " ".join(str(error).split())[:150]
-                raise UserError(f"input {self.shape} does not fit the network: {self.now}: {reason}") from error
-            self.shapes.append(tuple(out.shape[1:]))
-        return self.net.add(layer, parents)
-
-    def sizes(self, index: int, why: str) -> Shape:
-        """The shape of a node's values."""
-        if self.shapes is None:
-            raise self.refuse(f"{why}, which needs the input's shape: as_network(net, shape)")
-        return self.shapes[index]
 
     def layer(self, module: nn.Module, *parents: int) -> int:
         """Appends what stands for a module; returns its node."""

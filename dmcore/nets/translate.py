@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import math
 import operator
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -17,31 +18,55 @@ from torch import Tensor, nn
 
 from dmcore.errors import UserError
 from dmcore.nets import layers
-from dmcore.nets.network import Shape
+from dmcore.nets.network import Network, Shape, apply
 
 
-class Reader(Protocol):
-    """What the translations need of a reading under way.
+@dataclass(kw_only=True)
+class Reader(ABC):
+    """A reading under way.
 
     Attributes:
+        net: what has been read.
+        shapes: of its nodes; none where the input's is not known.
         factors: of the layers that stand for a BatchNorm, its factor and addend for each channel, in float64.
     """
 
-    factors: dict[nn.Module, tuple[Tensor, Tensor]]
+    MISFIT: ClassVar[tuple[type[Exception], ...]] = (RuntimeError,)
+    """What a layer raises that does not fit its input, to be told as :meth:`misfit` has it."""
+
+    net: Network = field(default_factory=Network)
+    shapes: list[Shape] = field(default_factory=list)
+    factors: dict[nn.Module, tuple[Tensor, Tensor]] = field(default_factory=dict)
 
     @property
-    def like(self) -> Tensor: ...
-    def append(self, layer: nn.Module, *parents: int) -> int: ...
-    def sizes(self, index: int, why: str) -> Shape: ...
-    def refuse(self, why: str) -> UserError: ...
+    @abstractmethod
+    def like(self) -> Tensor:
+        """A tensor of the network's dtype, on its device."""
 
+    @abstractmethod
+    def refuse(self, why: str) -> UserError:
+        """The error that names what is being read."""
 
-class ModuleReader(Reader, Protocol):
-    """One that reads modules (:class:`dmcore.nets.reading.Reading`)."""
+    def misfit(self, reason: str) -> UserError:
+        """The error for a layer that does not fit its input."""
+        return self.refuse(f"does not fit its input: {reason}")
 
-    shapes: list[Shape] | None
+    def append(self, layer: nn.Module, *parents: int) -> int:
+        """Appends a layer; returns its node."""
+        if self.shapes:
+            try:
+                with torch.no_grad():
+                    out = apply(layer, *(self.like.new_zeros((1, *self.shapes[p])) for p in parents))
+            except self.MISFIT as error:
+                raise self.misfit(" ".join(str(error).split())[:150]) from error
+            self.shapes.append(tuple(out.shape[1:]))
+        return self.net.add(layer, parents)
 
-    def layer(self, module: nn.Module, *parents: int) -> int: ...
+    def sizes(self, index: int, why: str) -> Shape:
+        """The shape of a node's values."""
+        if not self.shapes:
+            raise self.refuse(f"{why}, which needs the input's shape: as_network(net, shape)")
+        return self.shapes[index]
 
 
 @dataclass(frozen=True)
@@ -72,11 +97,11 @@ def _linear(r: Reader, linear: Any, x: int) -> int:
     return r.append(_bare(layers.Linear, linear.weight, linear.bias), x)
 
 
-def _batch_norm(r: ModuleReader, norm: Any, x: int) -> int:
+def _batch_norm(r: Reader, norm: Any, x: int) -> int:
     if norm.training or norm.running_mean is None or norm.running_var is None:
         raise r.refuse("depends on the whole batch in training mode or without running statistics: call net.eval()")
     features = isinstance(norm, nn.BatchNorm1d)
-    if features and r.shapes is not None and len(r.shapes[x]) != 1:
+    if features and r.shapes and len(r.shapes[x]) != 1:
         raise r.refuse(f"is known on features, not on values of shape {r.shapes[x]}")
     return batch_norm(r, x, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias, features)
 
@@ -143,12 +168,12 @@ def normalize(r: Reader, module: Any, x: int) -> int:
 def _as_layer(make: Callable[..., nn.Module]) -> Callable[..., At]:
     """A function that does what a module of torch does: ``make`` takes its arguments."""
 
-    def read(r: ModuleReader, x: At, *args: Any, **options: Any) -> At:
+    def read(r: Reader, x: At, *args: Any, **options: Any) -> At:
         try:
             module = make(*args, **options)
         except TypeError as error:
             raise r.refuse(f"called in a way that is not known ({error})") from error
-        return At(r.layer(module, x.index))
+        return At(MODULES[type(module)](r, module, x.index))
 
     return read
 
@@ -225,15 +250,15 @@ def _view(r: Reader, x: At, *sizes: Any) -> At:
     return At(r.append(layers.Flatten(), x.index))
 
 
-def _size(r: ModuleReader, x: At, axis: int | None = None) -> Any:
+def _size(r: Reader, x: At, axis: int | None = None) -> Any:
     sizes = _attribute(r, x, "shape")
     return sizes if axis is None else _item(r, sizes, axis)
 
 
-def _attribute(r: ModuleReader, x: Any, name: str) -> Any:
+def _attribute(r: Reader, x: Any, name: str) -> Any:
     if name != "shape" or not isinstance(x, At):
         raise r.refuse(f"'.{name}' cannot be bounded")
-    return (Batch(), *r.shapes[x.index]) if r.shapes is not None else (Batch(),)
+    return (Batch(), *r.shapes[x.index]) if r.shapes else (Batch(),)
 
 
 def _item(r: Reader, values: Any, index: Any) -> Any:

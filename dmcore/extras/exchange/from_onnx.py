@@ -6,11 +6,11 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dmcore.errors import UserError
 from dmcore.extras.exchange.package import load_model, needed_nodes, onnx_package
@@ -18,9 +18,9 @@ from dmcore.extras.exchange.simplify import simplify
 from dmcore.nets import translate
 from dmcore.nets.layers import Conv, Flatten, Linear, MaxPool, ReLU, Sum
 from dmcore.nets.layers.affine import Padding, same_padding
-from dmcore.nets.network import INPUT, Network, Shape, apply
+from dmcore.nets.network import INPUT, Network, Shape
 from dmcore.nets.reading import HINTS, folded
-from dmcore.nets.translate import At, made
+from dmcore.nets.translate import At, Reader, made
 
 AUTO_PADS = (b"NOTSET", b"VALID", b"SAME_UPPER", b"SAME_LOWER")
 DTYPES: dict[str, np.dtype] = {"FLOAT": np.dtype(np.float32), "DOUBLE": np.dtype(np.float64)}
@@ -62,23 +62,21 @@ def load_onnx(path: Path | str) -> tuple[Network, Shape, str]:
 
 
 @dataclass
-class _Reader:
-    """The network under way (a :class:`dmcore.nets.translate.Reader`).
+class _Reader(Reader):
+    """The reading of a file, under way.
 
     Attributes:
         opsets: the versions of the file's operators.
         values: what each tensor of the file is: a node of the network, or a constant.
-        shapes: of the network's nodes.
         batch: the input's batch axis, 1 if it is symbolic.
         node: what is being read, for messages.
     """
 
+    MISFIT: ClassVar = (RuntimeError, MemoryError, UserError)
+
     path: Path
     opsets: Any
-    net: Network = field(default_factory=Network)
     values: dict[str, At | np.ndarray] = field(default_factory=dict)
-    shapes: list[Shape] = field(default_factory=list)
-    factors: dict[nn.Module, tuple[Tensor, Tensor]] = field(default_factory=dict)
     dtype: np.dtype = DTYPES["FLOAT"]
     batch: int = 1
     node: Any = None
@@ -130,11 +128,10 @@ class _Reader:
         try:
             (result,) = ReferenceEvaluator(onnx.helper.make_graph([self.node], "size", *ends), opsets).run(None, inputs)
         except Exception as error:  # whatever onnx's own code raises
-            raise self.refuse(f"does not fit its input: {' '.join(str(error).split())[:150]}") from error
+            raise self.misfit(" ".join(str(error).split())[:150]) from error
         return np.asarray(result)
 
     def refuse(self, why: str) -> UserError:
-        """The error that names the node."""
         return UserError(f"{self.path}: {self.node.op_type} '{self.node.name or self.node.output[0]}': {why}")
 
     def array(self, tensor: Any) -> np.ndarray:
@@ -146,7 +143,6 @@ class _Reader:
 
     @property
     def like(self) -> Tensor:
-        """A tensor of the file's dtype."""
         return torch.from_numpy(np.zeros((), self.dtype))
 
     def name(self, number: int) -> str:
@@ -178,20 +174,6 @@ class _Reader:
             name = self.name(number)
             raise self.refuse(f"has the constant '{name}', which is not made of finite numbers of the input's type")
         return torch.from_numpy(value.copy())
-
-    def append(self, layer: nn.Module, *parents: int) -> int:
-        """Appends a layer; returns its node."""
-        try:
-            with torch.no_grad():
-                value = apply(layer, *(self.like.new_zeros((1, *self.shapes[p])) for p in parents))
-        except (RuntimeError, MemoryError, UserError) as error:
-            raise self.refuse(f"does not fit its input: {' '.join(str(error).split())[:150]}") from error
-        self.shapes.append(tuple(value.shape[1:]))
-        return self.net.add(layer, parents)
-
-    def sizes(self, index: int, why: str) -> Shape:
-        """The shape of a node's values."""
-        return self.shapes[index]
 
     def window(self, attributes: Mapping[str, Any], kernel: tuple[int, ...], index: int) -> tuple[Any, Any, Padding]:
         """(stride, dilation, padding in F.pad's order) of a window that slides over images."""
