@@ -36,14 +36,7 @@ def load_model(path: Path, device: torch.device | str = "cpu") -> tuple[Network,
     except (UserError, ValueError, KeyError) as error:
         raise UserError(f"{path} is a model of another version of dmcore ({error}): train it again") from error
     pruning = spec.method.pruning
-    net = build_net(
-        spec.arch,
-        tuple(spec.dataset["shape"]),
-        spec.dataset["classes"],
-        members=spec.method.members,
-        pruned_relus=pruning is not None and pruning.relus is not None,
-        **(spec.dataset.get("normalize") or {}),
-    )
+    net = build_net(**spec.network, pruned_relus=pruning is not None and pruning.relus is not None)
     try:
         net.load_state_dict(tensors)
     except RuntimeError as error:

@@ -157,6 +157,13 @@ class ModelSpec:
         return "/".join([self.schedule, self.dataset_name, self.arch, self.method.name, self.eps, f"seed{self.seed}"])
 
     @property
+    def network(self) -> dict[str, Any]:
+        """What :func:`dmcore.nets.build_net` takes for the model's network, before any ReLU is pruned."""
+        shape, normalize = tuple(self.dataset["shape"]), self.dataset.get("normalize") or {}
+        sizes = {"in_shape": shape, "num_classes": self.dataset["classes"], "members": self.method.members}
+        return {"arch": self.arch, **sizes, **normalize}
+
+    @property
     def uses(self) -> list[Any]:
         """The parts that say which network, attack and regularisers the training asks for, and which options."""
         method = asdict(self.method)

@@ -32,7 +32,7 @@ class Step:
         self.batches = Batches(data, spec.training.batch, spec.seed)
         self.net = seeded_net(spec).to(device)
         self.objective = Objective(spec.method)
-        self.optimizer = self._make_optimizer()
+        self.optimizer = self._make_optimizer(spec.training.lr)
         self.noise = torch.Generator(device).manual_seed(spec.seed)
         self.totals = Totals()
         self.x = torch.empty(0)
@@ -80,18 +80,16 @@ class Step:
         self.totals.add(values)
         return values
 
-    def _make_optimizer(self) -> torch.optim.Optimizer:
+    def _make_optimizer(self, rate: float | Tensor, capturable: bool = False) -> torch.optim.Optimizer:
         """Adam, or SGD with momentum 0.9, in its fused form."""
         if self.schedule.optimizer == "sgd":
-            return torch.optim.SGD(self.net.parameters(), lr=self.schedule.lr, momentum=0.9, fused=True)
-        return torch.optim.Adam(self.net.parameters(), lr=self.schedule.lr, fused=True)
+            return torch.optim.SGD(self.net.parameters(), lr=rate, momentum=0.9, fused=True)
+        return torch.optim.Adam(self.net.parameters(), lr=rate, fused=True, capturable=capturable)
 
 
 def seeded_net(spec: ModelSpec) -> Network:
     """The net as it is before the first step; leaves torch's own random state alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(spec.seed)
-        normalize = spec.dataset.get("normalize") or {}
-        shape, classes = tuple(spec.dataset["shape"]), spec.dataset["classes"]
-        net = build_net(spec.arch, shape, classes, members=spec.method.members, **normalize)
+        net = build_net(**spec.network)
         return ibp_init(net) if spec.method.init == "ibp" else net
