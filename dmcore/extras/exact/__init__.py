@@ -3,7 +3,7 @@
 - :mod:`program`: columns, rows and HiGHS
 - :mod:`ball`: the inputs as columns
 - :mod:`model`: a network as a program
-- :mod:`margins`: the minima, with what the relaxations know; and :mod:`certifier`: the certifier that they make
+- :mod:`margins`: the minima, with what the relaxations know, and the certifier that they make
 """
 
 from dmcore.extras.exact.margins import Minima, exact_margins, minima

@@ -1,4 +1,4 @@
-"""Exact minima of linear forms of the logits over balls, and exact margins."""
+"""Exact minima of linear forms of the logits over balls, exact margins, and the certifier that they make."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from dmcore.certifiers.certifier import Certifier
 from dmcore.certify import checked_points
 from dmcore.crown.backward import substitute
 from dmcore.crown.bounds import intersection, node_box
@@ -29,6 +30,7 @@ from dmcore.perturbation import Ball, Box
 from dmcore.perturbation.ball import PIXELS, Range
 from dmcore.perturbation.inputs import Radius
 from dmcore.precision import full_precision
+from dmcore.registries import certifier
 
 TIME_LIMIT, NODE_LIMIT = 60.0, 20_000  # of one solve: seconds, and nodes of the tree
 
@@ -144,3 +146,26 @@ def exact_margins(
     below = found.lower - underflow(graph, ball, [graph.output], rows=2.0)
     lower, upper = (bound.masked_fill(own, torch.inf) for bound in (below, found.upper))
     return Minima(lower, upper, found.solved | own)
+
+
+@certifier("milp")
+class Milp(Certifier):
+    """The minimum itself, proved by HiGHS; where that takes too long, what was proved by then. Not for the norm ℓ2.
+
+    Args:
+        time_limit: seconds of a point; by default only each margin's solve has limits.
+    """
+
+    LABEL = "MILP"
+
+    def __init__(self, intersect_ibp: bool = False, time_limit: float | None = None) -> None:
+        super().__init__(intersect_ibp)
+        self.time_limit = time_limit
+
+    def lower(self, net: Network, ball: Ball, rows: Dense) -> Tensor:
+        limit = self.time_limit
+        found = minima(net, ball, rows) if limit is None else minima(net, ball, rows, limit, point_limit=limit)
+        bound = found.lower
+        rounded = bound.to(ball.x.dtype)
+        below = torch.nextafter(rounded, torch.full_like(rounded, -torch.inf))
+        return torch.where(rounded.double() > bound, below, rounded)

@@ -10,7 +10,7 @@ from dmcore.certify import certify_points, margin_bounds
 from dmcore.crown.margins import margin_rows
 from dmcore.errors import UserError
 from dmcore.extras.exact import exact_margins
-from dmcore.extras.exact.certifier import Milp
+from dmcore.extras.exact.margins import Milp
 from dmcore.extras.exact.program import Program
 from dmcore.nets import as_network
 from dmcore.perturbation import Ball

@@ -64,7 +64,7 @@ def test_an_edit_of_code_reruns_what_uses_it(project, edit, modules, jobs):
 def test_words_and_what_is_not_used_rerun_nothing(project, edit):
     for module in (
         f"{REPORT}/figures/margins.py",
-        "dmcore/extras/exact/certifier.py",
+        "dmcore/extras/exact/margins.py",
         "dmcore/regularizers/trades.py",
         f"{SOURCES}/parquet.py",
         "workflow/doublemargin/cli.py",
