@@ -5,8 +5,7 @@ import torch
 import torch.nn.functional as F
 from small_problem import hessian_of, logits_of, problem, theta_of
 
-from dmcore.extras.propositions.curvature import CURVATURES, gauss_newton, hessian
-from dmcore.extras.propositions.problem import Problem
+from dmcore.extras.propositions.problem import CURVATURES, Problem, gauss_newton, hessian
 from dmcore.nets import as_network
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from dmcore.errors import UserError
-from dmcore.extras.propositions.solve import conjugate_gradients, inner_products
+from dmcore.extras.propositions.ranking import conjugate_gradients, inner_products
 
 
 def matrix(size=30, rank=12, seed=0):

@@ -15,8 +15,7 @@ from dmcore.data import Split, load_images
 from dmcore.eps import Eps
 from dmcore.errors import UserError, nearest
 from dmcore.extras.propositions.added_loss import AddedLoss
-from dmcore.extras.propositions.curvature import CURVATURES
-from dmcore.extras.propositions.problem import Problem, Term
+from dmcore.extras.propositions.problem import CURVATURES, Problem, Term
 from dmcore.extras.propositions.ranking import BASE, Comparison, Ranking, rank
 from dmcore.nets import Network
 from dmcore.norms import check_radius
