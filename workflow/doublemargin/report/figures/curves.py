@@ -22,16 +22,7 @@ from doublemargin.experiment.registries import figure
 from doublemargin.records.statistics import wilson_interval
 from doublemargin.records.tidy import Records
 from doublemargin.report.build_table import Lookup
-from doublemargin.report.figures.style import (
-    PAGE_LETTERS,
-    WIDTH,
-    house_style,
-    not_run,
-    panel_letters,
-    save,
-    wrapped,
-    write_below,
-)
+from doublemargin.report.figures import style
 from doublemargin.report.origin import cells_of, data_mark, shortening
 from doublemargin.report.tables import Row
 
@@ -95,8 +86,8 @@ class Curve:
 @figure("curves")
 def write(exhibit: Mapping[str, Any], records: Records, stem: Path) -> None:
     """Draws a resolved exhibit; writes ``stem.png``, ``stem.svg`` and ``stem.pdf``."""
-    with house_style():
-        save(draw(exhibit, records), stem)
+    with style.house_style():
+        style.save(draw(exhibit, records), stem)
 
 
 def draw(exhibit: Mapping[str, Any], records: Records) -> Figure:
@@ -106,14 +97,14 @@ def draw(exhibit: Mapping[str, Any], records: Records) -> Figure:
     drawn = [curves(panel, lookup, table) for panel, table in zip(panels, tables, strict=True)]
     plots = [_by_eps_train(of_panel) for of_panel in drawn]
 
-    letters = panel_letters(panels)
+    letters = style.panel_letters(panels)
     across = max(map(len, plots))
     handles = _legend([curve for of_panel in drawn for curve in of_panel])
     spare = len(handles) <= PLOT_ENTRIES and any(len(row) < across for row in plots)
     lines = math.ceil(len(handles) / 3)
     rows = len(panels) if across > 1 else 1
     height = 2.3 * rows + (0.3 if spare else 0.5 + ENTRY_INCHES * max(lines, 3))
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    figure = Figure(figsize=(style.WIDTH, height), layout="constrained")
     figure.get_layout_engine().set(wspace=0.04, hspace=0.06)
     axes = figure.subplots(rows, across if across > 1 else len(panels), squeeze=False, sharey="row")
     for i, (panel, row, places) in enumerate(zip(panels, plots, axes if across > 1 else axes.T, strict=True)):
@@ -121,7 +112,7 @@ def draw(exhibit: Mapping[str, Any], records: Records) -> Figure:
         title = f"{letters[i]}{panel['title']}, schedule {exhibit['schedule']}{mark}".replace(
             " points)", "\u00a0points)"
         )
-        width = PAGE_LETTERS if across > 1 else PAGE_LETTERS // len(panels) - 4
+        width = style.PAGE_LETTERS if across > 1 else style.PAGE_LETTERS // len(panels) - 4
         _draw_panel(places, panel, textwrap.wrap(title, width, break_on_hyphens=False), row)
     for axis in axes[:, 0]:
         axis.set_ylabel("certified accuracy (%)")
@@ -132,7 +123,7 @@ def draw(exhibit: Mapping[str, Any], records: Records) -> Figure:
     else:
         figure.legend(handles=handles, loc="outside upper center", ncols=math.ceil(len(handles) / lines))
     notes = [*shortening(exhibit), *_notes(dict(zip(letters, drawn, strict=True)), tables)]
-    write_below(figure, wrapped(notes))
+    figure.supxlabel(style.wrapped(notes), fontsize=8, x=0.01, ha="left")
     return figure
 
 
@@ -220,7 +211,7 @@ def _notes(drawn: Mapping[str, Sequence[Curve]], tables: Sequence[str]) -> list[
     if not any(c.status != "not run" for of_panel in drawn.values() for c in of_panel):
         notes.append("Nothing has been run yet" + ("; the curves are the paper's." if told else "."))
     else:
-        notes += not_run(drawn)
+        notes += style.not_run(drawn)
     if any(c.seeds for of_panel in drawn.values() for c in of_panel):
         notes.append(
             "Several trainings of a method, which differ in their seed alone: the curve is their mean, the band the "

@@ -29,14 +29,8 @@ MAX_NAMED = 8
 """As many of a panel that were not run are named in a note; more are counted."""
 
 STYLE = {
-    "font.size": 8,
+    "font.size": 8,  # that of labels, ticks and legends, too
     "axes.titlesize": 8,
-    "axes.labelsize": 8,
-    "legend.fontsize": 8,
-    "xtick.labelsize": 8,
-    "ytick.labelsize": 8,
-    "lines.linewidth": 1.5,
-    "hatch.linewidth": 1,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.linewidth": 1,
@@ -81,11 +75,6 @@ def not_run(drawn: Mapping[str, Sequence[Any]]) -> list[str]:
 def wrapped(notes: Sequence[str]) -> str:
     """Notes in lines as wide as the page, each on a new one."""
     return "\n".join(textwrap.fill(note, PAGE_LETTERS, break_on_hyphens=False) for note in notes)
-
-
-def write_below(figure: Figure, notes: str) -> None:
-    """Writes notes below a figure's plots."""
-    figure.supxlabel(notes, fontsize=8, x=0.01, ha="left")
 
 
 def save(figure: Figure, stem: Path) -> None:

@@ -25,16 +25,7 @@ from doublemargin.files import shipped
 from doublemargin.records.statistics import std_over_seeds
 from doublemargin.records.tidy import Records
 from doublemargin.report.build_table import Lookup
-from doublemargin.report.figures.style import (
-    PAGE_LETTERS,
-    WIDTH,
-    house_style,
-    not_run,
-    panel_letters,
-    save,
-    wrapped,
-    write_below,
-)
+from doublemargin.report.figures import style
 from doublemargin.report.origin import cells_of, data_mark, shortening
 from doublemargin.report.render.comma_separated import csv_text
 
@@ -98,8 +89,8 @@ class Point:
 @figure("tradeoff")
 def write(exhibit: Mapping[str, Any], records: Records, stem: Path) -> None:
     """Draws a resolved exhibit; writes ``stem.png``, ``stem.svg``, ``stem.pdf``, and its numbers as ``stem.csv``."""
-    with house_style():
-        save(draw(exhibit, records), stem)
+    with style.house_style():
+        style.save(draw(exhibit, records), stem)
     write_text(stem.with_suffix(".csv"), numbers(exhibit, records))
 
 
@@ -112,15 +103,15 @@ def draw(exhibit: Mapping[str, Any], records: Records) -> Figure:
     sources = dict(
         zip(dict.fromkeys(s for found in marks for s in found["name"]), MARKS * len(published), strict=False)
     )
-    letters = panel_letters(panels)
+    letters = style.panel_letters(panels)
 
     handles = _legend(drawn, sources)
     columns = _columns([len(str(handle.get_label())) for handle in handles])
     across, rows = min(len(panels), ACROSS), math.ceil(len(panels) / ACROSS)
     told = _notes(exhibit, dict(zip(letters, drawn, strict=True)), bool(sources))
-    notes = wrapped([*shortening(exhibit), *told])
+    notes = style.wrapped([*shortening(exhibit), *told])
     lines = 1 + math.ceil(len(handles) / columns) + notes.count("\n") + 1
-    figure = Figure(figsize=(WIDTH, PLOT_INCHES * rows + ENTRY_INCHES * lines), layout="constrained")
+    figure = Figure(figsize=(style.WIDTH, PLOT_INCHES * rows + ENTRY_INCHES * lines), layout="constrained")
     figure.get_layout_engine().set(wspace=0.04, hspace=0.06)
     axes = figure.subplots(rows, across, squeeze=False).ravel()
     for axis, letter, panel, of_panel, found in zip_longest(axes, letters, panels, drawn, marks):
@@ -129,12 +120,14 @@ def draw(exhibit: Mapping[str, Any], records: Records) -> Figure:
             continue
         mark = data_mark(cells_of(panel, records.certified_accuracy))
         title = f"{letter}{panel['title']}, schedule {exhibit['schedule']}{mark}"
-        axis.set_title("\n".join(textwrap.wrap(title, PAGE_LETTERS // across - 4, break_on_hyphens=False)), loc="left")
+        axis.set_title(
+            "\n".join(textwrap.wrap(title, style.PAGE_LETTERS // across - 4, break_on_hyphens=False)), loc="left"
+        )
         _draw_panel(axis, panel, of_panel, found, sources)
     run = any(point.seeds for of_panel in drawn for point in of_panel)
     title = f"Method, and hypervolume{_of_each(letters)}" if run else None
     figure.legend(handles=handles, loc="outside upper center", ncols=columns, title=title)
-    write_below(figure, notes)
+    figure.supxlabel(notes, fontsize=8, x=0.01, ha="left")
     return figure
 
 
@@ -301,4 +294,4 @@ def _notes(exhibit: Mapping[str, Any], drawn: Mapping[str, Sequence[Point]], pub
         notes.append(
             f"Grey: published numbers ({exhibit['reference']}), of other networks and verifiers; no part of the front."
         )
-    return [*notes, *not_run(drawn)]
+    return [*notes, *style.not_run(drawn)]
