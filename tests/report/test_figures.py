@@ -204,14 +204,16 @@ def test_margins_are_double_margins_own(neuron):
     before = double_margins(net[:3], x, 1.0)
     assert [float(t) for t in before] == pytest.approx([neuron.z, neuron.s, neuron.v])
     after = margins.relu_margins(neuron.z, neuron.s, neuron.v)
-    assert [float(t) for t in double_margins(net, x, 1.0)] == pytest.approx([after.value, after.s, after.v])
+    assert [float(t) for t in double_margins(net, x, 1.0)] == pytest.approx(
+        [after.value, after.s, after.v_range + after.v_curve]
+    )
 
 
 def test_the_picture_of_margins_stacks_them_on_the_output():
     for axis, n in zip(margins.draw().axes, margins.NEURONS, strict=True):
         out = margins.relu_margins(n.z, n.s, n.v)
         ticks = {round(float(line.get_ydata()[0]), 9) for line in axis.lines if line.get_label() == "_margin"}
-        ends = [out.value + side * d for side in (-1, 1) for d in (out.s, out.s + out.v_range, out.s + out.v)]
+        ends = [out.value + side * d for side in (-1, 1) for d in np.cumsum([out.s, out.v_range, out.v_curve])]
         assert ticks == {round(end, 9) for end in ends}
         (chord,) = [line for line in axis.lines if line.get_label() == "chord"]
         assert np.interp(n.z, *chord.get_data()) - out.value == pytest.approx(out.v_curve)
@@ -243,10 +245,10 @@ def test_the_picture_of_bounds_draws_these_lines():
     for ends in relu_bounds.CASES.values():
         for name in relu_bounds.CERTIFIERS:
             lines = {line.get_label(): line for line in next(axes).lines}
-            for kind, line in zip(("lower", "upper"), relu_bounds.bounds(name, *ends), strict=True):
+            for kind, bound in zip(("lower", "upper"), relu_bounds.bounds(name, *ends), strict=True):
                 shown = lines[f"{kind} bound"]
                 np.testing.assert_allclose(shown.get_xdata(), ends)
-                np.testing.assert_allclose(shown.get_ydata(), [line.slope * z + line.intercept for z in ends])
+                np.testing.assert_allclose(shown.get_ydata(), np.polyval(bound, ends))
                 assert shown.get_color() == {"upper": COLORS[0], "lower": COLORS[1]}[kind]  # blue, orange
 
 

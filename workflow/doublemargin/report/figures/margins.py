@@ -35,7 +35,7 @@ class ReluMargins:
     Attributes:
         value: σ(z).
         s: equation (7), ½(σ(z+s) − σ(z−s)).
-        v_range: the first part of equation (8), ½(σ(z+v) − σ(z−v)).
+        v_range: the first part of v′, equation (8), ½(σ(z+v) − σ(z−v)).
         v_curve: its second part, ½|σ(z+s+v) + σ(z−s−v) − 2σ(z)|.
     """
 
@@ -43,11 +43,6 @@ class ReluMargins:
     s: float
     v_range: float
     v_curve: float
-
-    @property
-    def v(self) -> float:
-        """Equation (8)."""
-        return self.v_range + self.v_curve
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -24,25 +25,17 @@ FOOT = -1.25
 
 UPPER, LOWER = COLORS[0], COLORS[1]
 
-
-class LinearBound(NamedTuple):
-    """``slope · z + intercept``."""
-
-    slope: float
-    intercept: float
-
-    def at(self, z: float) -> float:
-        """Its value at z."""
-        return self.slope * z + self.intercept
+LinearBound = tuple[float, float]
+"""Slope and intercept: a polynomial as NumPy has them."""
 
 
 def bounds(certifier: str, lower: float, upper: float) -> tuple[LinearBound, LinearBound]:
     """A certifier's (lower, upper) bound for a ReLU whose input is in [lower, upper], lower < 0 < upper."""
     if certifier == "ibp":
-        return LinearBound(0, 0), LinearBound(0, upper)
+        return (0, 0), (0, upper)
     chord = upper / (upper - lower)
     slope = {"cnn-cert-relu": chord, "cnn-cert-ada": float(upper >= -lower), "cnn-cert-zero": 0}[certifier]
-    return LinearBound(slope, 0), LinearBound(chord, -chord * lower)
+    return (slope, 0), (chord, -chord * lower)
 
 
 @figure("relu_bounds")
@@ -74,15 +67,15 @@ def _draw(axis: Axes, lower: float, upper: float, below: LinearBound, above: Lin
     axis.axhline(0, color="#bbbbbb", linewidth=1, zorder=1)
     axis.axvline(0, color="#bbbbbb", linewidth=1, zorder=1)
     axis.fill_between(
-        ends, [below.at(z) for z in ends], [above.at(z) for z in ends],
+        ends, np.polyval(below, ends), np.polyval(above, ends),
         facecolor="#eeeeee", edgecolor="#cccccc", hatch="////", linewidth=0, zorder=0, label="between the bounds",
     )  # fmt: skip
     axis.plot([-2.1, 0, 2.1], [0, 0, 2.1], color="black", linewidth=2.5, zorder=2, label="ReLU")
     look = {"linewidth": 1.8, "markersize": 4, "zorder": 4}
-    axis.plot(ends, [above.at(z) for z in ends], color=UPPER, **look, marker="^", label="upper bound")
-    axis.plot(ends, [below.at(z) for z in ends], color=LOWER, **look, marker="v", linestyle="--", label="lower bound")
+    axis.plot(ends, np.polyval(above, ends), color=UPPER, **look, marker="^", label="upper bound")
+    axis.plot(ends, np.polyval(below, ends), color=LOWER, **look, marker="v", linestyle="--", label="lower bound")
     for z, name in ((lower, "$l$"), (upper, "$u$")):
-        axis.plot([z, z], [FOOT, max(above.at(z), 0)], color="#777777", linewidth=1, linestyle=":", zorder=1)
+        axis.plot([z, z], [FOOT, max(np.polyval(above, z), 0)], color="#777777", linewidth=1, linestyle=":", zorder=1)
         axis.annotate(name, (z, FOOT), (0, -2), textcoords="offset points", ha="center", va="top")
     axis.set(xlim=(-2.1, 2.1), ylim=(-1.7, 2.1), aspect="equal")
     axis.set_axis_off()
