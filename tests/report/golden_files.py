@@ -13,9 +13,10 @@ from results_folder import DATA, spec_hash, write_model
 
 from doublemargin.records.columns import SUMS
 from doublemargin.records.tidy import collect, read_records, write_records
+from doublemargin.report import overview
 from doublemargin.report.make_tables import make_tables
-from doublemargin.report.overview import build_overview, write_overview
 from doublemargin.report.render import latex
+from doublemargin.report.render.templates import write_all
 
 HERE = Path(__file__).parent
 GOLDEN = HERE / "golden"
@@ -100,7 +101,7 @@ def make(folder):
     make_tables(EXHIBITS, records, folder)
     (folder / "tables/all-tables.tex").write_text(latex.document("demo", list(EXHIBITS)))
     report = {"schedule": "demo", "shortened": SHORTENED, "reported": REPORTED, "tables": EXHIBITS, "figures": {}}
-    write_overview(build_overview(report, records), folder / "overview")
+    write_all(folder / "overview", overview.build_overview(report, records), overview.FORMATS)
     shutil.rmtree(results)
     for page in (folder / "comparisons").iterdir():  # tests of the comparison say what the others are
         if page.name not in ("table2.md", "table2.csv"):

@@ -46,8 +46,7 @@ def _schedule(spec: Mapping[str, Any], records: Records) -> list[str]:
     parts.append(f"{overview_page.summary(overview)}\n")
     if records.training.empty:
         return parts
-    parts.append(table(overview_page.COVERAGE, overview_page.coverage_rows(overview)))
-    parts.append(table(overview_page.DEVICES, overview_page.device_rows(overview)))
+    parts += [table(*shown) for shown in overview_page.tables(overview)]
     parts += [f"{note}\n" for note in overview_page.notes(overview)]
     verdict = verdict_page.reach_verdict(spec, records)
     rows = [verdict_page.summary_row(judged) for judged in verdict.judged if judged.status != Status.NOT_RUN]

@@ -9,19 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
-from tabulate import tabulate
-
-from dmcore.files import write_text
 from doublemargin.experiment.exhibits import heading
 from doublemargin.records.statistics import Share, decimals, newcombe_interval
 from doublemargin.records.tidy import Records
 from doublemargin.report.origin import data_mark, notes, used_by, warnings
 from doublemargin.report.render.comma_separated import csv_text
 from doublemargin.report.render.layout import by_run
-from doublemargin.report.render.markdown import bullets, page, words
+from doublemargin.report.render.markdown import bullets, grid, page, words
 from doublemargin.report.render.templates import web_page
 from doublemargin.report.tables import FEWER, NOT_RUN, PARTLY, SLOWED, Cell, Panel, Row, Table
 
@@ -230,12 +226,6 @@ def _rules(cells: Sequence[Cell]) -> list[str]:
     return found
 
 
-def write_comparison(comparison: Comparison, stem: Path) -> None:
-    """Writes ``stem.md``, ``.csv`` and ``.html``."""
-    for suffix, render in FORMATS.items():
-        write_text(stem.with_suffix(suffix), render(comparison))
-
-
 def markdown(comparison: Comparison) -> str:
     """GitHub's Markdown, three lines a row: ours, the paper's, the difference."""
     parts = [f"**{words(comparison.title)}**", *(f"> **{words(warning)}**" for warning in comparison.warnings)]
@@ -244,10 +234,7 @@ def markdown(comparison: Comparison) -> str:
         head = _head(panel)
         align = ["left", "left", "left", *["right"] * (len(head) - 3)]
         body = [[words(first), *rest] for row in panel.rows for first, *rest in lines(panel, row)]
-        parts += [
-            f"### {words(panel.title)}",
-            tabulate(body, head, tablefmt="pipe", colalign=align, disable_numparse=True),
-        ]
+        parts += [f"### {words(panel.title)}", grid(head, body, align)]
     return page([*parts, bullets(words(note) for note in comparison.notes)])
 
 

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dmcore.files import write_text
 from doublemargin.experiment.exhibits import accuracy_tables
 from doublemargin.records.tidy import Records
+from doublemargin.report import comparison
 from doublemargin.report.build_table import Lookup, build_table
-from doublemargin.report.comparison import compare, write_comparison
 from doublemargin.report.cost import cost_table
 from doublemargin.report.render import comma_separated, html, latex, markdown, plain
+from doublemargin.report.render.templates import write_all
 from doublemargin.report.text_tables import read_text_table
 
 FORMATS = {".md": markdown, ".txt": plain, ".tex": latex, ".csv": comma_separated, ".html": html}
@@ -31,10 +31,8 @@ def make_tables(exhibits: Mapping[str, Mapping[str, Any]], records: Records, out
         table = None
         if exhibit["kind"] == "accuracies":
             table = build_table(exhibit, lookups[exhibit["reported"]])
-            texts = {suffix: module.accuracies(table) for suffix, module in FORMATS.items()}
+            write_all(out / "tables" / name, table, {suffix: of.accuracies for suffix, of in FORMATS.items()})
         else:
             words = cost_table(exhibit, records) if exhibit["kind"] == "cost" else read_text_table(exhibit)
-            texts = {suffix: module.text(words) for suffix, module in FORMATS.items()}
-        for suffix, text in texts.items():
-            write_text(out / f"tables/{name}{suffix}", text)
-        write_comparison(compare(exhibit, table, records), out / "comparisons" / name)
+            write_all(out / "tables" / name, words, {suffix: of.text for suffix, of in FORMATS.items()})
+        write_all(out / "comparisons" / name, comparison.compare(exhibit, table, records), comparison.FORMATS)

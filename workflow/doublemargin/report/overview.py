@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from tabulate import tabulate
 
-from dmcore.files import write_text
 from doublemargin.experiment.exhibits import accuracy_tables, heading
 from doublemargin.records.paper import read_reported
 from doublemargin.records.tidy import Records
 from doublemargin.report.origin import used_by, warnings
-from doublemargin.report.render.markdown import page
+from doublemargin.report.render.markdown import grid, page
 from doublemargin.report.render.templates import web_page
 from doublemargin.report.tables import NOT_RUN
 
@@ -120,16 +118,10 @@ def _paper_hours(reported: Path) -> float:
     return _hours(cells.drop_duplicates(["dataset", "arch", "method", "eps_train"]))
 
 
-def write_overview(overview: Overview, stem: Path) -> None:
-    """Writes ``stem.md`` and ``stem.html``."""
-    write_text(stem.with_suffix(".md"), markdown(overview))
-    write_text(stem.with_suffix(".html"), html(overview))
-
-
 def markdown(overview: Overview) -> str:
     """GitHub's Markdown."""
     parts = [f"**{title(overview)}**", *(f"> **{warning}**" for warning in overview.warnings), summary(overview)]
-    parts += [_grid(rows, head) for head, rows in _tables(overview)]
+    parts += [grid(head, rows, ["left", *["right"] * 3, "left"][: len(head)]) for head, rows in tables(overview)]
     return page([*parts, *notes(overview)])
 
 
@@ -140,15 +132,20 @@ def html(overview: Overview) -> str:
         title=title(overview),
         overview=overview,
         summary=summary(overview),
-        tables=_tables(overview),
+        tables=tables(overview),
         remarks=notes(overview),
     )
 
 
-def _tables(overview: Overview) -> list[tuple[list[str], list[list[str]]]]:
-    """Heads and rows of what each table cost, and, if anything has been run, of what each device did."""
-    devices = [(DEVICES, device_rows(overview))] if overview.devices else []
-    return [(COVERAGE, coverage_rows(overview)), *devices]
+FORMATS = {".md": markdown, ".html": html}
+
+
+def tables(overview: Overview) -> list[tuple[list[str], list[list[str]]]]:
+    """Heads and rows: models, cells, hours and data of each table and of all, and what each device did, if any."""
+    coverage = [_line(heading(part.name), part) for part in overview.exhibits]
+    devices = [[device, str(n), f"{train:.2f}", f"{certify:.2f}"] for device, n, train, certify in overview.devices]
+    shown = [(COVERAGE, [*coverage, _line("whole report", overview.total)]), (DEVICES, devices)]
+    return [(head, rows) for head, rows in shown if rows]
 
 
 def title(overview: Overview) -> str:
@@ -163,17 +160,6 @@ def summary(overview: Overview) -> str:
         f"{total.trained} of {total.models} models are trained and {total.run:,} of {total.cells:,} cells certified; "
         "every model and cell counts once, however many tables show it."
     )
-
-
-def coverage_rows(overview: Overview) -> list[list[str]]:
-    """A line a table, and one for all: models, cells, hours of training, data."""
-    lines = [_line(heading(part.name), part) for part in overview.exhibits]
-    return [*lines, _line("whole report", overview.total)]
-
-
-def device_rows(overview: Overview) -> list[list[str]]:
-    """A line a device: models trained on it, hours of training and of certification."""
-    return [[device, str(n), f"{train:.2f}", f"{certify:.2f}"] for device, n, train, certify in overview.devices]
 
 
 def notes(overview: Overview) -> list[str]:
@@ -192,8 +178,3 @@ def _line(name: str, part: Coverage) -> list[str]:
     hours = f"{part.hours:.2f}" if part.trained else NOT_RUN
     data = "; ".join(part.variants) or NOT_RUN
     return [name, f"{part.trained} of {part.models}", f"{part.run:,} of {part.cells:,}", hours, data]
-
-
-def _grid(rows: list[list[str]], head: list[str]) -> str:
-    align = ["left", *["right"] * 3, "left"][: len(head)]
-    return tabulate(rows, head, tablefmt="pipe", colalign=align, disable_numparse=True)

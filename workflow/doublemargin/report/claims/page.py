@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from tabulate import tabulate
 
 from dmcore.errors import UserError
-from dmcore.files import write_text
 from doublemargin.experiment.exhibits import accuracy_tables, heading
 from doublemargin.files import shipped
 from doublemargin.records.columns import REMARKS
@@ -23,7 +21,7 @@ from doublemargin.report.claims.judge import RULES, Judged, Status, judge
 from doublemargin.report.comparison import ILLEGIBLE, Summary, nothing_reported, signed, summarise
 from doublemargin.report.origin import notes, used_by, warnings
 from doublemargin.report.render.comma_separated import csv_text
-from doublemargin.report.render.markdown import bullets, page
+from doublemargin.report.render.markdown import bullets, grid, page
 from doublemargin.report.render.templates import web_page
 from doublemargin.report.tables import NOT_RUN, Row
 
@@ -90,12 +88,6 @@ def _inconsistencies(path: Path) -> list[dict[str, Any]]:
 
 def _in_the_paper(rows: list[Row]) -> bool:
     return any(cell.reported for row in rows for cell in row.cells)
-
-
-def write_verdict(verdict: Verdict, stem: Path) -> None:
-    """Writes ``stem.md``, ``.csv`` and ``.html``."""
-    for suffix, render in FORMATS.items():
-        write_text(stem.with_suffix(suffix), render(verdict))
 
 
 def markdown(verdict: Verdict) -> str:
@@ -248,4 +240,4 @@ def _p(p: float | None) -> str:
 
 def _grid(head: list[str], body: list[list[str]]) -> str:
     safe = [[text.replace("|", "\\|") for text in row] for row in [head, *body]]
-    return tabulate(safe[1:], safe[0], tablefmt="pipe", disable_numparse=True)
+    return grid(safe[0], safe[1:])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from tabulate import tabulate
 
 from doublemargin.report.render.layout import cells, groups, head
-from doublemargin.report.tables import Panel, Table
+from doublemargin.report.tables import Table
 from doublemargin.report.text_tables import TextTable
 
 
@@ -21,6 +21,11 @@ def bullets(lines: Iterable[str]) -> str:
     return "\n".join(f"- {line}" for line in lines)
 
 
+def grid(head: list[str], body: list[list[str]], align: Sequence[str] | None = None) -> str:
+    """A table, each column aligned as said."""
+    return tabulate(body, head, tablefmt="pipe", colalign=align, disable_numparse=True)
+
+
 def page(parts: Iterable[str]) -> str:
     """Paragraphs, tables and lists, without those that are empty."""
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -30,7 +35,10 @@ def accuracies(table: Table) -> str:
     """An accuracy table."""
     parts = [f"**{words(table.caption)}**"]
     for panel in table.panels:
-        parts += [f"### {words(panel.title)}", _grid(panel)]
+        names = head(panel)
+        body = [[words(row.label), eps, *cells(panel, row, "**{}**")] for eps, rows in groups(panel) for row in rows]
+        align = ["left", "left", *["right"] * (len(names) - 2)]
+        parts += [f"### {words(panel.title)}", grid(names, body, align)]
         parts += [words(finding) for finding in panel.findings]
     return page([*parts, bullets([words(note) for note in table.notes])])
 
@@ -40,10 +48,3 @@ def text(table: TextTable) -> str:
     return page(
         [f"**{words(table.caption)}**", tabulate(table.rows, table.head, tablefmt="pipe"), bullets(table.notes)]
     )
-
-
-def _grid(panel: Panel) -> str:
-    body = [[words(row.label), eps, *cells(panel, row, "**{}**")] for eps, rows in groups(panel) for row in rows]
-    names = head(panel)
-    align = ["left", "left", *["right"] * (len(names) - 2)]
-    return tabulate(body, names, tablefmt="pipe", colalign=align, disable_numparse=True)
