@@ -7,7 +7,7 @@ from statistics import NormalDist
 import pytest
 
 from doublemargin.records.statistics import Share, decimals, difference_interval, newcombe_interval
-from doublemargin.report.claims.significance import beyond_p, holm, sign_test_p, subset_p
+from doublemargin.report.claims.significance import beyond_p, holm, subset_p
 from doublemargin.report.paired import paired_interval, paired_p
 
 
@@ -84,12 +84,6 @@ def test_beyond_p():
     better = [-d for d in differences]
     assert beyond_p(better, 0.05, both_sides=False) > 0.99  # above is not beyond here
     assert beyond_p(better, 0.05, both_sides=True) < 0.01
-
-
-def test_sign_test():
-    assert sign_test_p(6, 0) == 2 / 64
-    assert sign_test_p(5, 5) == 1
-    assert sign_test_p(0, 0) == 1
 
 
 def test_subset_p_by_enumerating_subsets():

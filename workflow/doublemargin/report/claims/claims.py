@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from doublemargin.report.claims.accuracies import Ahead, Comparable, Gain, NeverBelow, Represents
-from doublemargin.report.claims.evidence import Statement
+from doublemargin.report.claims.accuracies import Ahead, Comparable, Gain, NeverBelow, Pairs, Represents
 from doublemargin.report.claims.times import Times
 
 TOLERATED_SHARE = 0.1
@@ -24,7 +23,7 @@ class Claim:
         title: in a few words.
         words: the paper's.
         section: where they stand.
-        parts: the comparisons that it makes.
+        parts: which numbers it compares, and how.
         exceptions: the share of the comparisons that may go otherwise.
         remark: how we read it.
     """
@@ -33,7 +32,7 @@ class Claim:
     title: str
     words: str
     section: str
-    parts: tuple[Statement, ...]
+    parts: tuple[Pairs | Gain | Times, ...]
     exceptions: float = 0.0
     remark: str = ""
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
 
 from dmcore.eps import Eps
-from doublemargin.report.tables import Cell, Row
+from doublemargin.report.tables import Cell
 
 
 class Outcome(StrEnum):
@@ -57,13 +56,6 @@ class Finding:
     as_claimed: bool | None = None
     missing: str = ""
     remark: str = ""
-
-
-class Statement(Protocol):
-    """A part of a claim: it names the numbers and how to compare them."""
-
-    def findings(self, rows: Sequence[Row]) -> list[Finding]:
-        """One for each comparison, from the rows of a report's tables, ours beside the paper's."""
 
 
 def place(cell: Cell) -> str:

@@ -23,7 +23,7 @@ from doublemargin.report.origin import notes, used_by, warnings
 from doublemargin.report.render.comma_separated import csv_text
 from doublemargin.report.render.markdown import bullets, grid, page
 from doublemargin.report.render.templates import web_page
-from doublemargin.report.tables import NOT_RUN, Row
+from doublemargin.report.tables import NOT_RUN
 
 TITLE = "Verdict: the paper's claims against our results"
 SUMMARY_HEAD = ["Claim", "Where", "Status", *Outcome, "paper's own numbers"]
@@ -66,7 +66,8 @@ def reach_verdict(spec: Mapping[str, Any], records: Records) -> Verdict:
     tables = accuracy_tables(spec["tables"])
     lookup = Lookup.of(records, spec["reported"])
     rows = {name: lookup.rows(table) for name, table in tables.items()}
-    rows = {name: found for name, found in rows.items() if _in_the_paper(found)}  # its claims are about its own tables
+    # The paper's claims are about its own tables.
+    rows = {name: found for name, found in rows.items() if any(cell.reported for row in found for cell in row.cells)}
     evidence = [row for of_table in rows.values() for row in of_table]
     cells, training = used_by(tables, records)
     return Verdict(
@@ -84,10 +85,6 @@ def _inconsistencies(path: Path) -> list[dict[str, Any]]:
         return yaml.safe_load(shipped(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"cannot read {path}, which belongs beside the reported cells: {error}") from error
-
-
-def _in_the_paper(rows: list[Row]) -> bool:
-    return any(cell.reported for row in rows for cell in row.cells)
 
 
 def markdown(verdict: Verdict) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from scipy.stats import hypergeom, norm
 
-from doublemargin.report.paired import adjusted, paired_p
+from doublemargin.report.paired import adjusted
 
 
 def beyond_p(differences: Sequence[float], margin: float, both_sides: bool) -> float:
@@ -19,11 +19,6 @@ def beyond_p(differences: Sequence[float], margin: float, both_sides: bool) -> f
     """
     mean, error = adjusted(differences)
     return float(norm.sf(((abs(mean) if both_sides else -mean) - margin) / error))
-
-
-def sign_test_p(up: int, down: int) -> float:
-    """Two-sided p of the sign test: as many up as down expected."""
-    return paired_p([1] * up + [-1] * down)
 
 
 def subset_p(successes: int, n: int, all_successes: int, all_n: int) -> float:

@@ -9,7 +9,7 @@ from statistics import median
 from dmcore.eps import Eps
 from doublemargin.records.columns import UNDISTURBED
 from doublemargin.report.claims.evidence import Finding, Outcome
-from doublemargin.report.claims.significance import sign_test_p
+from doublemargin.report.paired import paired_p
 from doublemargin.report.tables import Row
 
 TIME_MARGIN = 0.05
@@ -99,7 +99,7 @@ def _faster(finding: Finding, pairs: Sequence[TimePair], papers: Sequence[TimePa
         return counted
     if len(pairs) in (up, down):
         return replace(counted, decided=Outcome.HOLDS if up else Outcome.FAILS)
-    return replace(counted, p=sign_test_p(up, down))
+    return replace(counted, p=paired_p([1] * up + [-1] * down))  # of signs, the sign test
 
 
 def our_pairs(rows: Sequence[Row], first: str, second: str) -> list[TimePair]:
