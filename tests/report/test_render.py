@@ -47,6 +47,13 @@ def test_latex_escapes(text, escaped):
     assert latex.escape(text) == escaped
 
 
+def test_a_table_keeps_the_number_of_its_name():
+    assert re.findall(r"\\setcounter{table}{(\d+)}\n\\input", latex.document("demo", ["table2", "table12"])) == [
+        "1",
+        "11",
+    ]
+
+
 def test_html_escapes():
     assert "<script>" not in html.accuracies(Table("<script>", [panel(DM)]))
 

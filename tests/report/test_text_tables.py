@@ -104,7 +104,7 @@ def test_the_cost_table_shows_median_and_range(tmp_path):
 
 def test_a_cost_table_must_name_its_methods(tmp_path):
     with pytest.raises(UserError, match="has no column 'Methods'"):
-        cost_table(EXHIBITS["table1"] | {"source": EXHIBITS["table12"]["source"]}, read_records(tmp_path))
+        cost_table(EXHIBITS["table1"] | {"source": PAPERS["table12"]["source"]}, read_records(tmp_path))
 
 
 def test_what_was_trained_but_cannot_be_compared_is_not_called_not_run(tmp_path):
