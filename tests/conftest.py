@@ -1,4 +1,5 @@
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 import torch
@@ -164,6 +165,31 @@ NETS = {
 def any_net(request):
     """(make, in_shape) of each kind of net; ``make(seed, dtype)``."""
     return NETS[request.param]
+
+
+@pytest.fixture
+def at_the_root(monkeypatch):
+    """Files that the project's config names are found."""
+    monkeypatch.chdir(Path(__file__).parents[1])
+
+
+@pytest.fixture
+def records(tmp_path):
+    """Those of a few models on MNIST, whose every verdict is known."""
+    from report.results_folder import COUNTS, write_results
+
+    from doublemargin.records.tidy import collect
+
+    write_results(tmp_path, COUNTS)
+    return collect(tmp_path, "demo")
+
+
+@pytest.fixture
+def nothing(tmp_path):
+    """Records of which there are none yet."""
+    from doublemargin.records.tidy import read_records
+
+    return read_records(tmp_path / "none")
 
 
 @pytest.fixture(scope="session")

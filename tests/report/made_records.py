@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pandas as pd
-from test_config import CONFIG, ROOT
+from results_folder import REPORTED
+from test_config import CONFIG
 
 from doublemargin.experiment.exhibits import accuracy_tables, report_spec
 from doublemargin.experiment.grid import Grid
@@ -12,7 +13,6 @@ from doublemargin.records.paper import read_reported
 from doublemargin.records.statistics import wilson_interval
 from doublemargin.records.tidy import Records
 
-REPORTED = str(ROOT / "resources/paper/reported.csv")
 ORIGIN = {
     "variant": "official", "data_sha256": "d" * 16, "device": "GPU (test)", "threads": "1", "commit": "abc123",
     "torch": "2.0", "model_sha256": "m" * 16,

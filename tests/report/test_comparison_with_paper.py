@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 import pytest
-from made_records import REPORTED, first, made_records, spec_of, the_papers_own
-from test_config import ROOT
+from made_records import first, made_records, spec_of, the_papers_own
+from results_folder import REPORTED
 
 from doublemargin.records.statistics import Share, newcombe_interval
 from doublemargin.report.build_table import Lookup, build_table
@@ -124,8 +124,8 @@ def test_marked_cells_are_coloured(comparison):
         ("table12", {}, "the table shows no accuracies."),
     ],
 )
-def test_where_nothing_can_be_compared_the_page_says_so(tmp_path, monkeypatch, table, change, why):
-    monkeypatch.chdir(ROOT)  # sources are named from there
+@pytest.mark.usefixtures("at_the_root")
+def test_where_nothing_can_be_compared_the_page_says_so(tmp_path, table, change, why):
     make_tables({table: SPEC["tables"][table] | change}, made_records(SPEC, verdicts_of), tmp_path)
     assert f"> **Nothing to compare: {why}" in (tmp_path / f"comparisons/{table}.md").read_text()
     assert len((tmp_path / f"comparisons/{table}.csv").read_text().splitlines()) == 1

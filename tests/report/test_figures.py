@@ -7,13 +7,14 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import matplotlib as mpl
 import numpy as np
 import pytest
 import torch
-from results_folder import COUNTS, EXHIBIT, write_results
+from results_folder import COUNTS, EXHIBIT, PANEL, REPORTED, write_results
 from test_config import CODE, CONFIG, ROOT
 from torch import nn
 
@@ -25,13 +26,12 @@ from doublemargin.experiment.grid import Grid
 from doublemargin.experiment.looks import COLORS
 from doublemargin.records.paper import read_reported
 from doublemargin.records.statistics import wilson_interval
-from doublemargin.records.tidy import collect, read_records
+from doublemargin.records.tidy import collect
 from doublemargin.report.build_table import Lookup
 from doublemargin.report.figures import curves, margins, relu_bounds
 from doublemargin.report.figures.style import STYLE, WIDTH
 from doublemargin.report.make import make_figures
 
-REPORTED = ROOT / "resources/paper/reported.csv"
 NAN = math.nan
 KEY = ("dataset", "arch", "method", "eps_train", "certifier", "norm", "points")
 
@@ -41,19 +41,8 @@ def paper(accuracy, points):
     return SimpleNamespace(accuracy=accuracy, points=points, models=1, seconds=NAN)
 
 
-@pytest.fixture
-def records(tmp_path):
-    write_results(tmp_path, COUNTS)
-    return collect(tmp_path, "demo")
-
-
-@pytest.fixture
-def nothing(tmp_path):
-    return read_records(tmp_path / "none")
-
-
 def papers_figure(schedule="paper"):
-    return exhibit_spec(Grid(CONFIG, schedule), "figures", "figure1") | {"reported": str(REPORTED)}
+    return exhibit_spec(Grid(CONFIG, schedule), "figures", "figure1") | {"reported": REPORTED}
 
 
 def drawn(axis):
@@ -122,7 +111,7 @@ def test_the_title_names_points_schedule_and_data(records):
 
 def test_the_papers_curves_are_its_numbers(nothing):
     figure = curves.draw(papers_figure(), nothing)
-    reported = read_reported(REPORTED)
+    reported = read_reported(Path(REPORTED))
     plots = [axis for axis in figure.axes if axis.lines]
     assert [axis.get_title(loc="left").split("= ")[1] for axis in plots] == ["0.1", "0.2", "0.3", "2/255", "8/255"]
     names = {"normal": "Normal", "bounded": "Bounded at {}", "ibp": "IBP at {}", "dm": "Double Margin at {}"}
@@ -148,7 +137,7 @@ def test_the_papers_curves_are_its_numbers(nothing):
 
 
 def test_the_paper_and_we_look_unlike_but_share_colour_and_marker(records):
-    exhibit = copy.deepcopy(EXHIBIT) | {"reported": str(REPORTED)}
+    exhibit = copy.deepcopy(EXHIBIT) | {"reported": REPORTED}
     (axis,) = curves.draw(exhibit, records).axes
     lines = {line.get_label(): line for line in axis.lines}
     ours, papers = lines["Double Margin at 0.3"], lines["Double Margin at 0.3, paper"]
@@ -171,8 +160,7 @@ def test_the_paper_and_we_look_unlike_but_share_colour_and_marker(records):
     ],
 )
 def test_the_papers_curves_are_of_the_table_that_has_most(cells, chosen, nothing):
-    panel = EXHIBIT["panels"][0]
-    place = {key: panel[key] for key in ("dataset", "arch", "certifier", "norm", "points")} | {"eps_train": "0.3"}
+    place = {key: PANEL[key] for key in ("dataset", "arch", "certifier", "norm", "points")} | {"eps_train": "0.3"}
     reported = {
         (of, *(dict(place, method=method, points=points)[key] for key in KEY), eps): paper(accuracy, points)
         for table, accuracies in cells.items()
@@ -180,7 +168,7 @@ def test_the_papers_curves_are_of_the_table_that_has_most(cells, chosen, nothing
         for of, method, points in ((table, "dm", 200), ("table9", "mmr", 200), ("table9", "dm", 20))
     }
     lookup = replace(Lookup.of(nothing, None), reported=reported)
-    assert curves.papers_table(panel, lookup) == chosen
+    assert curves.papers_table(PANEL, lookup) == chosen
 
 
 @pytest.mark.parametrize("neuron", [*margins.NEURONS, margins.Neuron("far", 2.0, 0.5, 0.25)])
@@ -264,7 +252,7 @@ def written(results):
     """The paper's three figures, and one of results: files by name."""
     grid = Grid(CONFIG, "paper")
     figures = {name: exhibit_spec(grid, "figures", name) for name in grid.exhibits("figures")}
-    figures = {name: figure | {"reported": str(REPORTED)} for name, figure in figures.items()}
+    figures = {name: figure | {"reported": REPORTED} for name, figure in figures.items()}
     make_figures(figures | {"table2": EXHIBIT | {"kind": "curves"}}, collect(results, "demo"), results / "out")
     return {path.name: path.read_bytes() for path in (results / "out/figures").iterdir()}
 

@@ -7,7 +7,6 @@ import subprocess
 import pytest
 from golden_files import GOLDEN
 from made_records import spec_of, the_papers_own
-from test_config import ROOT
 
 from doublemargin.records.tidy import read_records
 from doublemargin.report.make_tables import make_tables
@@ -17,12 +16,10 @@ PACKAGES = "texlive-latex-base texlive-latex-recommended texlive-latex-extra tex
 TOO_WIDE = 2.0  # pt that nobody sees
 SPEC = spec_of()
 
-pytestmark = pytest.mark.skipif(shutil.which("pdflatex") is None, reason=f"no pdflatex: apt-get install {PACKAGES}")
-
-
-@pytest.fixture(autouse=True)
-def at_the_root(monkeypatch):
-    monkeypatch.chdir(ROOT)  # sources are named from there
+pytestmark = [
+    pytest.mark.skipif(shutil.which("pdflatex") is None, reason=f"no pdflatex: apt-get install {PACKAGES}"),
+    pytest.mark.usefixtures("at_the_root"),
+]
 
 
 def compiled(folder):

@@ -15,13 +15,7 @@ from doublemargin.experiment.config import check_config
 from doublemargin.experiment.exhibits import exhibit_spec
 from doublemargin.experiment.grid import Grid
 from doublemargin.experiment.looks import BASELINES, COLORS, METHODS, looks_of
-from doublemargin.records.tidy import read_records
 from doublemargin.report.figures import curves
-
-
-@pytest.fixture
-def nothing(tmp_path):
-    return read_records(tmp_path / "none")
 
 
 def with_figures(**rows):

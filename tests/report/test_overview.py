@@ -3,27 +3,16 @@
 from dataclasses import replace
 
 import pytest
-from results_folder import COUNTS, EXHIBIT, write_results
-from test_config import ROOT
+from results_folder import EXHIBIT, PANEL
 
-from doublemargin.records.tidy import collect
 from doublemargin.report.overview import build_overview
-
-REPORTED = str(ROOT / "resources/paper/reported.csv")
 
 
 def spec(**changes):
-    panel = EXHIBIT["panels"][0]
-    few = EXHIBIT | {"name": "table5", "panels": [panel | {"rows": panel["rows"][2:], "eps_cert": ["0.3", "0.4"]}]}
+    few = EXHIBIT | {"name": "table5", "panels": [PANEL | {"rows": PANEL["rows"][2:], "eps_cert": ["0.3", "0.4"]}]}
     words = EXHIBIT | {"name": "table3", "kind": "text", "panels": []}
     report = {"schedule": "demo", "shortened": None, "reported": None, "figures": {}}
     return report | {"tables": {"table2": EXHIBIT, "table3": words, "table5": few}} | changes
-
-
-@pytest.fixture
-def records(tmp_path):
-    write_results(tmp_path, COUNTS)
-    return collect(tmp_path, "demo")
 
 
 def test_a_table_counts_its_models_and_cells(records):

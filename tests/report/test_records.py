@@ -5,7 +5,7 @@ import json
 from dataclasses import fields, replace
 
 import pytest
-from results_folder import COUNTS, EXHIBIT, spec_hash, write_results
+from results_folder import COUNTS, EXHIBIT, same, spec_hash, write_results
 
 from dmcore.errors import UserError
 from doublemargin.cli import main
@@ -26,10 +26,6 @@ def results(tmp_path):
 
 def change(path, **values):
     write_json(path, json.loads(path.read_text()) | values)
-
-
-def same(first, second):
-    return all(getattr(first, name).equals(getattr(second, name)) for name in first.__dataclass_fields__)
 
 
 def test_a_line_a_model_and_a_line_a_cell(results):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from flips import every_flip_is_named, named
-from results_folder import COUNTS, write_results
+from results_folder import COUNTS, same, write_results
 from test_config import ROOT
 
 from dmcore.errors import UserError
@@ -22,10 +22,6 @@ def folder(tmp_path):
     write_results(tmp_path, {("dm", "0.3"): COUNTS["dm", "0.3"]})
     write_records(collect(tmp_path, "demo"), tmp_path / "demo")
     return tmp_path / "demo"
-
-
-def same(first, second):
-    return all(getattr(first, name).equals(getattr(second, name)) for name in first.__dataclass_fields__)
 
 
 def check(folder):

@@ -11,7 +11,7 @@ from made_rows import cell
 from results_folder import COUNTS, EXHIBIT, write_results
 
 from doublemargin.records.statistics import std_of_hundreds, wilson_interval
-from doublemargin.records.tidy import collect, read_records, write_records
+from doublemargin.records.tidy import collect
 from doublemargin.report.build_table import Lookup
 from doublemargin.report.build_table import build_table as built
 from doublemargin.report.render import comma_separated
@@ -21,13 +21,6 @@ DASH = "–"
 
 def build_table(exhibit, records):
     return built(exhibit, Lookup.of(records, None))
-
-
-@pytest.fixture
-def records(tmp_path):
-    write_results(tmp_path, COUNTS)
-    write_records(collect(tmp_path, "demo"), tmp_path / "demo")
-    return read_records(tmp_path / "demo")
 
 
 def test_values_are_means_over_seeds_and_the_best_are_marked(records):

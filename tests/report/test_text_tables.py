@@ -6,7 +6,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 from golden_files import EXHIBITS
-from test_config import CONFIG, ROOT
+from test_config import CONFIG
 
 from dmcore.errors import UserError
 from doublemargin.experiment.exhibits import exhibit_spec
@@ -21,9 +21,7 @@ PAPERS = {name: exhibit_spec(Grid(CONFIG, "paper"), "tables", name) for name in 
 TABLE = TextTable("C & D", ["Head", "$R$"], [["**a $\\ell_1$ b**", "$\\frac{1}{2}$"], ["50%", "x < y"]], ["See $g$."])
 
 
-@pytest.fixture(autouse=True)
-def at_the_root(monkeypatch):
-    monkeypatch.chdir(ROOT)  # sources are named from there
+pytestmark = pytest.mark.usefixtures("at_the_root")
 
 
 @pytest.mark.parametrize(

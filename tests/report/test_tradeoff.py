@@ -4,24 +4,18 @@ import copy
 import csv
 
 import numpy as np
-import pandas as pd
 import pytest
-from results_folder import write_model
+from results_folder import PANEL, write_model
 from test_config import CONFIG
 
 from dmcore.errors import UserError
 from doublemargin.experiment.exhibits import exhibit_spec
 from doublemargin.experiment.grid import Grid
 from doublemargin.experiment.looks import METHODS
-from doublemargin.records.columns import COLUMNS
-from doublemargin.records.tidy import Records, collect
+from doublemargin.records.tidy import collect
 from doublemargin.report.figures import tradeoff
 from doublemargin.report.figures.style import house_style
 
-PANEL = {
-    "title": "Small CNN MNIST", "dataset": "mnist", "arch": "small", "certifier": "ibp", "norm": "linf", "points": 100,
-    "points_seed": 0, "clip_input": False, "intersect_ibp": False, "eps_cert": ["0.3", "0"],
-}  # fmt: skip
 # method, line, seeds: clean and certified points of 100
 ROWS = [
     ("sweep-alpha0.2", "Sweep", [(98, 40), (96, 50), (97, 48)]),  # 97, 46
@@ -41,7 +35,13 @@ def exhibit(rows=ROWS, reference=None):
         }
         for method, line, seeds in rows
     ]  # fmt: skip
-    panel = PANEL | {"rows": made, "std": False}
+    panel = PANEL | {
+        "title": "Small CNN MNIST",
+        "certifier": "ibp",
+        "points": 100,
+        "eps_cert": ["0.3", "0"],
+        "rows": made,
+    }
     return {"name": "t", "schedule": "demo", "shortened": None, "reference": reference, "panels": [panel]}
 
 
@@ -93,8 +93,7 @@ def test_nothing_run_yet(tmp_path):
     assert beside.get_supxlabel().startswith("Nothing has been run yet.\nGrey: published numbers")
 
 
-def test_the_legend_fits_on_the_page():
-    nothing = Records(**{name: pd.DataFrame(columns=columns) for name, columns in COLUMNS.items()})
+def test_the_legend_fits_on_the_page(nothing):
     with house_style():
         figure = tradeoff.draw(exhibit_spec(Grid(CONFIG, "modern"), "figures", "modern1"), nothing)
         figure.draw_without_rendering()
