@@ -6,7 +6,7 @@ from statistics import NormalDist
 
 import pytest
 
-from doublemargin.records.statistics import Share, decimals, difference_interval, newcombe_interval
+from doublemargin.records.statistics import Share, difference_interval, newcombe_interval
 from doublemargin.report.claims.significance import beyond_p, holm, subset_p
 from doublemargin.report.paired import paired_interval, paired_p
 
@@ -33,11 +33,6 @@ def test_a_difference_that_excludes_0_leaves_neither_value_in_the_others_interva
 
 def test_arms_add_in_squares():
     assert difference_interval(10, (7, 12), 3, (-1, 15)) == pytest.approx((7 - math.hypot(3, 12), 7 + math.hypot(2, 4)))
-
-
-def test_decimals():
-    assert [decimals(n) for n in (20, 100, 200, 1000, 10000)] == [0, 0, 1, 1, 2]
-    assert decimals(20, averaged=True) == 1
 
 
 def mcnemar(b, c):

@@ -25,15 +25,6 @@ def test_wilson_refuses_what_is_no_share():
             wilson_interval(k, n)
 
 
-def test_std_of_hundreds_against_drawing_them():
-    n, right = 500, 190
-    points = np.zeros(n)
-    points[:right] = 1
-    generator = np.random.default_rng(0)
-    drawn = [generator.choice(points, 100, replace=False).mean() for _ in range(20000)]
-    assert std_of_hundreds(right / n, n) == pytest.approx(np.std(drawn), rel=0.02)
-
-
 def test_std_of_hundreds_is_what_the_paper_prints():
     reported = pd.read_csv(ROOT / "resources/paper/reported.csv")
     cells = reported[reported["std"].notna() & (reported["status"] == "ok")]

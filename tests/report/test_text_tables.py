@@ -12,7 +12,6 @@ from dmcore.errors import UserError
 from doublemargin.experiment.exhibits import exhibit_spec
 from doublemargin.experiment.grid import Grid
 from doublemargin.records.columns import COLUMNS
-from doublemargin.records.tidy import read_records
 from doublemargin.report.cost import cost_table, ratios
 from doublemargin.report.render import html, latex, plain
 from doublemargin.report.text_tables import TextTable, read_text_table
@@ -86,33 +85,36 @@ def test_times_are_compared_a_step_and_only_between_like_trainings():
     assert len(ratios(slowed, ["ibp"])) == 1
 
 
-def test_the_cost_table_shows_median_and_range(tmp_path):
-    methods, seconds = ["normal", "ibp", "ibp_quarter", "ibp", "dm"], [1.0, 2.0, 4.0, 2.5, 1234.0]
-    training = trained(method=methods, seconds=seconds, spec_hash=list("abcde"))
-    records = replace(read_records(tmp_path), training=training)
-    exhibit = EXHIBITS["table1"] | {"models": list("abcde")}
-    table = cost_table(exhibit, records)
+ALONE = {"method": ["normal", "ibp", "ibp_quarter", "ibp", "dm"], "seconds": [1.0, 2.0, 4.0, 2.5, 1234.0]}
+BESIDE_OTHERS = {
+    "method": ["normal", "ibp", "ibp_quarter", "dm"], "seconds": [1.0, 2.0, 3.0, 4.0],
+    "timing": ["undisturbed", "disturbed", "unknown", "undisturbed"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("trainings", "models", "measured"),
+    [
+        (ALONE, "abcde", ["×2.50 (2.00–4.00)", "not run", "×1234"]),
+        (ALONE, "abe", ["×2.00", "not run", "×1234"]),  # what the config no longer describes is left out
+        (BESIDE_OTHERS, "abcd", ["not comparable‡", "not run", "×4.00"]),
+        (BESIDE_OTHERS, "bcd", ["not comparable‡", "not run", "not comparable‡"]),  # no normal training
+        (BESIDE_OTHERS, "ad", ["not run", "not run", "×4.00"]),
+    ],
+)
+def test_the_cost_table_shows_median_and_range_or_why_there_is_none(nothing, trainings, models, measured):
+    training = trained(**trainings, spec_hash=list("abcde")[: len(trainings["method"])])
+    exhibit = EXHIBITS["table1"] | {"models": list(models)}
+    table = cost_table(exhibit, replace(nothing, training=training))
     assert table.head == ["Training method", "$R$", "Cost in the paper", "Measured"]
-    assert table.column("Measured") == ["×2.50 (2.00–4.00)", "not run", "×1234"]
     assert table.column("Cost in the paper") == ["×3", "> 10 (empirically)", "**×3**"]
-    only = cost_table(exhibit | {"models": list("abe")}, records)
-    assert only.column("Measured") == ["×2.00", "not run", "×1234"]  # what the config no longer describes is left out
-    assert "on CPU" in table.notes[-1]
+    assert table.column("Measured") == measured
+    *others, last = table.notes
+    note = "‡: trained, but beside other work that may have slowed it down, or without a"
+    assert last.startswith(note if "not comparable‡" in measured else "Measured (schedule demo, on CPU)")
+    assert not any("‡" in other for other in others)
 
 
-def test_a_cost_table_must_name_its_methods(tmp_path):
+def test_a_cost_table_must_name_its_methods(nothing):
     with pytest.raises(UserError, match="has no column 'Methods'"):
-        cost_table(EXHIBITS["table1"] | {"source": PAPERS["table12"]["source"]}, read_records(tmp_path))
-
-
-def test_what_was_trained_but_cannot_be_compared_is_not_called_not_run(tmp_path):
-    methods, timing = ["normal", "ibp", "ibp_quarter", "dm"], ["undisturbed", "disturbed", "unknown", "undisturbed"]
-    training = trained(method=methods, seconds=[1.0, 2.0, 3.0, 4.0], timing=timing, spec_hash=list("abcd"))
-    records = replace(read_records(tmp_path), training=training)
-    exhibit = EXHIBITS["table1"] | {"models": list("abcd")}
-    table = cost_table(exhibit, records)
-    assert table.column("Measured") == ["not comparable‡", "not run", "×4.00"]
-    assert table.notes[-1].startswith("‡: trained, but beside other work that may have slowed it down, or without a")
-    alone = cost_table(exhibit | {"models": list("bcd")}, records)  # no normal training
-    assert alone.column("Measured") == ["not comparable‡", "not run", "not comparable‡"]
-    assert not any("‡" in note for note in cost_table(exhibit | {"models": list("ad")}, records).notes)
+        cost_table(EXHIBITS["table1"] | {"source": PAPERS["table12"]["source"]}, nothing)

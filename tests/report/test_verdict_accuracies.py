@@ -104,28 +104,21 @@ def test_means_over_models_are_compared_point_by_point():
 
 
 @pytest.mark.parametrize(
-    ("only_first", "only_second", "or_better", "outcome"),
+    ("only_first", "only_second", "or_better", "outcome", "paper", "as_claimed"),
     [
-        (4, 4, False, Outcome.HOLDS),
-        (4, 4, True, Outcome.HOLDS),
-        (12, 12, False, Outcome.HOLDS),  # ±4.8 points
-        (14, 14, False, Outcome.OPEN),  # ±5.2
-        (40, 4, True, Outcome.HOLDS),
-        (40, 4, False, Outcome.FAILS),
-        (4, 40, True, Outcome.FAILS),
-        (0, 12, True, Outcome.OPEN),  # 6 points behind: not clearly beyond 5
+        (4, 4, False, Outcome.HOLDS, (120, 100), False),
+        (4, 4, True, Outcome.HOLDS, (120, 100), True),
+        (12, 12, False, Outcome.HOLDS, (None, None), None),  # ±4.8 points
+        (14, 14, False, Outcome.OPEN, (None, None), None),  # ±5.2
+        (40, 4, True, Outcome.HOLDS, (100, 109), True),
+        (40, 4, False, Outcome.FAILS, (None, None), None),
+        (4, 40, True, Outcome.FAILS, (100, 111), False),
+        (0, 12, True, Outcome.OPEN, (None, None), None),  # 6 points behind: not clearly beyond 5
     ],
 )
-def test_comparable(only_first, only_second, or_better, outcome):
-    assert judged(Comparable(*DM_IBP, or_better=or_better), duel(only_first, only_second)).outcomes == [outcome]
-
-
-@pytest.mark.parametrize(
-    ("paper", "or_better", "as_claimed"),
-    [((100, 109), True, True), ((100, 111), True, False), ((120, 100), True, True), ((120, 100), False, False)],
-)
-def test_comparable_in_the_papers_numbers(paper, or_better, as_claimed):
-    found = judged(Comparable(*DM_IBP, or_better=or_better), duel(4, 4, paper=paper))
+def test_comparable(only_first, only_second, or_better, outcome, paper, as_claimed):
+    found = judged(Comparable(*DM_IBP, or_better=or_better), duel(only_first, only_second, paper=paper))
+    assert found.outcomes == [outcome]
     assert found.findings[0].as_claimed is as_claimed
 
 
