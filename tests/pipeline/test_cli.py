@@ -185,38 +185,24 @@ def test_spec_prints_what_tables_takes_and_refuses_what_is_not_there(capsys, tmp
         assert told in fails(capsys, "spec", path, *where)
 
 
-def test_a_specification_longer_than_an_argument_may_be_comes_on_standard_input(capsys, tmp_path, monkeypatch):
-    monkeypatch.chdir(ROOT)
-    config = load_config(ROOT / "config.yaml") | {"seeds": list(range(20))}
-    (tmp_path / "config.json").write_text(json.dumps(config))
-    run("spec", "paper", "--config", tmp_path / "config.json")
-    spec = capsys.readouterr().out
-    assert len(spec) > 128 * 1024
-    monkeypatch.setattr("sys.stdin", io.StringIO(spec))
-    run("pages", "--spec", "-", "--records", tmp_path / "none", "--out", tmp_path)
-    assert "0 of 2620 models" in (tmp_path / "overview.md").read_text()
-
-
-def test_data_prepares_what_spec_prints(capsys, tmp_path):
+def test_data_prepares_what_spec_prints(capsys, tmp_path, monkeypatch):
     run("spec", "mnist", "--config", ROOT / "config.yaml")
-    spec = capsys.readouterr().out
+    monkeypatch.setattr("sys.stdin", io.StringIO(capsys.readouterr().out))
     where = ["--places", ROOT / "resources", "--cache", tmp_path / "cache", "--resources", tmp_path / "none"]
-    run("data", "mnist", "--spec", spec, *where, "--out", tmp_path / "mnist")
+    run("data", "mnist", "--spec", "-", *where, "--out", tmp_path / "mnist")
     told, meta = capsys.readouterr().out, tensorfile.load(tmp_path / "mnist", IMAGES)[1]
     assert "60000 training and 10000 test images of mnist (official)" in told
     assert f"to pin them: content: {meta['sha256']}" in told
     assert meta["kind"] == IMAGES
 
 
-def test_tables_and_pages_before_anything_was_run(capsys, tmp_path, monkeypatch):
+def test_exhibits_before_anything_was_run(tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)  # the config names the paper's cells from there
-    run("spec", "short")
-    spec = json.loads(capsys.readouterr().out)
-    where = ["--records", tmp_path / "none", "--out", tmp_path]
-    run("tables", "--spec", json.dumps({"table10": spec["tables"]["table10"]}), *where)
-    run("pages", "--spec", json.dumps(spec), *where)
-    assert "0 of 18 cells compared (18 not run)" in (tmp_path / "comparisons/table10.md").read_text()
-    assert "24 not run" in (tmp_path / "verdict.md").read_text()
+    (tmp_path / "config.json").write_text(json.dumps(load_config(ROOT / "config.yaml")))  # as the rules write it
+    for what in ("short/tables/table10", "short"):
+        run("exhibit", what, "--config", tmp_path / "config.json", "--results", tmp_path)
+    assert "0 of 18 cells compared (18 not run)" in (tmp_path / "short/comparisons/table10.md").read_text()
+    assert "24 not run" in (tmp_path / "short/verdict.md").read_text()
 
 
 def test_a_checkpoint_of_another_architecture_is_refused(tmp_path):

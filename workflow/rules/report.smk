@@ -2,8 +2,7 @@
 
 RECORDS = [f"results/{{schedule}}/{file}" for file in (*FILES.values(), SUMS)]
 EXHIBIT = (
-    "( {params.dmcore} spec {params.exhibit} --config {params.config:q}"
-    " | {params.dmcore} {params.command} --spec - --results {params.results:q} --out {params.out:q} ) > {log:q} 2>&1"
+    "{params.dmcore} exhibit {params.exhibit} --config {params.config:q} --results {params.results:q} > {log:q} 2>&1"
 )
 
 
@@ -57,12 +56,10 @@ rule table:
         "../../envs/tables.yaml"
     params:
         exhibit="{schedule}/tables/{table}",
-        command="tables",
         config=config_file,
         spec=lambda w: digest(exhibit_spec(grid(w.schedule), "tables", w.table)),
         files=lambda w: exhibit_contents(grid(w.schedule), "tables", w.table),
         results=folder(2),
-        out=folder(1),
         dmcore=our_dmcore,
         code=code_hash("doublemargin.report.make_tables"),
     shell:
@@ -89,12 +86,10 @@ rule figure:
         "../../envs/tables.yaml"
     params:
         exhibit="{schedule}/figures/{figure}",
-        command="figures",
         config=config_file,
         spec=lambda w: digest(exhibit_spec(grid(w.schedule), "figures", w.figure)),
         files=lambda w: exhibit_contents(grid(w.schedule), "figures", w.figure),
         results=folder(2),
-        out=folder(1),
         dmcore=our_dmcore,
         code=lambda w: code_hash(figure.declared[grid(w.schedule).exhibit("figures", w.figure)["kind"]].module),
     shell:
@@ -127,15 +122,15 @@ rule pages:
     conda:
         "../../envs/tables.yaml"
     params:
+        exhibit="{schedule}",
         config=config_file,
         spec=lambda w: digest(report_spec(grid(w.schedule))),
         files=lambda w: report_contents(grid(w.schedule)),
-        out=folder(),
+        results=folder(1),
         dmcore=our_dmcore,
         code=code_hash("doublemargin.report.make_pages"),
     shell:
-        "( {params.dmcore} spec {wildcards.schedule} --config {params.config:q}"
-        " | {params.dmcore} pages --spec - --records {params.out:q} --out {params.out:q} ) > {log:q} 2>&1"
+        EXHIBIT
 
 
 rule history:

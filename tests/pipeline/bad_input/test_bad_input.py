@@ -73,10 +73,7 @@ MISTAKES = [  # what is typed, and the line that it gets, with <...> for what di
         f"{RECORD} is a JSON file, not a record that dmcore wrote; move it away and make it again (this trains the "
         f"model again): snakemake --cores 1 {RECORD}",
     ),
-    (
-        "tables --spec {dm} --records results/demo --out new",
-        "--spec: 'schedule' is no table or figure; `dmcore spec SCHEDULE` prints a schedule's",
-    ),
+    ("exhibit demo/tables --results results", "'demo/tables' is not of the form schedule/tables/table2"),
 ]
 TAKEN = [  # what is typed, the file that the command did not write, and what it is
     ("data --out own/digits/train.npz", "own/digits/train.npz", "a NumPy archive (NPZ)"),

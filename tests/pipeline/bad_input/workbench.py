@@ -48,7 +48,6 @@ def arguments(run):
     specs = {
         "{digits}": lambda: data_spec(config, "digits"),
         "{normal}": lambda: find_model(config, MODEL.replace("dm/0.1", "normal/none")).to_dict(),
-        "{dm}": lambda: find_model(config, MODEL).to_dict(),
         "{other}": lambda: find_model(config, MODEL).to_dict() | {"device": "x"},
         "{small}": lambda: find_model(config, MODEL).to_dict() | {"dataset": {"shape": [1, 6, 6], "classes": 10}},
     }

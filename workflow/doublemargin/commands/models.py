@@ -21,7 +21,7 @@ def add_to(command: Command) -> None:
     data.add_argument("--resources", type=Path, default=Path("resources"), help="own copies (default: %(default)s)")
     data.add_argument("--out", type=Path, required=True, help="prepared file to write")
 
-    spec = command("spec", _show_spec, "Print what the config says of a model, data set or report, as JSON for --spec.")
+    spec = command("spec", _show_spec, "Print what the config says of a model, data set or report, as JSON.")
     what = "a model such as demo/mnist/small/dm/0.3/seed0, a data set, a schedule, or one of its demo/tables/table2"
     spec.add_argument("what", help=what)
     config_argument(spec)

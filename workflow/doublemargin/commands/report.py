@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from dmcore.errors import UserError
-from doublemargin.commands.shared import Command, config_argument, from_records_arguments, spec_arguments
+from doublemargin.commands.shared import Command, config_argument
 from doublemargin.files import PICTURE, check_writable
-
-if TYPE_CHECKING:
-    from doublemargin.records.tidy import Records
 
 
 def add_to(command: Command) -> None:
@@ -30,14 +25,12 @@ def add_to(command: Command) -> None:
     )
     merge.add_argument("--out", type=Path, required=True, help="folder for the records; what it holds is the oldest")
 
-    for name, run, what in (
-        ("tables", _tables, "Make tables from tidy records, each with its comparison with the paper."),
-        ("figures", _figures, "Make figures from tidy records."),
-        ("pages", _pages, "Make the pages about a whole schedule: its overview, its verdict and all-tables.tex."),
-    ):
-        sub = command(name, run, what)
-        spec_arguments(sub, "what to make as JSON, as `dmcore spec` prints it")
-        from_records_arguments(sub)
+    exhibit = command("exhibit", _exhibit, "Make one table with its comparison, one figure, or a schedule's pages.")
+    what = "demo/tables/table2, demo/figures/figure1, or a schedule for its overview, verdict and all-tables.tex"
+    exhibit.add_argument("what", help=f"{what}; tables and figures are of its result files, pages of its records")
+    config_argument(exhibit)
+    exhibit.add_argument("--results", type=Path, default=Path("results"), help="(default: %(default)s)")
+
     report = command("report", _report, "Gather all records and make everything of a report that they allow.")
     report.add_argument("schedules", nargs="*", help="by default those with results, or else the config's own")
     config_argument(report)
@@ -73,39 +66,30 @@ def _merge(args: argparse.Namespace) -> None:
     print(f"{args.out}: {len(merged.training)} models, {len(merged.certified_accuracy)} cells")
 
 
-def _records(args: argparse.Namespace, exhibits: Mapping[str, Any]) -> Records:
-    """The records that some resolved exhibits need, from where the command line says."""
-    from doublemargin.experiment.exhibits import models_of
+def _exhibit(args: argparse.Namespace) -> None:
+    from doublemargin.experiment.config import given_config
+    from doublemargin.experiment.exhibits import find_exhibit, models_of, report_spec
+    from doublemargin.experiment.grid import find_grid
     from doublemargin.records.tidy import collect, read_records
 
-    for name, exhibit in exhibits.items():
-        if not isinstance(exhibit, dict) or "kind" not in exhibit:
-            raise UserError(f"--spec: '{name}' is no table or figure; `dmcore spec SCHEDULE` prints a schedule's")
-    if args.records:
-        return read_records(args.records)
-    (schedule,) = {exhibit["schedule"] for exhibit in exhibits.values()}
-    return collect(args.results, schedule, models_of(exhibits) or None)  # costs are about all models
+    config = given_config(args.config, *args.configfile)
+    schedule, _, exhibit = args.what.partition("/")
+    out = args.results / schedule
+    if not exhibit:
+        from doublemargin.report.make_pages import make_pages
 
+        make_pages(report_spec(find_grid(config, schedule)), read_records(out), out)
+        return
+    made = find_exhibit(config, args.what)
+    records = collect(args.results, schedule, models_of(made) or None)  # costs are about all models
+    if exhibit.startswith("tables/"):
+        from doublemargin.report.make_tables import make_tables
 
-def _tables(args: argparse.Namespace) -> None:
-    from doublemargin.report.make_tables import make_tables
+        make_tables(made, records, out)
+    else:
+        from doublemargin.report.make import make_figures
 
-    make_tables(args.spec, _records(args, args.spec), args.out)
-
-
-def _figures(args: argparse.Namespace) -> None:
-    from doublemargin.report.make import make_figures
-
-    make_figures(args.spec, _records(args, args.spec), args.out)
-
-
-def _pages(args: argparse.Namespace) -> None:
-    from doublemargin.report.make_pages import make_pages
-
-    for key in ("schedule", "tables", "figures"):
-        if key not in args.spec:
-            raise UserError(f"--spec: no report of a schedule, it has no '{key}'; `dmcore spec SCHEDULE` prints one")
-    make_pages(args.spec, _records(args, args.spec["tables"] | args.spec["figures"]), args.out)
+        make_figures(made, records, out)
 
 
 def _report(args: argparse.Namespace) -> None:

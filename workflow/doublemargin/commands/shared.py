@@ -45,14 +45,6 @@ def radii_arguments(parser: argparse.ArgumentParser, required: bool = True) -> N
     parser.add_argument("--eps", type=radius_text, nargs="+", required=required, help=what)
 
 
-def from_records_arguments(parser: argparse.ArgumentParser) -> None:
-    """Where records are read from, and where what is made of them goes."""
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--records", type=Path, help="folder with tidy records, as `collect` writes them")
-    source.add_argument("--results", type=Path, help="results folder, to read the result files themselves")
-    parser.add_argument("--out", type=Path, required=True, help="the schedule's folder, as results/SCHEDULE")
-
-
 def compute_arguments(parser: argparse.ArgumentParser) -> None:
     """What :func:`doublemargin.experiment.device.job_device` asks for."""
     parser.add_argument(

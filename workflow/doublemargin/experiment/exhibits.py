@@ -65,8 +65,10 @@ def find_exhibit(config: Mapping[str, Any], path: str) -> dict[str, Any]:
     """The table or figure of that path, ``<schedule>/tables/<name>``, resolved, under its name.
 
     Raises:
-        UserError: the config has no such schedule, table or figure.
+        UserError: the path has another form, or the config has no such schedule, table or figure.
     """
+    if path.count("/") != 2:
+        raise UserError(f"'{path}' is not of the form schedule/tables/table2")
     schedule, kind, name = path.split("/")
     if kind not in KINDS:
         raise UserError(f"'{path}': '{kind}' is neither 'tables' nor 'figures'")
