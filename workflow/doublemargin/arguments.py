@@ -41,46 +41,32 @@ def json_object(text: str) -> dict[str, Any]:
     return value
 
 
-def seconds(text: str) -> float:
-    """A time ≥ 0."""
-    return _number(text, lambda value: value >= 0, "a number of seconds ≥ 0")
+def _number(what: str, allowed: Callable[[float], bool], kind: type[float] = float) -> Callable[[str], float]:
+    """Reads numbers of a kind that are allowed and finite."""
+
+    def read(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = kind(-1)
+        if not allowed(value) or not value < float("inf"):
+            raise argparse.ArgumentTypeError(f"'{text}' is not {what}")
+        return value
+
+    return read
 
 
-def positive(text: str) -> float:
-    """A number > 0."""
-    return _number(text, lambda value: value > 0, "a number > 0")
+def _checked(check: Callable[[str], object]) -> Callable[[str], str]:
+    """Reads what a check does not refuse, as it was written."""
 
+    def read(text: str) -> str:
+        try:
+            check(text)
+        except UserError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+        return text
 
-def count(text: str) -> int:
-    """A whole number > 0."""
-    return int(_number(text, lambda value: value > 0, "a whole number > 0", int))
-
-
-def threads(text: str) -> int:
-    """A number of threads that a machine can have."""
-    what = f"a number of threads from 1 to {MOST_THREADS}"
-    return int(_number(text, lambda value: 1 <= value <= MOST_THREADS, what, int))
-
-
-def seed(text: str) -> int:
-    """A seed that all generators of random numbers take."""
-    what = f"a seed, a whole number from 0 to {LARGEST_SEED}"
-    return int(_number(text, lambda value: 0 <= value <= LARGEST_SEED, what, int))
-
-
-def radius_text(text: str) -> str:
-    """A radius ε such as ``0.3`` or ``8/255``, as it was written."""
-    return _checked(text, Eps.parse)
-
-
-def norm_name(text: str) -> str:
-    """The name of a norm."""
-    return _checked(text, check_norm)
-
-
-def certifier_name(text: str) -> str:
-    """The name of a certifier."""
-    return _checked(text, certifier.check)
+    return read
 
 
 def one_of(*known: str) -> Callable[[str], str]:
@@ -94,19 +80,11 @@ def one_of(*known: str) -> Callable[[str], str]:
     return read
 
 
-def _number(text: str, allowed: Callable[[float], bool], what: str, kind: type[int] | type[float] = float) -> float:
-    try:
-        value = kind(text)
-    except ValueError:
-        value = kind(-1)
-    if not allowed(value) or not value < float("inf"):
-        raise argparse.ArgumentTypeError(f"'{text}' is not {what}")
-    return value
-
-
-def _checked(text: str, check: Callable[[str], object]) -> str:
-    try:
-        check(text)
-    except UserError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-    return text
+seconds = _number("a number of seconds ≥ 0", lambda value: value >= 0)
+positive = _number("a number > 0", lambda value: value > 0)
+count = _number("a whole number > 0", lambda value: value > 0, int)
+threads = _number(f"a number of threads from 1 to {MOST_THREADS}", lambda value: 1 <= value <= MOST_THREADS, int)
+seed = _number(f"a seed, a whole number from 0 to {LARGEST_SEED}", lambda value: 0 <= value <= LARGEST_SEED, int)
+radius_text = _checked(Eps.parse)
+norm_name = _checked(check_norm)
+certifier_name = _checked(certifier.check)
