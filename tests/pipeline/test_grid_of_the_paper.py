@@ -15,7 +15,7 @@ REPORTED = read_reported(ROOT / "resources/paper/reported.csv")
 def papers(schedule):
     """The grid of the paper's own tables; supplements are beyond it."""
     grid = Grid(CONFIG, schedule)
-    return grid.part("tables", *(name for name in grid.exhibits("tables") if not name.startswith("supplement")))
+    return grid.part("tables", *(name for name in grid.report["tables"] if not name.startswith("supplement")))
 
 
 GRID = papers("paper")
@@ -50,7 +50,7 @@ def test_the_cells_are_the_papers_1716():
 
 
 def test_each_table_has_the_papers_rows_and_columns():
-    tables = {name: exhibit for name, exhibit in GRID.exhibits("tables").items() if "panels" in exhibit}
+    tables = {name: exhibit for name, exhibit in GRID.report["tables"].items() if "panels" in exhibit}
     assert sorted(tables) == sorted(REPORTED["table"].unique())
     for name, exhibit in tables.items():
         ours = Counter(

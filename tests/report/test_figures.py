@@ -251,7 +251,7 @@ def results(tmp_path_factory):
 def written(results):
     """The paper's three figures, and one of results: files by name."""
     grid = Grid(CONFIG, "paper")
-    figures = {name: exhibit_spec(grid, "figures", name) for name in grid.exhibits("figures")}
+    figures = {name: exhibit_spec(grid, "figures", name) for name in grid.report["figures"]}
     figures = {name: figure | {"reported": REPORTED} for name, figure in figures.items()}
     make_figures(figures | {"table2": EXHIBIT | {"kind": "curves"}}, collect(results, "demo"), results / "out")
     return {path.name: path.read_bytes() for path in (results / "out/figures").iterdir()}

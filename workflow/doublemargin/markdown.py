@@ -12,6 +12,11 @@ def table(head: list[str], rows: Iterable[list[str]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
+def percent(share: float) -> str:
+    """A share in percent, ``66.5%``."""
+    return f"{share:.1%}"
+
+
 def code(value: object) -> str:
     """A word of a config or a command."""
     return f"`{value}`"

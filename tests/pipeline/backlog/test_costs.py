@@ -26,10 +26,12 @@ def frame(columns, lines):
 def costs(trained=(), certified=()):
     records = Records(frame(TRAINING, trained), frame(CELLS, certified), pd.DataFrame(), pd.DataFrame())
 
-    def operations(dataset, arch, method):
+    def operations(config, dataset, arch, method):
         return OPERATIONS[dataset, arch] * (1 if method == "normal" else 3)
 
-    return Costs(CONFIG, {"demo": records}, operations)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("doublemargin.experiment.backlog.costs.step_operations", operations)
+        return Costs(CONFIG, {"demo": records})
 
 
 def job(model, certifier="cnn-cert-relu", norm="linf", points=200, eps=("0", "0.1")):

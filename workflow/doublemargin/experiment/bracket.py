@@ -13,7 +13,7 @@ from typing import Any
 from dmcore.eps import Eps
 from dmcore.errors import UserError
 from doublemargin.files import read_json
-from doublemargin.markdown import table
+from doublemargin.markdown import percent, table
 from doublemargin.records.cells import each_cell
 
 SHARED = {"model_sha256": "model", "norm": "norm", "indices": "points", "labels": "points' labels"}
@@ -83,7 +83,7 @@ def bracket(certifications: Sequence[dict[str, Any]], attacks: Sequence[dict[str
     for eps, lower, upper in together(certifications, attacks):
         proved = [_at(eps, certifications, "certifier", name, "certified_accuracy") for name in certifiers]
         stood = [_at(eps, attacks, "attack", name, "robust_accuracy_upper_bound") for name in kinds]
-        rows.append([labels[eps], *proved, _percent(lower), _percent(upper), *stood, _percent(upper - lower)])
+        rows.append([labels[eps], *proved, percent(lower), percent(upper), *stood, percent(upper - lower)])
     head = ["ε", *certifiers, "**certified**", "**not broken**", *kinds, "undecided"]
     first = certifications[0]
     title = f"{first['model']}, {first['norm']}, {len(first['indices'])} test points\n\n"
@@ -113,8 +113,4 @@ def _eps(record: dict[str, Any]) -> Fraction:
 
 def _at(eps: Fraction, records: Sequence[dict[str, Any]], key: str, name: str, value: str) -> str:
     found = [record[value] for record in records if record[key] == name and _eps(record) == eps]
-    return _percent(found[0]) if found else "–"
-
-
-def _percent(share: float) -> str:
-    return f"{share:.1%}"
+    return percent(found[0]) if found else "–"

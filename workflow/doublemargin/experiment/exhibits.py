@@ -16,6 +16,12 @@ from doublemargin.experiment.sweeps import base_label
 KINDS = ("tables", "figures")
 """The kinds of exhibits, as a report names them."""
 
+COPIED = [
+    *("dataset", "arch", "certifier", "norm", "points", "points_seed", "clip_input", "intersect_ibp", "std"),
+    *("training_time", "compare"),
+]
+"""What a panel has as it is given, or as the report certifies."""
+
 
 def accuracy_tables(tables: Mapping[str, Any]) -> dict[str, Any]:
     """Those of some tables, resolved or as in the config, that show accuracies."""
@@ -30,7 +36,7 @@ def heading(name: str) -> str:
 
 def report_spec(grid: Grid) -> dict[str, Any]:
     """A schedule's report: its name, how it was ``shortened``, the ``reported`` numbers, ``tables`` and ``figures``."""
-    exhibits = {kind: {name: exhibit_spec(grid, kind, name) for name in grid.exhibits(kind)} for kind in KINDS}
+    exhibits = {kind: {name: exhibit_spec(grid, kind, name) for name in grid.report[kind]} for kind in KINDS}
     return {**_schedule(grid), **exhibits}
 
 
@@ -96,17 +102,10 @@ def _schedule(grid: Grid) -> dict[str, Any]:
 def _panel_spec(
     grid: Grid, kind: str, panel: Mapping[str, Any], several: Mapping[str, bool], looks: Mapping[str, int]
 ) -> dict[str, Any]:
+    given = {**grid.certification, **panel}
     return {
         "title": _title(grid, panel, several),
-        "dataset": panel["dataset"],
-        "arch": panel["arch"],
-        "certifier": panel["certifier"],
-        "norm": panel["norm"],
-        "points": panel["points"],
-        **{key: grid.certification[key] for key in ("points_seed", "clip_input", "intersect_ibp")},
-        "std": panel["std"],
-        "training_time": panel["training_time"],
-        "compare": panel["compare"],
+        **{key: given[key] for key in COPIED},
         "eps_cert": [Eps.parse(e).id for e in panel["eps_cert"]],
         "rows": [
             _row_spec(grid, panel, row) | {"group": i} | ({"look": looks[look_name(kind, row.method)]} if looks else {})

@@ -60,17 +60,13 @@ class Grid:
         """The settings of its certifications: ``split``, ``points_seed``, ``clip_input``, ``intersect_ibp``."""
         return {**self.config["certification"], **self.report.get("certification", {})}
 
-    def exhibits(self, kind: str) -> Mapping[str, Any]:
-        """The report's ``tables`` or ``figures`` by name."""
-        return self.report[kind]
-
     def exhibit(self, kind: str, name: str) -> Mapping[str, Any]:
         """One of the report's ``tables`` or ``figures``, as in the config.
 
         Raises:
             UserError: it has none of that name.
         """
-        exhibits = self.exhibits(kind)
+        exhibits = self.report[kind]
         if name not in exhibits:
             raise UserError(f"'{self.schedule}' has no {kind.removesuffix('s')} '{name}': {nearest(name, exhibits)}")
         return exhibits[name]
@@ -78,7 +74,7 @@ class Grid:
     def panels(self) -> Iterator[Mapping[str, Any]]:
         """All panels of all exhibits."""
         for kind in ("tables", "figures"):
-            for exhibit in self.exhibits(kind).values():
+            for exhibit in self.report[kind].values():
                 yield from exhibit.get("panels", ())
 
     def part(self, kind: str, *names: str) -> Grid:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dmcore.eps import Eps
-from doublemargin.markdown import table
+from doublemargin.markdown import percent, table
 
 
 def summary(record: Mapping[str, Any]) -> str:
@@ -15,7 +15,7 @@ def summary(record: Mapping[str, Any]) -> str:
     labels = record["labels"]
     title = f"{record['model']}, {record['norm']}, {len(labels)} test points\n\n"
     if "radii" in record:
-        clean = _percent(1 - record["left_out"] / len(labels))
+        clean = percent(1 - record["left_out"] / len(labels))
         radii = [
             "–" if record[f"{of}_radius"] is None else f"{record[f'{of}_radius']:.4g}" for of in ("mean", "median")
         ]
@@ -25,7 +25,7 @@ def summary(record: Mapping[str, Any]) -> str:
     rows = []
     for eps, cell in record["cells"].items():
         right = sum(p == y for p, y in zip(cell["predicted"], labels, strict=True)) / len(labels)
-        rows.append([Eps.parse(eps).label, str(len(labels)), _percent(right), _percent(cell[value])])
+        rows.append([Eps.parse(eps).label, str(len(labels)), percent(right), percent(cell[value])])
     return title + table(["ε", "points", "clean", f"{what} ({record[kind]})"], rows)
 
 
@@ -48,7 +48,3 @@ def _survival(radii: Sequence[float | None]) -> list[tuple[float, float]]:
     """The share of points with at least each of the radii."""
     known = sorted(r for r in radii if r is not None)
     return [(r, (len(known) - bisect_left(known, r)) / len(radii)) for r in sorted({0.0, *known})]
-
-
-def _percent(share: float) -> str:
-    return f"{share:.1%}"

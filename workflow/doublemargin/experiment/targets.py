@@ -23,8 +23,8 @@ def exhibit_input(grid: Grid, kind: str, name: str) -> list[str]:
 def exhibit_files(grid: Grid) -> list[str]:
     """A schedule's records, all tables and figures of its report, its pages, and its histories."""
     names = [*FILES.values(), SUMS, "overview.md"]
-    names += [f"tables/{name}.md" for name in grid.exhibits("tables")]
-    names += [f"figures/{name}.png" for name in grid.exhibits("figures")]
+    names += [f"tables/{name}.md" for name in grid.report["tables"]]
+    names += [f"figures/{name}.png" for name in grid.report["figures"]]
     histories = [f"results/{model}/history.png" for model in grid.model_paths()]
     return [f"results/{grid.schedule}/{name}" for name in names] + histories
 

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dmcore.errors import UserError, nearest
 from doublemargin.experiment.exhibits import report_spec
-from doublemargin.experiment.grid import Grid
+from doublemargin.experiment.grid import find_grid
 from doublemargin.experiment.registries import figure
 from doublemargin.records.columns import FILES
 from doublemargin.records.tidy import Records, collect, merge, read_records, write_records
@@ -51,17 +50,14 @@ def report_on(config: Mapping[str, Any], results: Path, schedules: Sequence[str]
     Raises:
         UserError: a schedule that the config does not have.
     """
-    for schedule in schedules:
-        if schedule not in config["schedules"]:
-            raise UserError(f"no schedule '{schedule}': {nearest(schedule, config['schedules'])}")
     found = schedules or [name for name in config["schedules"] if _on_record(results / name)] or [config["schedule"]]
-    parts = []
-    for schedule in found:
-        folder = results / schedule
-        records = merge(read_records(folder), collect(results, schedule))
+    grids, parts = [find_grid(config, schedule) for schedule in found], []
+    for grid in grids:
+        folder = results / grid.schedule
+        records = merge(read_records(folder), collect(results, grid.schedule))
         if len(records.training):
             write_records(records, folder)
-        parts.append(make_report(report_spec(Grid(config, schedule)), records, folder))
+        parts.append(make_report(report_spec(grid), records, folder))
     write_one_page(parts, results / "report.html")
     return list(found)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache, partial
 from statistics import median
 from typing import Any
@@ -33,17 +33,11 @@ class Costs:
 
     Args:
         records: by schedule; the device that they were made on is taken to be this one.
-        operations: multiply-adds per training point, by data set, architecture and method; by default counted.
     """
 
-    def __init__(
-        self,
-        config: Mapping[str, Any],
-        records: Mapping[str, Records],
-        operations: Callable[[str, str, str], float] | None = None,
-    ) -> None:
+    def __init__(self, config: Mapping[str, Any], records: Mapping[str, Records]) -> None:
         self.config = config
-        self._operations = cache(operations or partial(step_operations, config))
+        self._operations = cache(partial(step_operations, config))
         trained = self._described(pd.concat([found.training for found in records.values()]))
         counts = [self._operations(*names) for names in trained[[*NETWORK, "method"]].itertuples(index=False)]
         self.training_points = _Timed(trained.assign(time=trained["seconds"] / trained["steps"] / trained["batch"]))
