@@ -1,5 +1,6 @@
+from collections.abc import Callable
 from importlib.util import find_spec
-from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -150,20 +151,27 @@ def pruned_net(seed, dtype=torch.float32):
     return prune_relus(net, *relu_masks(net, (1, 6, 6), seed)).to(dtype)
 
 
+class Net(NamedTuple):
+    """``make(seed, dtype)`` gives a net whose inputs have this shape."""
+
+    make: Callable[..., nn.Module]
+    shape: tuple[int, ...]
+
+
 NETS = {
-    "rows": (rows_net, (2, 4)),
-    "conv": (conv_net, (2, 5, 5)),
-    "pool": (pool_net, (1, 8, 7)),
-    "chain": (chain_net, (1, 6, 6)),
-    "residual": (residual_net, (1, 5, 5)),
-    "ensemble": (ensemble_net, (1, 5, 5)),
-    "pruned": (pruned_net, (1, 6, 6)),
+    "rows": Net(rows_net, (2, 4)),
+    "conv": Net(conv_net, (2, 5, 5)),
+    "pool": Net(pool_net, (1, 8, 7)),
+    "chain": Net(chain_net, (1, 6, 6)),
+    "residual": Net(residual_net, (1, 5, 5)),
+    "ensemble": Net(ensemble_net, (1, 5, 5)),
+    "pruned": Net(pruned_net, (1, 6, 6)),
 }
 
 
 @pytest.fixture(params=sorted(NETS))
 def any_net(request):
-    """(make, in_shape) of each kind of net; ``make(seed, dtype)``."""
+    """Each kind of net."""
     return NETS[request.param]
 
 

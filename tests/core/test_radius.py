@@ -65,8 +65,7 @@ def test_under_l0_it_is_the_whole_number_that_brute_force_finds():
 @pytest.mark.parametrize("clip", [False, True])
 @pytest.mark.parametrize("norm", NORMS)
 def test_every_radius_is_certified_and_every_upper_end_is_not(norm, clip):
-    make, in_shape = NETS["residual"]
-    net, x = as_network(make(0)), points(in_shape, 6)
+    net, x = as_network(NETS["residual"].make(0)), points(NETS["residual"].shape, 6)
     y = net(x).argmax(1)
     for certifier in ("cnn-cert-ada", "ibp"):
         found = certified_radius(net, x, y, norm, certifier, clip, tolerance=0.1)

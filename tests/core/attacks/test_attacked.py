@@ -195,8 +195,7 @@ def test_eps_0_breaks_the_misclassified_alone(norm):
 
 
 def test_deterministic_by_seed_and_the_net_stays_as_it_is():
-    make, in_shape = NETS["conv"]
-    net, x = make(0), points(in_shape, 6, dtype=torch.float32)
+    net, x = NETS["conv"].make(0), points(NETS["conv"].shape, 6, dtype=torch.float32)
     y = net(x).argmax(1)
     net(x).sum().backward()
     before = [(p.detach().clone(), p.grad.clone()) for p in net.parameters()]
@@ -212,8 +211,7 @@ def test_deterministic_by_seed_and_the_net_stays_as_it_is():
 
 
 def test_restarts_find_no_less():
-    make, in_shape = NETS["residual"]
-    net, x = make(0), points(in_shape, 12, dtype=torch.float32)
+    net, x = NETS["residual"].make(0), points(NETS["residual"].shape, 12, dtype=torch.float32)
     y = net(x).argmax(1)
     one, three = (attack_points(net, x, y, 0.05, restarts=r, steps=3) for r in (1, 3))
     assert not (one.broken & ~three.broken).any()

@@ -51,8 +51,7 @@ def test_nothing_is_found_where_there_is_nothing():
 
 
 def test_certified_radii_stay_below_and_save_the_search_there():
-    make, shape = NETS["conv"]
-    net, x = make(0).eval(), torch.rand(4, *shape, generator=torch.Generator().manual_seed(0))
+    net, x = NETS["conv"].make(0).eval(), torch.rand(4, *NETS["conv"].shape, generator=torch.Generator().manual_seed(0))
     y = net(x).argmax(1)
     options = {"restarts": 1, "steps": 10}
     found = smallest_adversarial(net, x, y, **options)

@@ -29,14 +29,13 @@ def best_of_three(*args, **options):
 
 @torch.no_grad()
 def test_hidden_boxes_lie_in_the_variants_and_hold_every_value_that_occurs(any_net):
-    make, in_shape = any_net
-    net, x = as_network(make(0, torch.float64)), points(in_shape, 2)
+    net, x = as_network(any_net.make(0, torch.float64)), points(any_net.shape, 2)
     ball = Ball(x, 0.15)
     variants = [relaxed_network(net, ball, slope) for slope in SLOPES]
     boxes = Alpha().hidden_boxes(net, ball, variants)
     assert boxes.keys() == variants[0].boxes.keys()
     for i in range(len(x)):
-        noise = torch.rand(3000, *in_shape, generator=torch.Generator().manual_seed(i), dtype=x.dtype) * 2 - 1
+        noise = torch.rand(3000, *any_net.shape, generator=torch.Generator().manual_seed(i), dtype=x.dtype) * 2 - 1
         noise[::2] = noise[::2].sign()
         values = net.walk(lambda layer, *inputs: layer(*inputs), x[i] + 0.15 * noise)
         for node, box in boxes.items():
@@ -49,9 +48,8 @@ def test_hidden_boxes_lie_in_the_variants_and_hold_every_value_that_occurs(any_n
 
 @torch.no_grad()
 def test_hidden_boxes_get_narrower_than_what_the_variants_have_in_common():
-    make, in_shape = NETS["residual"]
-    net, ball = as_network(make(0, torch.float64)), Ball(points(in_shape, 2), 0.15)
-    variants = [relaxed_network(net, ball, slope) for slope in SLOPES]
+    net, ball = as_network(NETS["residual"].make(0, torch.float64)), Ball(points(NETS["residual"].shape, 2), 0.15)
+    variants = [relaxed_network(net, ball, fixed_slope(slope)) for slope in SLOPES]
     last = max(variants[0].boxes)
     lower = torch.stack([v.boxes[last].lower for v in variants]).amax(0)
     upper = torch.stack([v.boxes[last].upper for v in variants]).amin(0)
@@ -114,8 +112,7 @@ def test_points_that_a_variant_certifies_are_not_bounded_again(monkeypatch):
 
 
 def test_points_that_an_attack_breaks_are_not_bounded(monkeypatch):
-    make, in_shape = NETS["residual"]
-    net, x = make(1, torch.float64), points(in_shape, 16)
+    net, x = NETS["residual"].make(1, torch.float64), points(NETS["residual"].shape, 16)
     y = net(x).argmax(1)
     asked = []
     lower = Alpha.lower
@@ -139,13 +136,13 @@ def test_a_net_without_a_relu():
 
 
 def test_float32_and_the_option_intersect_ibp(any_net):
-    make, in_shape = any_net
-    net, x = make(0), points(in_shape, 3, dtype=torch.float32)
+    net, x = any_net.make(0), points(any_net.shape, 3, dtype=torch.float32)
     y = net(x).argmax(1)
     both = others(margin_bounds(net, x, y, 0.15, certifier="alpha", intersect_ibp=True))
     assert both.dtype == torch.float32
     assert (both >= best_of_three(net, x, y, 0.15, intersect_ibp=True)).all()
-    double = others(margin_bounds(make(0, torch.float64), x.double(), y, 0.15, certifier="alpha", intersect_ibp=True))
+    net = any_net.make(0, torch.float64)
+    double = others(margin_bounds(net, x.double(), y, 0.15, certifier="alpha", intersect_ibp=True))
     torch.testing.assert_close(both.double(), double, rtol=0, atol=5e-3)
 
 

@@ -75,13 +75,12 @@ def test_the_attack_before_alpha_is_the_same_in_every_state(state):
 
 
 def test_a_net_and_points_made_in_inference_mode_are_bounded_as_any_others():
-    make, shape = NETS["conv"]
     with torch.inference_mode():
-        net = make(0, torch.float32)
+        net = NETS["conv"].make(0, torch.float32)
         torch.manual_seed(1)
-        x = torch.rand(2, *shape)
+        x = torch.rand(2, *NETS["conv"].shape)
         y = net(x).argmax(1)
-    usual = margin_bounds(make(0, torch.float32), torch.tensor(x.tolist()), y, 0.05, certifier="alpha")
+    usual = margin_bounds(NETS["conv"].make(0, torch.float32), torch.tensor(x.tolist()), y, 0.05, certifier="alpha")
     torch.testing.assert_close(margin_bounds(net, x, y, 0.05, certifier="alpha"), usual, rtol=0, atol=0)
 
 

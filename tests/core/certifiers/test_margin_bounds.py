@@ -29,14 +29,13 @@ def test_registry_has_exactly_these():
 
 def steps_of(name):
     """The dense reference's steps of one of NETS."""
-    make, in_shape = NETS[name]
     if name != "pruned":
-        return reference.matrices(make(0), in_shape)
+        return reference.matrices(NETS[name].make(0), NETS[name].shape)
     net = plain_net(0)
-    positive, negative = relu_masks(as_network(net), in_shape, 0)
+    positive, negative = relu_masks(as_network(net), NETS[name].shape, 0)
     masks = iter([(~(positive[n] | negative[n]), positive[n]) for n in sorted(positive)])
     layers = [reference.PrunedReLU(*next(masks)) if isinstance(layer, nn.ReLU) else layer for layer in net]
-    return reference.matrices(layers, in_shape)
+    return reference.matrices(layers, NETS[name].shape)
 
 
 PLAIN = [(name, certifier, False) for name in ("conv", "pool", "chain", "rows", "pruned") for certifier in CERTIFIERS]
@@ -46,10 +45,9 @@ BOTH = [(name, certifier, True) for name in ("conv", "pool", "chain", "rows") fo
 @pytest.mark.parametrize(("norm", "eps"), [("linf", 0.02), *RADII.items()])
 @pytest.mark.parametrize(("name", "certifier", "intersect"), PLAIN + BOTH)
 def test_equal_to_the_dense_reference(name, certifier, intersect, norm, eps):
-    make, in_shape = NETS[name]
-    x, y, steps = points(in_shape, 2), torch.tensor([0, 2]), steps_of(name)
+    x, y, steps = points(NETS[name].shape, 2), torch.tensor([0, 2]), steps_of(name)
     for clip in (False, True):
-        ours = margin_bounds(make(0, torch.float64), x, y, eps, norm, certifier, clip, intersect)
+        ours = margin_bounds(NETS[name].make(0, torch.float64), x, y, eps, norm, certifier, clip, intersect)
         for i, label in enumerate(y.tolist()):
             ball = x[i].flatten().numpy(), label, eps
             if certifier == "ibp":
@@ -75,8 +73,7 @@ def short(monkeypatch):
 @pytest.mark.parametrize("norm", RADII)
 @pytest.mark.parametrize("certifier", [*CERTIFIERS, "alpha"])
 def test_at_eps_0_the_margins_themselves_and_less_beyond(any_net, certifier, norm):
-    make, in_shape = any_net
-    net, x, y = make(0, torch.float64), points(in_shape, 2), torch.tensor([0, 1])
+    net, x, y = any_net.make(0, torch.float64), points(any_net.shape, 2), torch.tensor([0, 1])
     margins = margins_at(net, x, y).scatter(1, y[:, None], torch.inf)
     previous = margin_bounds(net, x, y, 0, norm, certifier)
     torch.testing.assert_close(previous, margins)
@@ -92,8 +89,7 @@ def test_at_eps_0_the_margins_themselves_and_less_beyond(any_net, certifier, nor
     ("certifier", "intersect"), [*((name, False) for name in [*CERTIFIERS, "alpha"]), ("cnn-cert-relu", True)]
 )
 def test_splitting_the_work_changes_nothing(any_net, certifier, intersect, monkeypatch):
-    make, in_shape = any_net
-    net, x = make(0, torch.float64), points(in_shape, 3)
+    net, x = any_net.make(0, torch.float64), points(any_net.shape, 3)
     y, options = net(x).argmax(1), {"certifier": certifier, "intersect_ibp": intersect}
     whole = margin_bounds(net, x, y, 0.1, **options)
     assert whole.equal(margin_bounds(net, x, y, 0.1, **options))
@@ -124,8 +120,7 @@ def test_intersected_bounds_that_cross_by_rounding_keep_the_value():
 
 def test_intersected_boxes_at_eps_0_in_float32_are_not_turned_inside_out(any_net):
     """Both bounds are of one value there, from different sums."""
-    make, in_shape = any_net
-    net, x = as_network(make(0)), points(in_shape, 4).float()
+    net, x = as_network(any_net.make(0)), points(any_net.shape, 4).float()
     values = net.walk(lambda layer, *inputs: layer(*inputs), x)
     for node, box in relaxed_network(net, Ball(x, 0.0), "relu", intersect_ibp=True).boxes.items():
         assert (box.radius >= 0).all()

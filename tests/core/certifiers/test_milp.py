@@ -27,9 +27,8 @@ FAST = [  # nets and balls that take less than a second each
 
 
 def a_point(name, seed=0):
-    make, in_shape = NETS[name]
-    net = make(seed, torch.float64)
-    x = torch.rand(1, *in_shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    net = NETS[name].make(seed, torch.float64)
+    x = torch.rand(1, *NETS[name].shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     return net, x, net(x).argmax(1)
 
 

@@ -28,23 +28,21 @@ CERTIFIERS = ["cnn-cert-relu", "cnn-cert-ada", "cnn-cert-zero", "ibp"]
 @pytest.mark.parametrize("norm", ["linf", "l2", "l1", "l0"])
 @pytest.mark.parametrize("certifier", ["cnn-cert-relu", "cnn-cert-zero", "ibp"])
 def test_float32_is_just_below_float64(any_net, certifier, norm):
-    make, in_shape = any_net
     for seed in range(2):
-        x = torch.rand(3, *in_shape, generator=torch.Generator().manual_seed(seed))
+        x = torch.rand(3, *any_net.shape, generator=torch.Generator().manual_seed(seed))
         y = torch.tensor([0, 1, 2])
-        single = margin_bounds(make(seed), x, y, RADII[norm], norm, certifier).double()
-        double = margin_bounds(make(seed, torch.float64), x.double(), y, RADII[norm], norm, certifier)
+        single = margin_bounds(any_net.make(seed), x, y, RADII[norm], norm, certifier).double()
+        double = margin_bounds(any_net.make(seed, torch.float64), x.double(), y, RADII[norm], norm, certifier)
         others = double.isfinite()
         assert (single[others] <= double[others]).all()
-        if not (certifier == "cnn-cert-zero" and make is NETS["pool"][0]):  # whose lines flip where maxima tie
+        if not (certifier == "cnn-cert-zero" and any_net is NETS["pool"]):  # whose lines flip where maxima tie
             assert (single[others] >= double[others] - 4e-4).all()
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 def test_hidden_boxes_in_float32_hold_those_in_float64(any_net, norm):
-    make, in_shape = any_net
-    x = torch.rand(2, *in_shape, generator=torch.Generator().manual_seed(0))
-    net, exact = as_network(make(0)), as_network(make(0, torch.float64))
+    x = torch.rand(2, *any_net.shape, generator=torch.Generator().manual_seed(0))
+    net, exact = as_network(any_net.make(0)), as_network(any_net.make(0, torch.float64))
     with torch.no_grad():
         single = relaxed_network(net, Ball(x, 0.1, norm), "relu", exact=exact).boxes
         double = relaxed_network(exact, Ball(x.double(), 0.1, norm), "relu").boxes
@@ -54,9 +52,8 @@ def test_hidden_boxes_in_float32_hold_those_in_float64(any_net, norm):
 
 
 def test_interval_errors_cover_what_float32_is_off(any_net):
-    make, in_shape = any_net
-    x = torch.rand(2, *in_shape, generator=torch.Generator().manual_seed(0))
-    net, exact = as_network(make(0)), as_network(make(0, torch.float64))
+    x = torch.rand(2, *any_net.shape, generator=torch.Generator().manual_seed(0))
+    net, exact = as_network(any_net.make(0)), as_network(any_net.make(0, torch.float64))
     with torch.no_grad():
         errors = interval_errors(net, Ball(x, 0.1))
         for one, two, error in zip(
@@ -94,8 +91,8 @@ def test_gamma_and_outward():
 @pytest.mark.parametrize("name", sorted(NETS))
 def test_no_sum_is_longer_than_the_errors_count(name, certifier, monkeypatch):
     """What is added up over images goes channel by channel (``summation_length``): nothing takes all at once."""
-    make, shape = NETS[name]
-    net, x = make(0, torch.float32), torch.rand(2, *shape, generator=torch.Generator().manual_seed(0))
+    net = NETS[name].make(0, torch.float32)
+    x = torch.rand(2, *NETS[name].shape, generator=torch.Generator().manual_seed(0))
     at_once = []
 
     def counted(kind, dot):
@@ -138,6 +135,5 @@ def test_what_vanishes_in_float32_and_comes_back_certifies_nothing(weights, cert
 
 
 def test_underflow_costs_an_ordinary_network_nothing(any_net):
-    make, shape = any_net
-    net, x = as_network(make(0, torch.float32)), torch.rand(2, *shape)
+    net, x = as_network(any_net.make(0, torch.float32)), torch.rand(2, *any_net.shape)
     assert underflow(net, Ball(x, 0.1), [net.output], 2.0) < 1e-25

@@ -73,10 +73,9 @@ def printed(net, x, eps, variant="both"):
 @pytest.mark.parametrize("name", ["conv", "pool", "chain"])
 @pytest.mark.parametrize("eps", [0.01, 0.3])
 def test_equal_to_the_printed_equations(name, eps):
-    make, shape = NETS[name]
     for seed in range(3):
-        net = make(seed, torch.float64)
-        x = torch.rand(4, *shape, dtype=torch.float64)
+        net = NETS[name].make(seed, torch.float64)
+        x = torch.rand(4, *NETS[name].shape, dtype=torch.float64)
         for got, expected in zip(double_margins(net, x, eps), printed(net, x, eps), strict=True):
             torch.testing.assert_close(got, expected)
 
@@ -84,8 +83,7 @@ def test_equal_to_the_printed_equations(name, eps):
 @pytest.mark.parametrize(("domain", "variant"), [("single_margin", "single"), ("single_prop_fastlin", "fastlin")])
 @pytest.mark.parametrize("name", ["conv", "chain"])
 def test_variation_1_and_single_prop_have_s_only(name, domain, variant):
-    make, shape = NETS[name]
-    net, x = make(0, torch.float64), torch.rand(4, *shape, dtype=torch.float64)
+    net, x = NETS[name].make(0, torch.float64), torch.rand(4, *NETS[name].shape, dtype=torch.float64)
     m = forward_domain.get(domain)().output(as_network(net), Ball(x, 0.1))
     z, s, _ = printed(net, x, 0.1, variant)
     assert m.v is None
@@ -93,19 +91,18 @@ def test_variation_1_and_single_prop_have_s_only(name, domain, variant):
 
 
 def test_the_gradient_of_dead_and_constant_neurons_is_finite():
-    net = as_network(NETS["conv"][0](0, torch.float64))
+    net = as_network(NETS["conv"].make(0, torch.float64))
     with torch.no_grad():
         net.layers[0].weight.zero_()
         net.layers[0].bias.zero_()
-    x = torch.rand(2, *NETS["conv"][1], dtype=torch.float64)
+    x = torch.rand(2, *NETS["conv"].shape, dtype=torch.float64)
     forward_domain.get("single_prop_fastlin")().output(net, Ball(x, 0.1)).s.sum().backward()
     assert all(p.grad is None or p.grad.isfinite().all() for p in net.parameters())
 
 
 @pytest.mark.parametrize("name", ["conv", "pool", "chain"])
 def test_variation_2_puts_v_around_the_interval_bounds(name):
-    make, shape = NETS[name]
-    net, x = make(0, torch.float64), torch.rand(4, *shape, dtype=torch.float64)
+    net, x = NETS[name].make(0, torch.float64), torch.rand(4, *NETS[name].shape, dtype=torch.float64)
     domain = IntervalMargin()
     lower, upper = domain.bounds(domain.output(as_network(net), Ball(x, 0.1)))
     _, low, high, v = printed(net, x, 0.1, "interval")

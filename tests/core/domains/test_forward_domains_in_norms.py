@@ -25,6 +25,7 @@ def pixels(*shape, seed=0):
     return (torch.rand(shape, generator=generator, dtype=torch.float64) * 1.6 - 0.3).clamp(0, 1)
 
 
+CONV = NETS["conv"]
 FIRST = {
     "convolution": [Conv(2, 3, (4, 3), (2, 1), (1, 2, 0, 2))],
     "normalised convolution": [Normalize([0.5, 0.1], [0.2, 2.0]), Conv(2, 3, (4, 3), (2, 1), (1, 2, 0, 2))],
@@ -57,11 +58,10 @@ def test_the_first_margins_by_loops(norm, eps, name):
 @pytest.mark.parametrize("norm", RADII)
 @pytest.mark.parametrize("name", ["conv", "pool", "chain", "rows"])
 def test_intervals_equal_the_dense_reference(name, norm):
-    make, shape = NETS[name]
-    x = pixels(2, *shape)
+    x = pixels(2, *NETS[name].shape)
     for clip in (False, True):
-        lower, upper = interval_bounds(make(0, torch.float64), x, RADII[norm], norm, clip)
-        steps = reference.matrices(make(0), shape)
+        lower, upper = interval_bounds(NETS[name].make(0, torch.float64), x, RADII[norm], norm, clip)
+        steps = reference.matrices(NETS[name].make(0), NETS[name].shape)
         for i in range(len(x)):
             low, high = reference.interval(steps, x[i].flatten().numpy(), RADII[norm], clip, norm)[-1]
             torch.testing.assert_close(lower[i], torch.tensor(low), atol=1e-6, rtol=1e-6)
@@ -88,8 +88,7 @@ def test_the_box_of_l0_holds_the_pixels_range_and_odd_inputs(eps, lower, upper):
 
 @pytest.mark.parametrize("norm", RADII)
 def test_magnitudes_hold_for_every_point_of_the_ball(any_net, norm):
-    make, shape = any_net
-    net, x = as_network(make(0, torch.float64)), pixels(1, *shape)
+    net, x = as_network(any_net.make(0, torch.float64)), pixels(1, *any_net.shape)
     size = Magnitude().output(net, Ball(x, RADII[norm], norm))
     assert (net(random_points(x[0], RADII[norm], norm, 2000, 0)).abs() <= size).all()
     if norm == "l0":  # a margin of ±1 on every input holds, too
@@ -100,9 +99,8 @@ def test_magnitudes_hold_for_every_point_of_the_ball(any_net, norm):
 @pytest.mark.parametrize("domain", ["interval", "double_margin", "single_margin", "interval_margin"])
 def test_gradients_against_finite_differences(domain, norm):
     """With ε in the middle of a ramp, as a number and as a tensor; the first layer's weights, and a row of zeros."""
-    make, shape = NETS["conv"]
-    net, eps = make(0, torch.float64), 1.6 if norm == "l0" else 0.3
-    x, y = pixels(3, *shape), torch.tensor([0, 1, 2])
+    net, eps = CONV.make(0, torch.float64), 1.6 if norm == "l0" else 0.3
+    x, y = pixels(3, *CONV.shape), torch.tensor([0, 1, 2])
     value = regularizer.get("worst_case")(domain=domain, norm=norm).value
     weight = net[0].weight
     (gradient,) = torch.autograd.grad(value(Batch(as_network(net), x, y, eps)), weight)
@@ -124,8 +122,7 @@ def test_gradients_against_finite_differences(domain, norm):
 
 
 def test_gradients_for_the_input_under_l0():
-    make, shape = NETS["conv"]
-    net, x = make(0, torch.float64), pixels(2, *shape) * 0.9 + 0.05
+    net, x = CONV.make(0, torch.float64), pixels(2, *CONV.shape) * 0.9 + 0.05
     x.requires_grad_(True)
     (gradient,) = torch.autograd.grad(double_margins(net, x, 2, "l0")[1].sum(), x)
     generator = torch.Generator().manual_seed(1)
@@ -136,8 +133,7 @@ def test_gradients_for_the_input_under_l0():
 
 @pytest.mark.parametrize("norm", RADII)
 def test_a_tensor_for_eps_gives_the_same(any_net, norm):
-    make, shape = any_net
-    net, x = make(0, torch.float64), pixels(2, *shape)
+    net, x = any_net.make(0, torch.float64), pixels(2, *any_net.shape)
     for clip in (False, True):
         for domain in (Interval, DoubleMargin):
             by_number, by_tensor = (
@@ -148,8 +144,7 @@ def test_a_tensor_for_eps_gives_the_same(any_net, norm):
 
 
 def test_ranking_a_few_samples_at_a_time_changes_nothing(monkeypatch):
-    make, shape = NETS["conv"]
-    net, x = make(0, torch.float64), pixels(5, *shape)
+    net, x = CONV.make(0, torch.float64), pixels(5, *CONV.shape)
     whole = interval_bounds(net, x, 2, "l0")
     monkeypatch.setitem(chunks.RANKED, "cpu", 1)
     torch.testing.assert_close(interval_bounds(net, x, 2, "l0"), whole)
@@ -157,13 +152,11 @@ def test_ranking_a_few_samples_at_a_time_changes_nothing(monkeypatch):
 
 @pytest.mark.parametrize("norm", RADII)
 def test_an_empty_batch_has_empty_bounds(norm):
-    make, shape = NETS["conv"]
-    lower, upper = interval_bounds(make(0), torch.zeros(0, *shape), 1, norm)
+    lower, upper = interval_bounds(CONV.make(0), torch.zeros(0, *CONV.shape), 1, norm)
     assert lower.shape == upper.shape == (0, 4)
 
 
 def test_part_of_an_input_is_refused():
-    make, shape = NETS["conv"]
     with pytest.raises(UserError, match=r"l0 eps counts changed inputs: a whole number, not 0\.5"):
-        interval_bounds(make(0), torch.rand(1, *shape), 0.5, "l0")
-    double_margins(make(0), torch.rand(1, *shape), 0.5, "l0")  # a ramp passes through fractions
+        interval_bounds(CONV.make(0), torch.rand(1, *CONV.shape), 0.5, "l0")
+    double_margins(CONV.make(0), torch.rand(1, *CONV.shape), 0.5, "l0")  # a ramp passes through fractions

@@ -45,10 +45,9 @@ def test_plain_bounds_that_overflow_leave_those_that_hold_alone():
 
 @pytest.mark.parametrize("eps", [0.0, 1e-9])
 def test_a_tiny_ball_holds_the_point_itself(any_net, eps):
-    make, shape = any_net
-    net = make(0, torch.float32)
+    net = any_net.make(0, torch.float32)
     torch.manual_seed(0)
-    x = torch.rand(50, *shape)
+    x = torch.rand(50, *any_net.shape)
     lower, upper = interval_bounds(net, x, eps)
     z = net.double()(x.double())
     assert (lower.double() <= z).all()
@@ -56,10 +55,9 @@ def test_a_tiny_ball_holds_the_point_itself(any_net, eps):
 
 
 def test_gradients_are_those_of_the_bounds_without_room(any_net):
-    make, shape = any_net
-    net = make(0, torch.float32)
+    net = any_net.make(0, torch.float32)
     torch.manual_seed(0)
-    x = torch.rand(4, *shape)
+    x = torch.rand(4, *any_net.shape)
     sides = interval_bounds(net, x, 0.1)
     ours = torch.autograd.grad(sides[0].square().sum() + sides[1].sum(), list(net.parameters()))
     domain, graph = Interval(), as_network(net)

@@ -73,9 +73,8 @@ def test_half_widths_are_those_of_the_zonotope(make, in_shape, clip):
 
 @pytest.mark.parametrize("name", ["residual", "rows"])
 def test_boxes_of_other_nets_are_those_of_linear_relaxation(name):
-    make, in_shape = NETS[name]
-    net = as_network(make(1, torch.float64))
-    x = inputs(in_shape)
+    net = as_network(NETS[name].make(1, torch.float64))
+    x = inputs(NETS[name].shape)
     with torch.no_grad():
         estimated = boxes(net, x, MANY)
         for p, exact in relaxed_network(net, Ball(x, EPS), "relu").boxes.items():

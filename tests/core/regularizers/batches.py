@@ -16,16 +16,14 @@ PGD = {"kind": "pgd", "steps": 3, "step_of_eps": 0.5, "random_start": False}
 
 def batch_of(name="conv", eps=EPS, count=5, ramp=1.0, seed=0):
     """A batch of a net of ``conftest.NETS``; ``seed`` is that of its random numbers."""
-    make, in_shape = NETS[name]
-    x = torch.rand(count, *in_shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    x = torch.rand(count, *NETS[name].shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     y = torch.tensor([0, 1, 2, 2, 0])[:count]
-    return Batch(as_network(make(0, torch.float64)), x, y, eps, torch.Generator().manual_seed(seed), ramp)
+    return Batch(as_network(NETS[name].make(0, torch.float64)), x, y, eps, torch.Generator().manual_seed(seed), ramp)
 
 
 def steps_of(name="conv"):
     """The layers of that net as matrices."""
-    make, in_shape = NETS[name]
-    return matrices(make(0, torch.float64), in_shape)
+    return matrices(NETS[name].make(0, torch.float64), NETS[name].shape)
 
 
 def cross_entropy(logits, y):

@@ -26,7 +26,7 @@ def stability(**options):
 
 def ranges(name, x, eps, clip):
     """(channels or units, lower, upper) at the input of every ReLU, by dense matrices."""
-    net, steps = NETS[name][0](0), steps_of(name)
+    net, steps = NETS[name].make(0), steps_of(name)
     bounds = interval(steps, x.flatten().numpy(), eps, clip)
     relus = [bounds[i] for i, step in enumerate(steps) if step[0] == "relu"]
     widths = [m.out_channels if isinstance(m, nn.Conv2d) else m.out_features for m in net if hasattr(m, "weight")]

@@ -36,8 +36,7 @@ def check(net, path, shape, **metadata):
 
 
 def test_logits_of_every_kind_of_net(any_net, tmp_path):
-    make, shape = any_net
-    check(make(3), tmp_path / "net.onnx", shape)
+    check(any_net.make(3), tmp_path / "net.onnx", any_net.shape)
 
 
 @pytest.mark.parametrize("name", architecture.names())

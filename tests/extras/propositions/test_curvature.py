@@ -29,9 +29,8 @@ DENSE = {"hessian": hessian_of, "gauss_newton": gauss_newton_of}
 
 @pytest.mark.parametrize("kind", sorted(CURVATURES))
 def test_products_on_every_kind_of_net(any_net, kind):
-    make, in_shape = any_net
-    net = as_network(make(0, torch.float64))
-    x = torch.rand(5, *in_shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    net = as_network(any_net.make(0, torch.float64))
+    x = torch.rand(5, *any_net.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     at = Problem(net, x, torch.tensor([0, 1, 2, 0, 1]), points_at_once=2)
     dense = DENSE[kind](at)
     for seed in range(3):
