@@ -1,4 +1,4 @@
-"""Files with one byte changed: what every loader must refuse in one line."""
+"""What must be refused in one line: mistakes in a call or a command, and files with one byte changed."""
 
 import random
 from contextlib import contextmanager
@@ -6,16 +6,27 @@ from contextlib import contextmanager
 import pytest
 
 from dmcore.errors import UserError
+from doublemargin.cli import main
 
 
 @contextmanager
 def named(*told):
     """A refusal in one line that tells all this."""
     with pytest.raises(UserError) as error:
-        yield
+        yield error
     for part in told:
         assert str(part) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def stopped(capsys, *arguments, code=2):
+    """The lines on standard error of a command that ends with this exit code, and prints nothing else."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stop:
+        main([str(a) for a in arguments])
+    shown = capsys.readouterr()
+    assert (stop.value.code, shown.out) == (code, "")
+    return shown.err.splitlines()
 
 
 def flip(path, place, change=0xFF):

@@ -7,6 +7,7 @@ from typing import get_args
 
 import pytest
 import yaml
+from flips import named
 
 from dmcore.errors import UserError
 from dmcore.norms import NORMS
@@ -120,11 +121,9 @@ class _NoAliases(yaml.SafeDumper):
     ],
 )
 def test_mistakes_are_named(path, value, message):
-    with pytest.raises(UserError) as error:
+    with named(message) as error:
         check_config(changed(path, value))
     assert str(error.value).startswith("config: ")
-    assert message in str(error.value)
-    assert "\n" not in str(error.value)
 
 
 def test_the_norms_are_the_same_everywhere():
@@ -177,10 +176,8 @@ def test_a_missing_key_is_named():
 )
 def test_a_file_is_read_more_strictly_than_yaml_asks_for(tmp_path, text, message):
     (tmp_path / "c.yaml").write_bytes(text)
-    with pytest.raises(UserError, match=r"c\.yaml: ") as error:
+    with named("c.yaml: ", message):
         read_config(tmp_path / "c.yaml")
-    assert message in str(error.value)
-    assert "\n" not in str(error.value)
 
 
 def test_what_is_taken_over_may_be_said_anew(tmp_path):

@@ -7,6 +7,7 @@ from itertools import count
 import numpy as np
 import pytest
 import torch
+from flips import stopped
 from small_images import ROOT
 from torch import nn
 
@@ -92,8 +93,12 @@ def write(folder, **changes):
     return net, x, y
 
 
-def run(*more, command="certify", eps=("0.01",)):
-    main([command, "--model", "net.onnx", "--data", "mine.npz", *(["--eps", *eps] if eps else []), *more])
+def arguments(*more, command="certify", eps=("0.01",)):
+    return [command, "--model", "net.onnx", "--data", "mine.npz", *(["--eps", *eps] if eps else []), *more]
+
+
+def run(*more, **what):
+    main(arguments(*more, **what))
 
 
 def test_bytes_are_pixels_and_a_second_run_computes_nothing(folder, capsys, monkeypatch):
@@ -126,20 +131,20 @@ def test_a_solver_without_time_certifies_what_relaxations_do(folder, capsys, mon
     """Once the seconds are spent, no program is solved, and bounds are those known before."""
     net, x, y = write(folder)
     ticks = count(0.0, 10.0)
-    with monkeypatch.context() as stopped:
-        stopped.setattr("dmcore.extras.exact.margins.time.monotonic", lambda: next(ticks))
-        stopped.setattr("dmcore.extras.exact.model.Model.minimum", None)
+    with monkeypatch.context() as patch:
+        patch.setattr("dmcore.extras.exact.margins.time.monotonic", lambda: next(ticks))
+        patch.setattr("dmcore.extras.exact.model.Model.minimum", None)
         run("--certifier", "milp", "--time-limit", "5", "--out", "none.json")
     run("--certifier", "milp", "--time-limit", "60", "--out", "all.json")
-    stopped, solved = (read_json(name) for name in ("none.json", "all.json"))
-    assert (stopped["time_limit"], solved["time_limit"]) == (5.0, 60.0)
-    few, many = (np.array(record["cells"]["0.01"]["certified"]) for record in (stopped, solved))
-    at = stopped["indices"]
+    cut, solved = (read_json(name) for name in ("none.json", "all.json"))
+    assert (cut["time_limit"], solved["time_limit"]) == (5.0, 60.0)
+    few, many = (np.array(record["cells"]["0.01"]["certified"]) for record in (cut, solved))
+    at = cut["indices"]
     assert (few >= certify_points(net, x[at], y[at], 0.01).certified.numpy()).all()
     assert (few <= many).all()
-    with monkeypatch.context() as stopped:
-        stopped.setattr("dmcore.extras.exact.margins.time.monotonic", lambda: next(ticks))
-        stopped.setattr("dmcore.extras.exact.model.Model.minimum", None)
+    with monkeypatch.context() as patch:
+        patch.setattr("dmcore.extras.exact.margins.time.monotonic", lambda: next(ticks))
+        patch.setattr("dmcore.extras.exact.model.Model.minimum", None)
         limited = ("--certifier", "milp", "--time-limit", "5", "--tolerance", "0.5")
         run(*limited, "--out", "radii.json", command="radius", eps=())
     run("--certifier", "cnn-cert-relu", "--tolerance", "0.5", "--out", "relu.json", command="radius", eps=())
@@ -148,9 +153,8 @@ def test_a_solver_without_time_certifies_what_relaxations_do(folder, capsys, mon
     assert "time_limit" not in relu
     assert all(r is None or r >= s for r, s in zip(radii["radii"], relu["radii"], strict=True))
     for options in ({}, {"command": "radius", "eps": ()}):
-        with pytest.raises(SystemExit):
-            run("--time-limit", "5", **options)
-    assert "--time-limit is milp's, not cnn-cert-relu's" in capsys.readouterr().err
+        (line,) = stopped(capsys, *arguments("--time-limit", "5", **options))
+        assert "--time-limit is milp's, not cnn-cert-relu's" in line
 
 
 def test_pictures_are_of_images(folder, capsys):
@@ -160,9 +164,8 @@ def test_pictures_are_of_images(folder, capsys):
     assert (folder / "points.png").read_bytes().startswith(b"\x89PNG")
     export_onnx(net[1:], folder / "net.onnx", (64,))
     np.savez(folder / "mine.npz", x=x.flatten(1).numpy(), y=y.numpy())
-    with pytest.raises(SystemExit):
-        run(*more, command="picture", eps=())
-    assert "error: pictures are of images, (1 or 3, H, W), but net.onnx takes (64,)" in capsys.readouterr().err
+    (line,) = stopped(capsys, *arguments(*more, command="picture", eps=()))
+    assert "error: pictures are of images, (1 or 3, H, W), but net.onnx takes (64,)" in line
 
 
 X = np.full((4, 1, 8, 8), 0.5, np.float32)
@@ -191,11 +194,7 @@ def test_what_is_wrong_with_points_is_one_line(told, folder, capsys):
         (folder / "mine.npz").unlink()
     if isinstance(changes, bytes):
         (folder / "mine.npz").write_bytes(changes)
-    with pytest.raises(SystemExit) as stop:
-        run("--out", "new.json")
-    shown = capsys.readouterr()
-    (line,) = shown.err.splitlines()
-    assert (stop.value.code, shown.out) == (2, "")
+    (line,) = stopped(capsys, *arguments("--out", "new.json"))
     assert line.startswith(f"dmcore: error: {told}")
     assert not (folder / "new.json").exists()
 
@@ -209,9 +208,8 @@ def test_what_is_wrong_with_points_is_one_line(told, folder, capsys):
     ],
 )
 def test_a_bracket_is_of_files_or_of_a_network(more, told, folder, capsys):
-    with pytest.raises(SystemExit):
-        main(["bracket", *more])
-    assert told in capsys.readouterr().err
+    (line,) = stopped(capsys, "bracket", *more)
+    assert told in line
 
 
 def test_results_become_tables():

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 import pytest
 import torch
 from conftest import NETS
+from flips import named
 from norm_balls import RADII, all_changes, farthest
 from points import best_of_a_line, linear_net
 from points import uniform as points
@@ -16,7 +17,6 @@ from torch import nn
 from dmcore.attacks.best import BestAdversarial, inside, into_ball, margins
 from dmcore.attacks.evaluate import attack_points
 from dmcore.certify import certify_points
-from dmcore.errors import UserError
 from dmcore.nets import as_network
 from dmcore.perturbation.ball import PIXELS, Ball
 
@@ -236,19 +236,17 @@ def test_restarts_find_no_less():
     ],
 )
 def test_what_cannot_be_attacked_is_refused(change, told):
-    with pytest.raises(UserError) as error:
+    with named(told):
         attack_points(linear_net(4, 2), points((4,), 2), torch.tensor([0, 1]), **{"eps": 0.1} | change)
-    assert told in str(error.value)
 
 
 def test_inputs_that_the_network_does_not_take_are_refused():
     for x in (points((4,), 2).float(), points((5,), 2)):
-        with pytest.raises(UserError, match="does not fit the network"):
+        with named("does not fit the network"):
             attack_points(linear_net(4, 2), x, torch.tensor([0, 1]), 0.1)
 
 
 def test_without_art_one_line_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "art.attacks", None)
-    with pytest.raises(UserError, match=r"pip install 'doublemargin\[attacks\]'") as error:
+    with named("pip install 'doublemargin[attacks]'"):
         attack_points(linear_net(4, 2), points((4,), 2), torch.tensor([0, 1]), 0.1, attack="auto")
-    assert "\n" not in str(error.value)

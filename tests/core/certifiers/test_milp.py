@@ -3,12 +3,12 @@
 import pytest
 import torch
 from conftest import HIGHS, NETS
+from flips import named
 from norm_balls import RADII, margins_at
 from torch import nn
 
 from dmcore.certify import certify_points, margin_bounds
 from dmcore.crown.margins import margin_rows
-from dmcore.errors import UserError
 from dmcore.extras.exact import exact_margins
 from dmcore.extras.exact.margins import Milp
 from dmcore.extras.exact.program import Program
@@ -130,6 +130,5 @@ def test_no_points_and_the_norm_that_is_refused():
     none, y = torch.zeros(0, 1, 1, 1), torch.zeros(0).long()
     assert exact_margins(net, none, y, 0.1).lower.shape == (0, 2)
     assert certify_points(net, none, y, 0.1, certifier="milp").margin.shape == (0,)
-    with pytest.raises(UserError, match="milp knows no norm l2") as error:
+    with named("milp knows no norm l2"):
         margin_bounds(net, torch.zeros(1, 1, 1, 1), torch.tensor([0]), 0.1, "l2", "milp")
-    assert "\n" not in str(error.value)

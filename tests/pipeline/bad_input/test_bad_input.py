@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+from flips import stopped
 from small_images import ROOT
 from test_config import CODE
 from workbench import COMMANDS, MODEL, arguments, finish, set_up
@@ -123,11 +124,7 @@ def matches(line, promised):
 
 def refused(run, says, folder, capsys):
     before = content(folder)
-    with pytest.raises(SystemExit) as stop:
-        main(arguments(run))
-    shown = capsys.readouterr()
-    (line,) = shown.err.splitlines()
-    assert (stop.value.code, shown.out) == (2, "")
+    (line,) = stopped(capsys, *arguments(run))
     assert matches(line, f"dmcore: error: {says}") or matches(line, f"dmcore {run.split()[0]}: error: {says}"), line
     assert content(folder) == before
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from flips import stopped
 from small_images import digits, model, save, worst_case
 
 from dmcore import tensorfile
@@ -180,12 +181,6 @@ def test_what_is_of_something_else_is_not_used(change, finished, files, monkeypa
     assert list(record(files / "out")["cells"]) == ["0", "0.01"]
 
 
-def fails(capsys, *arguments):
-    with pytest.raises(SystemExit) as stop:
-        main([str(a) for a in arguments])
-    return stop.value.code, capsys.readouterr().err.strip().splitlines()[-1]
-
-
 def training(files, spec=SPEC, *more):
     what = ["--spec", json.dumps(spec.to_dict()), "--data", files / "data", "--device", "cpu", *more]
     return [str(a) for a in ("train", *what, "--model", files / "out/model", "--record", files / "out/record.json")]
@@ -210,11 +205,10 @@ def at_step(monkeypatch, number, what):
 def test_sigterm_saves_a_training_and_exits_so_that_it_is_tried_again(files, monkeypatch, capsys):
     with monkeypatch.context() as patch:
         at_step(patch, 11, terminate)
-        code, line = fails(capsys, *training(files))
-    assert (code, line) == (
-        143,
+        line = stopped(capsys, *training(files), code=143)[-1]
+    assert line == (
         "dmcore: error: test/mnist/small/method/0.1/seed0: stopped by SIGTERM after step 12 of 30; its state is saved "
-        "and the next run goes on from there",
+        "and the next run goes on from there"
     )
     main(training(files))
     assert "resuming at step 12" in capsys.readouterr().err
@@ -291,9 +285,10 @@ def test_a_job_that_ends_at_any_of_its_writes_loses_nothing(job, fault, files, m
         with monkeypatch.context() as patch:
             at_write(patch, number, fault)
             if fault == "a full disk":
-                code, line = fails(capsys, *command)
-                said = r"dmcore: error: cannot write \S+: No space left on device; nothing was replaced"
-                assert (code, bool(re.fullmatch(said, line))) == (2, True), line
+                line = stopped(capsys, *command)[-1]
+                assert re.fullmatch(
+                    r"dmcore: error: cannot write \S+: No space left on device; nothing was replaced", line
+                )
             else:
                 with pytest.raises(Killed):
                     main(command)
@@ -312,10 +307,9 @@ def test_what_the_system_does_not_write_is_named(files, capsys):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, hard))
     try:
-        code, line = fails(capsys, *training(files, SPEC, "--save-every", 0))
+        line = stopped(capsys, *training(files, SPEC, "--save-every", 0))[-1]
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert code == 2
     assert re.fullmatch(r"dmcore: error: cannot write \S+/unfinished-\S+: File too large; nothing was replaced", line)
     assert final(files / "out") == {}
 
@@ -326,16 +320,14 @@ def short_of_memory():
 
 def test_a_training_short_of_memory_names_what_to_lower(files, monkeypatch, capsys):
     at_step(monkeypatch, 3, short_of_memory)
-    code, line = fails(capsys, *training(files))
-    assert code == 2
+    line = stopped(capsys, *training(files))[-1]
     assert "cpu is out of memory (CUDA out of memory. Tried to allocate 2.00 GiB); lower 'batch'" in line
     assert "schedules.test of the config (batch 50, method 'method')" in line
 
 
 def test_a_certification_short_of_memory_for_one_point_says_so(files, monkeypatch, capsys):
     interrupt(monkeypatch, 0, short_of_memory)
-    code, line = fails(capsys, *certifying(files, "--eps", "0.1"))
-    assert code == 2
+    line = stopped(capsys, *certifying(files, "--eps", "0.1"))[-1]
     assert "test/mnist/small/method/0.1/seed0: ibp needs more memory for a single point than cpu has (CUDA out" in line
 
 

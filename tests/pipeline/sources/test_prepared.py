@@ -4,6 +4,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from flips import named
 from small_images import ROOT
 
 from dmcore.data import load_images, test_points
@@ -48,10 +49,8 @@ def source(tmp_path):
 
 
 def refused(source, tmp_path, message, **changes):
-    with pytest.raises(UserError) as error:
+    with named(message):
         prepare("mnist", SPEC | changes, tmp_path / "out", [], tmp_path / "cache", source.parent)
-    assert message in str(error.value)
-    assert "\n" not in str(error.value)
     assert not (tmp_path / "out").exists()
 
 
