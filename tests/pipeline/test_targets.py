@@ -10,18 +10,10 @@ from test_config import CONFIG, ROOT
 
 from dmcore.errors import UserError
 from dmcore.files import sha256
+from doublemargin.experiment import targets
 from doublemargin.experiment.calls import folder, how, our_dmcore, where, written_to_file
 from doublemargin.experiment.config import check_config
 from doublemargin.experiment.grid import Grid, find_grid
-from doublemargin.experiment.targets import (
-    contents,
-    exhibit_contents,
-    exhibit_files,
-    exhibit_input,
-    report_contents,
-    result_files,
-    unpinned,
-)
 from doublemargin.records.columns import REMARKS
 
 DEMO, SHORT = Grid(CONFIG, "demo"), Grid(CONFIG, "short")
@@ -33,20 +25,20 @@ def test_a_schedules_files_are_those_of_its_report():
     records = ["training.csv", "certified_accuracy.csv", "verdicts.csv.gz", "points.csv.gz", "SHA256SUMS"]
     shown = ["overview.md", "tables/table2.md", "figures/figure1.png"]
     histories = [f"{model}/history.png" for model in MODELS]
-    assert exhibit_files(DEMO) == [f"{RESULTS}/{name}" for name in records + shown] + histories
+    assert targets.exhibit_files(DEMO) == [f"{RESULTS}/{name}" for name in records + shown] + histories
 
 
 def test_an_exhibit_is_made_from_its_own_cells_or_for_costs_from_all_trainings():
-    results = result_files(DEMO)
+    results = targets.result_files(DEMO)
     assert results == [f"{model}/training.json" for model in MODELS] + [
         f"{model}/certify/{certifier}/linf/n200.json" for model in MODELS for certifier in ("cnn-cert-relu", "ibp")
     ]
-    assert exhibit_input(DEMO, "tables", "table2") == results
-    of_table10 = exhibit_input(SHORT, "tables", "table10")
+    assert targets.exhibit_input(DEMO, "tables", "table2") == results
+    of_table10 = targets.exhibit_input(SHORT, "tables", "table10")
     assert [path.split("/")[2] for path in of_table10] == ["cifar10", "mnist"] * 2
-    costs = exhibit_input(SHORT, "tables", "table1")
+    costs = targets.exhibit_input(SHORT, "tables", "table1")
     assert costs == [f"results/{model}/training.json" for model in SHORT.model_paths()]
-    assert exhibit_input(SHORT, "tables", "table3") == []
+    assert targets.exhibit_input(SHORT, "tables", "table3") == []
 
 
 @pytest.mark.parametrize(
@@ -58,7 +50,7 @@ def test_an_exhibit_is_made_from_its_own_cells_or_for_costs_from_all_trainings()
 )
 def test_what_the_config_does_not_have_is_named(schedule, name, message):
     with pytest.raises(UserError, match=message):
-        exhibit_input(find_grid(CONFIG, schedule), "tables", name)
+        targets.exhibit_input(find_grid(CONFIG, schedule), "tables", name)
 
 
 def test_the_hash_of_named_files_is_that_of_their_content(tmp_path, monkeypatch):
@@ -67,16 +59,16 @@ def test_the_hash_of_named_files_is_that_of_their_content(tmp_path, monkeypatch)
     config["reports"]["demo"]["reported"] = "mine/numbers.csv"
     grid = Grid(check_config(config), "demo")
     with pytest.raises(UserError, match=r"cannot read mine/numbers.csv, which the config names: No such file"):
-        exhibit_contents(grid, "tables", "table2")
+        targets.exhibit_contents(grid, "tables", "table2")
     (tmp_path / "mine").mkdir()
     for name in ("numbers.csv", REMARKS):
         (tmp_path / "mine" / name).write_text(name)
-    assert exhibit_contents(grid, "tables", "table2") == contents(["mine/numbers.csv"])
-    both = report_contents(grid)
-    assert both == contents(["mine/numbers.csv", f"mine/{REMARKS}"]) != contents(["mine/numbers.csv"])
+    assert targets.exhibit_contents(grid, "tables", "table2") == targets.contents(["mine/numbers.csv"])
+    both = targets.report_contents(grid)
+    assert both == targets.contents(["mine/numbers.csv", f"mine/{REMARKS}"]) != targets.contents(["mine/numbers.csv"])
     (tmp_path / "mine" / REMARKS).write_text("another")
-    assert report_contents(grid) != both
-    assert report_contents(DEMO) == contents([])
+    assert targets.report_contents(grid) != both
+    assert targets.report_contents(DEMO) == targets.contents([])
 
 
 def test_a_job_calls_the_code_beside_the_rules(tmp_path):
@@ -104,11 +96,11 @@ def test_parameters_of_a_job(tmp_path, monkeypatch):
 def test_unpinned_local_files_count_by_their_content(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     spec = {"sources": [{"files": {"train.npz": {}, "test.npz": {"sha256": "0" * 64}}}]}
-    assert unpinned(spec, "set", ["a", "b"]) == []
+    assert targets.unpinned(spec, "set", ["a", "b"]) == []
     for place in ("b", "a"):
         (tmp_path / place / "set").mkdir(parents=True)
         (tmp_path / place / "set/train.npz").write_text(place)
         (tmp_path / place / "set/test.npz").write_text(place)
-        assert unpinned(spec, "set", ["a", "b"]) == [sha256(place.encode())]
+        assert targets.unpinned(spec, "set", ["a", "b"]) == [sha256(place.encode())]
     pinned = {"sources": [{**spec["sources"][0], "content": "0" * 64}]}
-    assert unpinned(pinned, "set", ["a", "b"]) == []
+    assert targets.unpinned(pinned, "set", ["a", "b"]) == []

@@ -16,26 +16,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import small_sources as small
 import torch
 from flips import named
 from PIL import Image
-from small_sources import (
-    PATHS,
-    SHAPE,
-    TEST_X,
-    TEST_Y,
-    TRAIN_X,
-    TRAIN_Y,
-    cifar,
-    encode,
-    gtsrb,
-    idx,
-    images,
-    npzs,
-    parquet,
-    parquets,
-    same,
-)
 
 from dmcore.data import load_images, pixels
 from dmcore.errors import UserError
@@ -49,7 +33,7 @@ from doublemargin.experiment.sources.prepare import prepare
 from doublemargin.experiment.sources.reading import LIMIT, unpack
 
 
-def refused(read, paths, *told, shape=SHAPE):
+def refused(read, paths, *told, shape=small.SHAPE):
     with named(*told):
         read(paths, shape)
 
@@ -57,23 +41,24 @@ def refused(read, paths, *told, shape=SHAPE):
 @pytest.mark.parametrize("column", ["image", "img"])
 @pytest.mark.parametrize("form", ["PNG", "WEBP", "BMP"])
 def test_parquet(tmp_path, column, form):
-    same(read_parquet(parquets(tmp_path, column=column, form=form), SHAPE))
+    small.same(read_parquet(small.parquets(tmp_path, column=column, form=form), small.SHAPE))
 
 
 def test_parquet_with_gtsrbs_paths_tells_the_tracks(tmp_path):
-    same(read_parquet(parquets(tmp_path, PATHS), SHAPE), groups=True)
-    same(read_parquet(parquets(tmp_path, [*PATHS[:-1], "x.ppm"]), SHAPE))  # without one they are unknown
+    small.same(read_parquet(small.parquets(tmp_path, small.PATHS), small.SHAPE), groups=True)
+    without = small.parquets(tmp_path, [*small.PATHS[:-1], "x.ppm"])
+    small.same(read_parquet(without, small.SHAPE))  # then they are unknown
 
 
 def test_grey_parquet(tmp_path):
-    x = images(3, 5, (1, 4, 6))
-    paths = [parquet(tmp_path / f"{s}.parquet", x, [0, 1, 2]) for s in ("train", "test")]
+    x = small.images(3, 5, (1, 4, 6))
+    paths = [small.parquet(tmp_path / f"{s}.parquet", x, [0, 1, 2]) for s in ("train", "test")]
     np.testing.assert_array_equal(read_parquet(paths, (1, 4, 6))["train_x"], x)
 
 
 def png(width, height):
     """A PNG that claims a size and holds next to nothing."""
-    whole = encode(TRAIN_X[0])
+    whole = small.encode(small.TRAIN_X[0])
     header = b"IHDR" + struct.pack(">II", width, height) + whole[24:29]
     return whole[:12] + header + struct.pack(">I", zlib.crc32(header)) + whole[33:]
 
@@ -81,12 +66,12 @@ def png(width, height):
 def eps():
     """A format for which Pillow would start Ghostscript."""
     file = io.BytesIO()
-    Image.new("RGB", SHAPE[:0:-1]).save(file, "EPS")
+    Image.new("RGB", small.SHAPE[:0:-1]).save(file, "EPS")
     return file.getvalue()
 
 
 def test_bad_parquet(tmp_path):
-    paths = parquets(tmp_path)
+    paths = small.parquets(tmp_path)
     refused(read_parquet, paths[2:], "the format parquet needs a file train")
     refused(read_parquet, paths, f"{paths[0]} is damaged", "image 0 is (6, 4)", "says (4, 6)", shape=(3, 6, 4))
     for encoded, told in (
@@ -103,23 +88,23 @@ def test_bad_parquet(tmp_path):
 
 
 def test_npz(tmp_path):
-    same(read_npz(npzs(tmp_path), SHAPE))
-    x = images(3, 5, (4, 6))
+    small.same(read_npz(small.npzs(tmp_path), small.SHAPE))
+    x = small.images(3, 5, (4, 6))
     np.savez(tmp_path / "train.npz", x=x, y=[0, 1, 2])
-    paths = [tmp_path / "train.npz", npzs(tmp_path / "b")[1]]
-    np.testing.assert_array_equal(read_npz(paths, SHAPE)["train_x"][:, 0], x)
+    paths = [tmp_path / "train.npz", small.npzs(tmp_path / "b")[1]]
+    np.testing.assert_array_equal(read_npz(paths, small.SHAPE)["train_x"][:, 0], x)
     features = np.random.default_rng(0).random((5, 7))
     np.savez(tmp_path / "train.npz", x=features, y=np.arange(5))
     np.testing.assert_array_equal(read_npz(paths, (1, 1, 7))["train_x"], features[:, None, None])
 
 
 def test_bad_npz(tmp_path):
-    paths = npzs(tmp_path)
+    paths = small.npzs(tmp_path)
     refused(read_npz, paths[:1], "the format npz needs a file test.npz")
-    np.savez(paths[0], x=TRAIN_X)
+    np.savez(paths[0], x=small.TRAIN_X)
     refused(read_npz, paths, f"{paths[0]} is damaged", "y is not a file")
     for name in ("x", "y"):
-        np.savez(paths[0], **{"x": TRAIN_X, "y": TRAIN_Y} | {name: np.array([{"a": 1}], object)})
+        np.savez(paths[0], **{"x": small.TRAIN_X, "y": small.TRAIN_Y} | {name: np.array([{"a": 1}], object)})
         refused(read_npz, paths, f"{paths[0]} is damaged", "allow_pickle=False")
     paths[0].write_bytes(pickle.dumps(1))
     refused(read_npz, paths, f"{paths[0]} is damaged", "no .npz archive")
@@ -131,14 +116,14 @@ def test_bad_npz(tmp_path):
 
 
 def test_idx(tmp_path):
-    x = images(3, 5, (4, 6))
+    x = small.images(3, 5, (4, 6))
     parts = {
         "train-images-idx3": x,
         "train-labels-idx1": [1, 2, 3],
         "t10k-images-idx3": x,
         "t10k-labels-idx1": [3, 2, 1],
     }
-    paths = [idx(tmp_path / f"{name}-ubyte.gz", np.array(part)) for name, part in parts.items()]
+    paths = [small.idx(tmp_path / f"{name}-ubyte.gz", np.array(part)) for name, part in parts.items()]
     arrays = read_idx(paths, (1, 4, 6))
     np.testing.assert_array_equal(arrays["train_x"], x[:, None])
     assert (arrays["train_y"].tolist(), arrays["test_y"].tolist()) == ([1, 2, 3], [3, 2, 1])
@@ -160,16 +145,16 @@ def test_a_gzip_bomb_is_not_unpacked(tmp_path):
 
 
 def test_cifar_binary(tmp_path):
-    arrays = read_cifar_binary([cifar(tmp_path / "a.tar.gz")], SHAPE)
-    np.testing.assert_array_equal(arrays["train_x"], TRAIN_X[:5])
-    np.testing.assert_array_equal(arrays["train_y"], TRAIN_Y[:5])
-    np.testing.assert_array_equal(arrays["test_x"], TEST_X)
-    np.testing.assert_array_equal(arrays["test_y"], TEST_Y)
+    arrays = read_cifar_binary([small.cifar(tmp_path / "a.tar.gz")], small.SHAPE)
+    np.testing.assert_array_equal(arrays["train_x"], small.TRAIN_X[:5])
+    np.testing.assert_array_equal(arrays["train_y"], small.TRAIN_Y[:5])
+    np.testing.assert_array_equal(arrays["test_x"], small.TEST_X)
+    np.testing.assert_array_equal(arrays["test_y"], small.TEST_Y)
     assert [p.name for p in tmp_path.rglob("*")] == ["a.tar.gz"]  # nothing is extracted, inside or outside
 
 
 def test_bad_cifar_binary(tmp_path):
-    path = cifar(tmp_path / "a.tar.gz")
+    path = small.cifar(tmp_path / "a.tar.gz")
     refused(read_cifar_binary, [path], "cannot reshape array", shape=(3, 5, 5))
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
@@ -182,27 +167,27 @@ def test_bad_cifar_binary(tmp_path):
 
 
 def test_gtsrb(tmp_path):
-    same(read_gtsrb(gtsrb(tmp_path), SHAPE), groups=True)
+    small.same(read_gtsrb(small.gtsrb(tmp_path), small.SHAPE), groups=True)
     assert len(list(tmp_path.rglob("*"))) == 3
 
 
 def test_gtsrb_resizes_whole_images_bilinearly(tmp_path):
-    large = [images(1, i, (3, 9 + i, 15 - i))[0] for i in range(len(TRAIN_X))]
-    arrays = read_gtsrb(gtsrb(tmp_path, train=large), SHAPE)
+    large = [small.images(1, i, (3, 9 + i, 15 - i))[0] for i in range(len(small.TRAIN_X))]
+    arrays = read_gtsrb(small.gtsrb(tmp_path, train=large), small.SHAPE)
     for image, resized in zip(large, arrays["train_x"], strict=True):
         expected = Image.fromarray(image.transpose(1, 2, 0)).resize((6, 4), Image.Resampling.BILINEAR)
         np.testing.assert_array_equal(resized, np.asarray(expected).transpose(2, 0, 1))
 
 
 def test_bad_gtsrb(tmp_path):
-    training, test, table = gtsrb(tmp_path)
+    training, test, table = small.gtsrb(tmp_path)
     refused(read_gtsrb, [training, test], "needs three files")
     refused(read_gtsrb, [test, training, table], f"{test} is damaged", "it has no images of this set")
     refused(read_gtsrb, [training, test, test], f"{test} is damaged", "GT-final_test.csv")
-    table.write_bytes(gtsrb(tmp_path / "b", test=TEST_X[:3])[2].read_bytes())
+    table.write_bytes(small.gtsrb(tmp_path / "b", test=small.TEST_X[:3])[2].read_bytes())
     refused(read_gtsrb, [training, test, table], f"{table} is damaged", "00003.ppm")
     with zipfile.ZipFile(training, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(f"GTSRB/{PATHS[0]}", bytes(64 * 2**20))
+        archive.writestr(f"GTSRB/{small.PATHS[0]}", bytes(64 * 2**20))
     refused(read_gtsrb, [training, test, table], f"{training} is damaged", "bytes when unpacked")
 
 
@@ -254,10 +239,10 @@ def test_floats_are_kept_as_they_are_and_must_be_pixels(tmp_path):
 @pytest.mark.parametrize(
     ("make", "read"),
     [
-        (parquets, read_parquet),
-        (npzs, read_npz),
-        (lambda folder: [cifar(folder / "a.tar.gz")], read_cifar_binary),
-        (gtsrb, read_gtsrb),
+        (small.parquets, read_parquet),
+        (small.npzs, read_npz),
+        (lambda folder: [small.cifar(folder / "a.tar.gz")], read_cifar_binary),
+        (small.gtsrb, read_gtsrb),
     ],
     ids=["parquet", "npz", "cifar", "gtsrb"],
 )
@@ -273,7 +258,7 @@ def test_changed_bytes_give_one_line_or_arrays_to_be_compared_with_the_pin(make,
         path.write_bytes(content)
         said = str(tmp_path)
         try:
-            read(paths, SHAPE)
+            read(paths, small.SHAPE)
         except UserError as error:
             said = str(error)
         assert str(tmp_path) in said
