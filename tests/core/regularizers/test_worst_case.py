@@ -1,11 +1,11 @@
-"""The regularisers built from a range of logits against loops over samples and classes, in float64."""
+"""The regularisers built from bounds of logits or margins against loops over samples and classes, in float64."""
 
 import math
 
 import pytest
 import torch
 from batches import EPS, PGD, batch_of, cross_entropy, reference_margins, steps_of
-from dense_reference import margins_ibp
+from dense_reference import margins_crown_ibp, margins_ibp, margins_linear
 
 from dmcore.bounds import double_margins, interval_bounds
 from dmcore.perturbation import Ball
@@ -44,16 +44,47 @@ def test_double_margin_hands_on_the_clean_logits_it_has():
     torch.testing.assert_close(batch.logits, batch.net(batch.x))
 
 
+def margins_relu(steps, x, y, eps, clip):
+    return margins_linear(steps, x, y, eps, "relu", clip)
+
+
+def blend(beta):
+    return lambda *point: beta * margins_crown_ibp(*point) + (1 - beta) * margins_ibp(*point)
+
+
 @pytest.mark.parametrize("clip", [False, True])
 @pytest.mark.parametrize("name", ["conv", "chain", "pool"])
-def test_elided_margins_by_the_dense_reference(name, clip):
-    batch = batch_of(name)
-    value = regularizer.get("worst_case")(domain="interval", clip_input=clip, form="elided").value(batch)
-    margins = reference_margins(batch, steps_of(name), lambda steps, x, y: margins_ibp(steps, x, y, EPS, clip))
-    torch.testing.assert_close(batch.worst_logits, -torch.from_numpy(margins))
+@pytest.mark.parametrize(
+    ("kind", "options", "ramp", "margins"),
+    [
+        ("worst_case", {"domain": "interval", "form": "elided"}, 1.0, margins_ibp),
+        ("convex_outer", {}, 1.0, margins_relu),
+        ("crown_ibp", {"beta_end": 0.0}, 0.0, blend(1.0)),
+        ("crown_ibp", {"beta_end": 0.0}, 1.0, blend(0.0)),
+        ("crown_ibp", {"beta_end": 0.2}, 0.5, blend(0.6)),
+    ],
+)
+def test_margins_and_their_loss_by_the_dense_reference(kind, options, ramp, margins, name, clip):
+    batch = batch_of(name, ramp=ramp)
+    value = regularizer.get(kind)(**options, clip_input=clip).value(batch)
+    worst = -reference_margins(batch, steps_of(name), lambda *point: margins(*point, EPS, clip))
+    torch.testing.assert_close(batch.worst_logits, torch.from_numpy(worst), rtol=1e-7, atol=1e-9)
     y = batch.y.tolist()
-    expected = cross_entropy((-margins).tolist(), y) - cross_entropy(batch.logits.tolist(), y)
+    expected = cross_entropy(worst.tolist(), y) - cross_entropy(batch.net(batch.x).tolist(), y)
     assert value.item() == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", ["conv", "residual"])
+def test_many_projections_come_close_to_the_convex_outer_bound(name):
+    exact, close, rough = (batch_of(name, count=3) for _ in range(3))
+    with torch.no_grad():
+        values = [
+            regularizer.get("convex_outer")(projections=k).value(b) for k, b in ((0, exact), (8_000, close), (3, rough))
+        ]
+    scale = (exact.worst_logits + exact.logits.gather(1, exact.y[:, None]) - exact.logits).abs().max().item()
+    torch.testing.assert_close(close.worst_logits, exact.worst_logits, rtol=0, atol=0.03 * scale)
+    assert not torch.allclose(rough.worst_logits, exact.worst_logits, rtol=0, atol=0.03 * scale)
+    assert values[1].item() == pytest.approx(values[0].item(), rel=0.05)
 
 
 @pytest.mark.parametrize("domain", ["interval", "double_margin", "single_margin", "interval_margin"])
