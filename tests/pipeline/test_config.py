@@ -143,12 +143,6 @@ def test_inputs_are_counted_under_l0():
     ]
 
 
-def test_a_missing_key_is_named():
-    config = {k: v for k, v in CONFIG.items() if k != "seeds"}
-    with pytest.raises(UserError, match="the key 'seeds' is missing"):
-        check_config(config)
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -121,14 +121,6 @@ def test_the_mend_is_a_command(path, told):
     assert remake(path).endswith(told)
 
 
-def test_what_we_did_not_write_is_moved_away_from_its_place():
-    path = "data/mnist.safetensors"
-    assert remake(path, ours=False) == (
-        "move it away and make it again, with an age at which nothing is trained again: "
-        f"snakemake --cores 1 {path} && touch -t 200001010000 {path}"
-    )
-
-
 def test_a_record_carries_its_mark_and_no_other(tmp_path):
     path = tmp_path / "r"
     write_json(path, {"model": "m", "spec_hash": "0" * 16, "attack": "pgd", "points": [1], "eps": "0.1"})

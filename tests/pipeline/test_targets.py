@@ -13,7 +13,7 @@ from dmcore.files import sha256
 from doublemargin.experiment import targets
 from doublemargin.experiment.calls import folder, how, our_dmcore, where, written_to_file
 from doublemargin.experiment.config import check_config
-from doublemargin.experiment.grid import Grid, find_grid
+from doublemargin.experiment.grid import Grid
 from doublemargin.records.columns import REMARKS
 
 DEMO, SHORT = Grid(CONFIG, "demo"), Grid(CONFIG, "short")
@@ -39,18 +39,6 @@ def test_an_exhibit_is_made_from_its_own_cells_or_for_costs_from_all_trainings()
     costs = targets.exhibit_input(SHORT, "tables", "table1")
     assert costs == [f"results/{model}/training.json" for model in SHORT.model_paths()]
     assert targets.exhibit_input(SHORT, "tables", "table3") == []
-
-
-@pytest.mark.parametrize(
-    ("schedule", "name", "message"),
-    [
-        ("mine", "table2", r"the config has no schedule 'mine' \(did you forget --configfile\?\): known: demo, "),
-        ("demo", "table22", "'demo' has no table 'table22': did you mean 'table2'"),
-    ],
-)
-def test_what_the_config_does_not_have_is_named(schedule, name, message):
-    with pytest.raises(UserError, match=message):
-        targets.exhibit_input(find_grid(CONFIG, schedule), "tables", name)
 
 
 def test_the_hash_of_named_files_is_that_of_their_content(tmp_path, monkeypatch):

@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from conftest import NETS, chain_net, conv_net, pool_net
+from conftest import NETS, chain_net, conv_net
 from dense_reference import box, matrices
 
 from dmcore.crown.bounds import relaxed_network
 from dmcore.domains.projection import Projection
-from dmcore.errors import UserError
 from dmcore.nets import Network, as_network
 from dmcore.nets.layers import Normalize
 from dmcore.perturbation import Ball
@@ -124,8 +123,3 @@ def test_estimates_cannot_be_used_as_bounds():
     with pytest.raises(NotImplementedError):
         domain.bounds(domain.start(Ball(inputs((2, 5, 5)), EPS)))
     assert not any("proj" in name for name in forward_domain.names() + certifier.names())
-
-
-def test_max_pooling_is_refused_by_name():
-    with pytest.raises(UserError, match="Projection has no rule for the layer MaxPool"):
-        boxes(pool_net(0), inputs((1, 8, 7)).float(), 5)

@@ -10,8 +10,8 @@ from torch import nn
 
 from dmcore.certify import margin_bounds
 from dmcore.errors import UserError
-from dmcore.nets import Network, as_network
-from dmcore.nets.layers import Conv, Normalize, Sum
+from dmcore.nets import as_network
+from dmcore.nets.layers import Conv, Normalize
 
 
 def randomised(net, seed=0):
@@ -247,16 +247,6 @@ def test_one_module_that_stands_twice_counts_twice():
     x = torch.randn(50, 3)
     assert len(list(as_network(net).nodes())) == 7
     torch.testing.assert_close(as_network(net)(x), net(x))
-
-
-def test_a_sum_that_broadcasts_is_refused():
-    """Coefficients of a branch that is read several times would have to be added up."""
-    net = Network()
-    image = net.add(Conv(1, 2, (3, 3)), [0])
-    small = net.add(Conv(1, 2, (4, 4)), [0])
-    net.add(Sum(), [image, small])
-    with pytest.raises(UserError, match=r"different shapes, \(2, 2, 2\) and \(2, 1, 1\), cannot be bounded"):
-        net.shapes(torch.zeros(1, 1, 4, 4))
 
 
 def test_what_needs_the_inputs_shape_says_so():

@@ -78,13 +78,6 @@ def test_batches_cover_an_epoch_once_and_drop_the_rest():
         assert all(torch.equal(later[step][1], seen[step][1]) for step in range(start, 6))
 
 
-def test_data_of_another_shape_are_refused():
-    spec = model(steps=2)
-    spec.dataset["shape"] = [3, 32, 32]
-    with pytest.raises(UserError, match="prepared images are \\(1, 28, 28\\), the spec says"):
-        train(spec, digits(), CPU)
-
-
 def test_a_batch_larger_than_the_data_is_refused():
     with pytest.raises(UserError, match="batch size 5000, but only 2000 training points"):
         train(model(steps=2, batch=5000), digits(), CPU)

@@ -10,7 +10,6 @@ from torch import nn
 
 from dmcore.domains import Interval
 from dmcore.domains.rounding import interval_errors
-from dmcore.errors import UserError
 from dmcore.extras.exact import exact_margins, model
 from dmcore.extras.exact.ball import InputColumns
 from dmcore.extras.exact.program import Program
@@ -230,8 +229,6 @@ def test_a_point_of_the_program_is_put_back_into_the_ball(norm, eps, clip):
 def test_what_cannot_be_solved_is_refused_in_one_line(monkeypatch):
     net, _ = small("plain", 0)
     x, y = points((1, 1, 2), 1), torch.tensor([0])
-    with pytest.raises(UserError, match="knows no norm l2"):
-        exact_margins(net, x, y, 0.1, "l2")
     monkeypatch.setattr(model, "MOST_BINARIES", 3)
     with named("needs 8 binaries at a point, more than 3, and would not end"):
         exact_margins(net, x, y, 5.0)

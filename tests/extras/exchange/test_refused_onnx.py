@@ -1,15 +1,11 @@
 """ONNX files that are refused, by name and with a remedy; weights that lie beside a file."""
 
-import sys
-
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
 from onnx_files import check, node, numbers, refused, write_onnx
 
-from dmcore.errors import UserError
-from dmcore.extras.exchange import import_onnx
 from dmcore.extras.exchange.from_onnx import load_onnx
 
 W = {"w": numbers(0, 3, 3), "k": numbers(1, 3, 3, 1, 1)}
@@ -137,9 +133,6 @@ def test_files_that_are_none_are_refused(tmp_path, monkeypatch):
     refused(path, "has 2 inputs and 1 outputs")
     monkeypatch.setattr("dmcore.extras.exchange.package.LARGEST", 10)
     refused(path, "is larger than 2 GiB")
-    monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(UserError, match=r"pip install 'doublemargin\[onnx\]'"):
-        import_onnx(path)
 
 
 def external(path, location="net.onnx.data"):

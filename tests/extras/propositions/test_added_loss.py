@@ -1,12 +1,10 @@
 """A method as one regulariser, against its parts."""
 
-import pytest
 import torch
 import torch.nn.functional as F
 from small_problem import problem
 from test_config import ROOT
 
-from dmcore.errors import UserError
 from dmcore.extras.propositions.added_loss import AddedLoss
 from dmcore.registries import regularizer
 from dmcore.regularizers import Batch
@@ -52,8 +50,3 @@ def test_an_attack_adds_what_it_costs():
 
 def test_the_norm_of_epsilon():
     assert [added(name).norm for name in ("l1", "adv", "dm_for_l2", "dm_l1")] == [None, "linf", "l2", "linf"]
-
-
-def test_a_method_without_any_is_named():
-    with pytest.raises(UserError, match="the method 'normal' adds nothing to the base loss"):
-        added("normal")

@@ -67,8 +67,6 @@ def test_a_config_that_does_not_fit_the_data_is_named(source, tmp_path):
     refused(source, tmp_path, "images are (1, 28, 28), the config says shape (3, 32, 32)", shape=[3, 32, 32])
     refused(source, tmp_path, f"{source}: label 9, but the config says 5 classes", classes=5)
     refused(source, tmp_path, "test has 10000 images and labels (10000,), the config says 9999", test=9999)
-    other = [SPEC["sources"][0] | {"format": "idxx"}]
-    refused(source, tmp_path, "unknown reader 'idxx': did you mean 'idx'", sources=other)
 
 
 def test_the_same_points_for_all_and_more_contain_fewer():

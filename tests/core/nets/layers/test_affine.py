@@ -99,10 +99,7 @@ def test_tensorflows_same_padding(size, kernel, stride, expected):
     assert same_padding(size, kernel, stride) == expected
 
 
-def test_an_l1_row_is_a_filter():
-    assert Conv(2, 5, (3, 2)).weight_rows().shape == (5, 12)
-    assert Linear(7, 4).weight_rows().shape == (4, 7)
-    assert Normalize([0.0], [1.0]).weight_rows() is None
+def test_a_scale_has_no_weight_to_penalise():
     assert Scale(torch.ones(3)).weight_rows() is None
 
 
