@@ -17,7 +17,7 @@ from doublemargin.experiment.config_file import read_config
 from doublemargin.experiment.config_types import Norm
 from doublemargin.experiment.exhibits import exhibit_spec
 from doublemargin.experiment.grid import Grid
-from doublemargin.experiment.resolve import data_spec, model_spec, training
+from doublemargin.experiment.resolve import data_spec, model_spec
 
 ROOT = Path(__file__).parents[2]
 CODE = f"{ROOT}{os.pathsep}{ROOT / 'workflow'}"
@@ -141,6 +141,8 @@ def test_inputs_are_counted_under_l0():
         "Small CNN MNIST, 4 layer, ℓ0, CNN-Cert-ReLU (200 points)",
         "Small CNN MNIST, 4 layer, ℓ∞, IBP (200 points)",
     ]
+    usual = exhibit_spec(Grid(CONFIG, "demo"), "tables", "table2")["panels"][0]
+    assert usual["title"] == "Small CNN MNIST, 4 layer, CNN-Cert-ReLU (200 points)"
 
 
 @pytest.mark.parametrize(
@@ -181,22 +183,21 @@ def test_what_is_taken_over_may_be_said_anew(tmp_path):
     assert read_config(tmp_path / "c.yaml") == {"a": x, "d": y, "e": {"b": 3, "c": 4}, "f": [x, y]}
 
 
-def test_short_is_the_papers_schedule_scaled_to_a_tenth():
-    paper, short = (training(CONFIG, name, "mnist") for name in ("paper", "short"))
-    assert (paper.steps, paper.warmup, paper.ramp, paper.lr_drops) == (60000, 2000, 10000, (15000, 25000))
-    assert (short.steps, short.warmup, short.ramp, short.lr_drops) == (6000, 200, 1000, (1500, 2500))
-    assert (paper.batch, paper.lr) == (short.batch, short.lr) == (100, 1e-3)
-
-
-def test_the_papers_schedules_for_colour():
-    cifar10, gtsrb = (training(CONFIG, "paper", name) for name in ("cifar10", "gtsrb"))
-    assert (cifar10.steps, cifar10.warmup, cifar10.ramp, cifar10.lr_drops) == (350000, 5000, 50000, (60000, 90000))
-    assert (cifar10.batch, cifar10.lr) == (50, 5e-4)
-    mnist = training(CONFIG, "paper", "mnist")
-    for step in ("steps", "warmup", "ramp"):
-        assert getattr(gtsrb, step) == round(getattr(mnist, step) * 392 / 600), step
-    assert gtsrb.lr_drops == tuple(round(drop * 392 / 600) for drop in mnist.lr_drops)
-    assert (gtsrb.batch, gtsrb.lr) == (mnist.batch, mnist.lr)
+@pytest.mark.parametrize(
+    ("schedule", "dataset", "method", "steps", "warmup", "ramp", "lr_drops", "batch", "lr"),
+    [
+        ("paper", "mnist", "dm", 60000, 2000, 10000, (15000, 25000), 100, 1e-3),
+        ("paper", "mnist", "mmr", 2400, 80, 400, (600, 1000), 100, 1e-3),  # which has a factor of its own
+        ("paper", "cifar10", "dm", 350000, 5000, 50000, (60000, 90000), 50, 5e-4),
+        ("paper", "gtsrb", "dm", 39200, 1307, 6533, (9800, 16333), 100, 1e-3),  # 392 steps an epoch, not 600
+        ("short", "mnist", "dm", 6000, 200, 1000, (1500, 2500), 100, 1e-3),
+        ("short", "mnist", "mmr", 240, 8, 40, (60, 100), 100, 1e-3),
+    ],
+)
+def test_the_schedules(schedule, dataset, method, steps, warmup, ramp, lr_drops, batch, lr):
+    found = model_spec(CONFIG, schedule, dataset, "small", method, "8_255", 0).training
+    assert (found.steps, found.warmup, found.ramp, found.lr_drops) == (steps, warmup, ramp, lr_drops)
+    assert (found.batch, found.lr) == (batch, lr)
 
 
 def test_what_decides_a_model_and_what_decides_the_prepared_data():

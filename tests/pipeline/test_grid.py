@@ -13,19 +13,6 @@ from doublemargin.experiment.grid import Grid, find_model
 from doublemargin.experiment.resolve import model_spec
 
 
-def test_demo_is_four_models_and_64_cells():
-    grid = Grid(CONFIG, "demo")
-    assert grid.model_paths() == [
-        "demo/mnist/small/dm/0.3/seed0",
-        "demo/mnist/small/ibp/0.3/seed0",
-        "demo/mnist/small/l1/none/seed0",
-        "demo/mnist/small/normal/none/seed0",
-    ]
-    cells = grid.cell_paths()
-    assert len(cells) == 4 * 2 * 8
-    assert "demo/mnist/small/dm/0.3/seed0/certify/cnn-cert-relu/linf/n200/0.05" in cells
-
-
 def test_a_file_has_the_eps_that_the_report_asks_of_it():
     grid = Grid(CONFIG, "paper")
     cells = {f"{job.path}/{eps}" for job in grid.certifications for eps in grid.eps_of(job.path)}
@@ -59,18 +46,6 @@ def test_a_setting_changes_the_hash_of_its_own_models_only_and_a_label_none():
         {path: find_model(c, path).hash for path in Grid(CONFIG, "demo").model_paths()} for c in (CONFIG, config)
     )
     assert [path for path in before if before[path] != after[path]] == ["demo/mnist/small/dm/0.3/seed0"]
-
-
-def test_an_exhibit_is_resolved_to_plain_data():
-    spec = exhibit_spec(Grid(CONFIG, "demo"), "tables", "table2")
-    assert json.loads(json.dumps(spec)) == spec
-    assert spec["panels"][0]["title"] == "Small CNN MNIST, 4 layer, CNN-Cert-ReLU (200 points)"
-    assert [(r["label"], r["eps"], r["baseline"]) for r in spec["panels"][0]["rows"]] == [
-        ("Normal", "none", True),
-        ("Weight Regularization", "none", True),
-        ("IBP", "0.3", False),
-        ("Double Margin", "0.3", False),
-    ]
 
 
 @pytest.mark.parametrize(
@@ -110,13 +85,6 @@ def test_a_method_with_all_its_parts_and_what_differs_on_a_data_set():
     assert cifar.method.attack == AttackSpec("pgd", {"steps": 3, "step": 0.01})
     assert cifar.method.regularizers == mnist.method.regularizers
     assert ModelSpec.from_dict(json.loads(json.dumps(mnist.to_dict()))) == mnist
-
-
-def test_methods_factors_shorten_their_schedule_alone():
-    mmr, dm = (model_spec(CONFIG, "paper", "mnist", "small", m, "0.1", 0).training for m in ("mmr", "dm"))
-    assert (mmr.steps, mmr.warmup, mmr.ramp, mmr.lr_drops) == (2400, 80, 400, (600, 1000))
-    assert (dm.steps, dm.warmup) == (60000, 2000)
-    assert model_spec(CONFIG, "short", "mnist", "small", "mmr", "0.1", 0).training.steps == 240
 
 
 def test_a_config_may_say_that_bounds_are_intersected_and_need_not():
