@@ -26,6 +26,10 @@ def test_half_as_many_are_tried_where_memory_is_short(error):
     assert [item for part in parts for item in part] == list(range(10))
     assert tried == [8, 4, 2, 2, 2, 2, 2]
     assert fitting == {"key": 2}
+    with pytest.raises(type(error)):
+        map_chunks(10, 8, short_of_memory(error, 0, tried))
+    with pytest.raises(RuntimeError, match="inconsistent"):
+        map_chunks(10, 8, lambda items: torch.zeros(2) @ torch.zeros(3))
 
 
 def test_nothing_is_tried_again_in_a_graph_that_is_recorded(monkeypatch):

@@ -5,9 +5,6 @@ import torch
 from conftest import plain_net, pruned_net, relu_masks
 from torch import nn
 
-from dmcore import tensorfile
-from dmcore.bounds import double_margins
-from dmcore.certify import certify_points, margin_bounds
 from dmcore.errors import UserError
 from dmcore.nets import as_network, build_net
 from dmcore.nets.layers import ReLU
@@ -45,15 +42,8 @@ def test_nothing_pruned_changes_nothing():
         plain = build_net("resnet", (1, 6, 6), 3, [0.5], [0.3], members=members)
         torch.manual_seed(0)
         masked = build_net("resnet", (1, 6, 6), 3, [0.5], [0.3], members=members, pruned_relus=True)
-        x, y = torch.rand(3, 1, 6, 6), torch.tensor([0, 1, 2])
+        x = torch.rand(3, 1, 6, 6)
         assert torch.equal(masked(x), plain(x))
-        for got, expected in zip(double_margins(masked, x, 0.1), double_margins(plain, x, 0.1), strict=True):
-            torch.testing.assert_close(got, expected)
-        for name in ("cnn-cert-relu", "ibp"):
-            bounds = [margin_bounds(net, x, y, 0.1, certifier=name) for net in (masked, plain)]
-            torch.testing.assert_close(*bounds, rtol=1e-4, atol=1e-4)  # the room for rounding differs
-        verdicts = [certify_points(net, x, y, 0.01) for net in (masked, plain)]
-        assert torch.equal(verdicts[0].certified, verdicts[1].certified)
 
 
 def test_activity_counted_by_loops():
@@ -80,19 +70,6 @@ def test_which_neurons_switch_rarely():
     positive, negative = rarely_switching(activity, 0.0)
     assert positive[1].tolist() == [False] * 6 + [True]
     assert negative[1].tolist() == [True] + [False] * 6
-
-
-@pytest.mark.parametrize("members", [1, 2])
-def test_a_saved_pruned_net_is_built_again_from_its_description(tmp_path, members):
-    torch.manual_seed(0)
-    net, x = build_net("pooling", (1, 8, 8), 4, members=members), torch.rand(20, 1, 8, 8)
-    pruned = prune_relus(net, *rarely_switching(relu_activity(net, x.split(7)), 0.1))
-    assert not torch.allclose(pruned(x), net(x))
-    tensorfile.save(tmp_path / "m", "test", pruned.state_dict(), {})
-    tensors, _ = tensorfile.load(tmp_path / "m", "test")
-    again = build_net("pooling", (1, 8, 8), 4, members=members, pruned_relus=True)
-    again.load_state_dict(tensors)
-    assert torch.equal(again(x), pruned(x))
 
 
 def test_layers_are_shared_and_the_mode_is_kept():

@@ -17,7 +17,6 @@ from small_images import digits, model, save, worst_case
 
 from dmcore import tensorfile
 from dmcore.checkpoint import KIND, save_model
-from dmcore.linear.chunks import map_chunks
 from dmcore.signals import StoppedError, stoppable
 from dmcore.training.step import Step, seeded_net
 from doublemargin.cli import main
@@ -329,20 +328,3 @@ def test_a_certification_short_of_memory_for_one_point_says_so(files, monkeypatc
     interrupt(monkeypatch, 0, short_of_memory)
     line = stopped(capsys, *certifying(files, "--eps", "0.1"))[-1]
     assert "test/mnist/small/method/0.1/seed0: ibp needs more memory for a single point than cpu has (CUDA out" in line
-
-
-def test_points_are_halved_wherever_memory_is_short():
-    seen = []
-
-    def work(points):
-        if points.stop - points.start > 3:
-            short_of_memory()
-        seen.append((points.start, points.stop))
-        return torch.arange(points.start, points.stop)
-
-    assert torch.cat(map_chunks(20, 8, work)).tolist() == list(range(20))
-    assert seen == [(start, start + 2) for start in range(0, 20, 2)]
-    with pytest.raises(torch.OutOfMemoryError):
-        map_chunks(20, 8, lambda points: short_of_memory())
-    with pytest.raises(RuntimeError, match="inconsistent"):
-        map_chunks(20, 8, lambda points: torch.zeros(2) @ torch.zeros(3))
