@@ -81,33 +81,33 @@ class Masked(nn.Module):
         return self.fc(self.conv2(x).relu().flatten(1))
 
 
-class Viewed(nn.Module):
-    def __init__(self):
+class Forward(nn.Module):
+    def __init__(self, forward, **layers):
         super().__init__()
-        self.conv, self.fc = nn.Conv2d(1, 2, 3, stride=2), nn.Linear(2 * 2 * 2, 3)
+        self.own = forward
+        for name, layer in layers.items():
+            setattr(self, name, layer)
 
     def forward(self, x):
-        x = F.max_pool2d(self.conv(x).relu(), 2, stride=1)
-        return self.fc(x.view(x.size(0), x.shape[1] * 4))
+        return self.own(self, x)
 
 
-class NormalisedByTorchvision(nn.Module):
-    def __init__(self):
-        super().__init__()
-        transforms = pytest.importorskip("torchvision.transforms")
+def viewed(net, x):
+    x = F.max_pool2d(net.conv(x).relu(), 2, stride=1)
+    return net.fc(x.view(x.size(0), x.shape[1] * 4))
 
-        self.normalize, self.fc = transforms.Normalize([0.3], [0.2]), nn.Linear(64, 3)
 
-    def forward(self, x):
-        return self.fc(torch.flatten(self.normalize(x), 1))
+def normalised_by_torchvision():
+    normalize = pytest.importorskip("torchvision.transforms").Normalize([0.3], [0.2])
+    return Forward(lambda net, x: net.fc(torch.flatten(net.normalize(x), 1)), normalize=normalize, fc=nn.Linear(64, 3))
 
 
 NETS = {
     "residual": Residual,
     "functions": ByFunctions,
     "masked": Masked,
-    "viewed": Viewed,
-    "normalised": NormalisedByTorchvision,
+    "viewed": lambda: Forward(viewed, conv=nn.Conv2d(1, 2, 3, stride=2), fc=nn.Linear(8, 3)),
+    "normalised": normalised_by_torchvision,
     "batch norm first": lambda: nn.Sequential(nn.BatchNorm2d(1), nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(72, 3)),
     "batch norm after a pool": lambda: nn.Sequential(
         nn.Conv2d(1, 2, 3), nn.AvgPool2d(2, padding=1), nn.BatchNorm2d(2, affine=False), nn.Flatten(), nn.Linear(32, 3)
@@ -166,17 +166,6 @@ def test_averages_are_exact():
     assert isinstance(pool.layers[1], Normalize)
     assert pool.layers[0].weight.eq(1).all()
     assert pool.layers[1].std.item() == 9
-
-
-class Forward(nn.Module):
-    def __init__(self, forward, **layers):
-        super().__init__()
-        self.own = forward
-        for name, layer in layers.items():
-            setattr(self, name, layer)
-
-    def forward(self, x):
-        return self.own(self, x)
 
 
 class Negative(nn.Sequential):
