@@ -21,13 +21,10 @@ EFFORT = Effort(random=100, extreme=100, attacks=32)
 
 
 @pytest.mark.parametrize("norm", RADII)
-def test_no_point_beats_a_bound(norm):
-    @examples(8)
-    @given(cases(norms=[norm]))
-    def holds(case):
-        assert run(case, EFFORT, certifiers()).violations == {}
-
-    holds()
+@examples(8)
+@given(data=st.data())
+def test_no_point_beats_a_bound(norm, data):
+    assert run(data.draw(cases(norms=[norm])), EFFORT, certifiers()).violations == {}
 
 
 @pytest.mark.slow
@@ -39,17 +36,18 @@ def test_no_point_beats_a_bound_of_a_large_case(seed):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("norm", RADII)
-def test_exact_without_nonlinear_layers(norm):
+@examples(8)
+@given(data=st.data())
+def test_exact_without_nonlinear_layers(norm, data):
     """Margins and all nodes reach what their linear forms reach over the ball."""
+    assert_exact(data.draw(cases(affine=True, norms=[norm])))
 
-    @examples(8)
-    @given(cases(affine=True, norms=[norm]))
-    def exact(case):
-        assert_exact(case)
 
-    exact()
+@pytest.mark.slow
+@pytest.mark.parametrize("norm", RADII)
+def test_exact_without_nonlinear_layers_in_large_cases(norm):
     first = 30 * list(RADII).index(norm)
-    for seed in range(first, first + 30):  # larger than what hypothesis prefers
+    for seed in range(first, first + 30):
         assert_exact(seeded(seed, affine=True, norms=[norm]))
 
 
@@ -130,52 +128,43 @@ def test_l0_without_nonlinear_layers_by_brute_force(case):
 
 
 @pytest.mark.parametrize("norm", RADII)
-def test_zero_and_all_intersected_bounds_are_never_below_ibp(norm):
-    @examples(10)
-    @given(cases(norms=[norm]))
-    def ordered(case):
-        case = replace(case, clip=case.clip and norm in ("linf", "l0"))  # ℓ1 and ℓ2 cut: no promise
-        for name, intersect in (("cnn-cert-zero", False), ("cnn-cert-relu", True), ("cnn-cert-ada", True)):
-            gain = replace(case, intersect=intersect).bounds(name) - case.bounds("ibp")
-            assert (gain / case.margin_size)[case.others].min() >= -ROUNDING
-
-    ordered()
+@examples(10)
+@given(data=st.data())
+def test_zero_and_all_intersected_bounds_are_never_below_ibp(norm, data):
+    case = data.draw(cases(norms=[norm]))
+    case = replace(case, clip=case.clip and norm in ("linf", "l0"))  # ℓ1 and ℓ2 cut: no promise
+    for name, intersect in (("cnn-cert-zero", False), ("cnn-cert-relu", True), ("cnn-cert-ada", True)):
+        gain = replace(case, intersect=intersect).bounds(name) - case.bounds("ibp")
+        assert (gain / case.margin_size)[case.others].min() >= -ROUNDING
 
 
 @pytest.mark.parametrize("slope", ["relu", "ada", "zero"])
-def test_bounding_unstable_values_alone_changes_no_margin(slope):
+@examples(10)
+@given(case=cases())
+def test_bounding_unstable_values_alone_changes_no_margin(slope, case):
     """A certifier leaves hidden boxes wide where they tell all signs; full boxes give the same margins."""
-
-    @examples(10)
-    @given(cases())
-    def unchanged(case):
-        case = replace(case, intersect=False)
-        full = relaxed_network(case.net, case.ball, slope, exact=case.net)
-        rows = margin_rows(case.y, case.margin_size.shape[1], case.x)
-        margins, _ = linear_bounds(full, case.net.output, rows, upper=False)
-        assert_close(case, case.bounds(f"cnn-cert-{slope}"), margins)
-
-    unchanged()
+    case = replace(case, intersect=False)
+    full = relaxed_network(case.net, case.ball, fixed_slope(slope), exact=case.net)
+    rows = margin_rows(case.y, case.margin_size.shape[1], case.x)
+    margins, _ = linear_bounds(full, case.net.output, rows, upper=False)
+    assert_close(case, case.bounds(f"cnn-cert-{slope}"), margins)
 
 
 @pytest.mark.parametrize("norm", RADII)
-def test_slow_certifiers(norm):
+@examples(3)
+@given(data=st.data())
+def test_slow_certifiers(norm, data):
     """On tiny networks: held by every point, never below CNN-Cert, and what is certified is robust by the exact one."""
-
-    @examples(3)
-    @given(cases(tiny=True, norms=[norm]))
-    def holds(case):
-        assert run(case, EFFORT, slow_certifiers(norm)).violations == {}
-        fast = {name: case.bounds(name)[case.others] for name in certifiers()}
-        for slow in slow_certifiers(norm):
-            tolerance = (FEASIBILITY if slow == EXACT else ROUNDING) * case.margin_size
-            bound = case.bounds(slow)
-            for name in fast if slow == EXACT else ("cnn-cert-relu", "cnn-cert-ada", "cnn-cert-zero"):
-                assert (fast[name] <= (bound + tolerance)[case.others]).all(), (name, slow)
-            for name in fast if slow == EXACT else ():
-                assert not (case.verdicts(name).certified & (bound < -tolerance).any(1)).any(), name
-
-    holds()
+    case = data.draw(cases(tiny=True, norms=[norm]))
+    assert run(case, EFFORT, slow_certifiers(norm)).violations == {}
+    fast = {name: case.bounds(name)[case.others] for name in certifiers()}
+    for slow in slow_certifiers(norm):
+        tolerance = (FEASIBILITY if slow == EXACT else ROUNDING) * case.margin_size
+        bound = case.bounds(slow)
+        for name in fast if slow == EXACT else ("cnn-cert-relu", "cnn-cert-ada", "cnn-cert-zero"):
+            assert (fast[name] <= (bound + tolerance)[case.others]).all(), (name, slow)
+        for name in fast if slow == EXACT else ():
+            assert not (case.verdicts(name).certified & (bound < -tolerance).any(1)).any(), name
 
 
 @examples(16)
