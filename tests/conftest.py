@@ -118,6 +118,13 @@ def ensemble_net(seed, dtype=torch.float32):
     return net.to(dtype)
 
 
+def one_weight_net(gap=0.0):
+    """Two logits, z₀ − z₁ = 2x₀ − 1 + gap, on inputs of one pixel."""
+    net = nn.Sequential(nn.Flatten(), nn.Linear(1, 2))
+    net[1].weight.data, net[1].bias.data = torch.tensor([[1.0], [-1.0]]), torch.tensor([-0.5 + gap, 0.5])
+    return net
+
+
 def relu_masks(net, in_shape, seed):
     """Exactly a third of each layer's ReLUs positive, a third negative, at random."""
     generator = torch.Generator().manual_seed(seed)

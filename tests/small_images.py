@@ -1,7 +1,8 @@
-"""A little data set for tests that train: real MNIST digits, few of them."""
+"""A little data set for tests that train, real MNIST digits, few of them; and how a training is cut off."""
 
 import gzip
 import json
+import signal
 from functools import cache
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from dmcore import tensorfile
 from dmcore.data import ImageSet, Split
 from dmcore.data.prepared import KIND
 from dmcore.spec import Method, ModelSpec, Term, Training
+from dmcore.training.step import Step
 
 ROOT = Path(__file__).parents[1]
 
@@ -57,6 +59,26 @@ def model(
 def weights(net):
     """All that is trained, as one vector."""
     return torch.cat([p.detach().flatten() for p in net.parameters()])
+
+
+class Killed(BaseException):
+    """An end that nothing catches."""
+
+
+def terminate():
+    signal.raise_signal(signal.SIGTERM)
+
+
+def at_step(monkeypatch, number, what):
+    """Calls ``what`` before each training's step of that number."""
+    call = Step.__call__
+
+    def counted(self, step):
+        if step == number:
+            what()
+        return call(self, step)
+
+    monkeypatch.setattr(Step, "__call__", counted)
 
 
 def worst_case(domain, weight=0.5, **options):

@@ -1,12 +1,13 @@
 """Certified radii: where they are known in closed form, and that both ends of a bisection are what they say."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
-from conftest import NETS
+from conftest import NETS, one_weight_net
+from linear_nets import DUAL, linear_net, uniform
 from norm_balls import all_changes
-from torch import nn
 
 from dmcore import radius
 from dmcore.certify import certify_points, verdicts
@@ -15,22 +16,13 @@ from dmcore.nets import as_network
 from dmcore.radius import certified_radius
 
 NORMS = ["linf", "l2", "l1", "l0"]
-DUAL = {"linf": 1, "l2": 2, "l1": float("inf")}
-
-
-def linear_net(size, classes):
-    torch.manual_seed(0)
-    return nn.Sequential(nn.Flatten(), nn.Linear(size, classes))
-
-
-def points(in_shape, count, seed=0):
-    return torch.rand(count, *in_shape, generator=torch.Generator().manual_seed(seed))
+points = partial(uniform, dtype=torch.float32)
 
 
 @pytest.mark.parametrize("certifier", ["cnn-cert-relu", "ibp"])
 @pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
 def test_a_linear_nets_radius_is_its_margin_over_the_dual_norm(norm, certifier):
-    net, x = linear_net(12, 4), points((3, 4), 20)
+    net, x = linear_net(12, 4).float(), points((3, 4), 20)
     z, w = net(x).detach().double(), net[1].weight.detach().double()
     y = z.argmax(1)
     found = certified_radius(net, x, y, norm, certifier, tolerance=0.001)
@@ -45,7 +37,7 @@ def test_a_linear_nets_radius_is_its_margin_over_the_dual_norm(norm, certifier):
 
 def test_under_l0_it_is_the_whole_number_that_brute_force_finds():
     """A few changed inputs at their ends are the worst case of a linear net; every input counts a little here."""
-    net, x = linear_net(6, 3), points((6,), 12)
+    net, x = linear_net(6, 3).float(), points((6,), 12)
     net[1].weight.data *= 0.5
     net[1].bias.data = torch.tensor([0.6, 0.0, 0.2])
     y = net(x).argmax(1)
@@ -82,8 +74,7 @@ def test_every_radius_is_certified_and_every_upper_end_is_not(norm, clip):
 
 def test_misclassified_points_have_none_and_the_ends_of_the_range_are_said():
     """z₀ − z₁ = 2x₀ − 1: at 0.75 the radius is 0.25, at 0.5 + 2⁻²⁴ less than any that is tried, at 0.25 none for 0."""
-    net = nn.Sequential(nn.Flatten(), nn.Linear(1, 2))
-    net[1].weight.data, net[1].bias.data = torch.tensor([[1.0], [-1.0]]), torch.tensor([-0.5, 0.5])
+    net = one_weight_net()
     x, y = torch.tensor([[0.75], [0.5 + 2**-20], [0.25]]), torch.zeros(3).long()
     found = certified_radius(net, x, y)
     assert 0.25 / 1.01 < found.radius[0].item() < 0.25 < found.refused[0].item() <= found.radius[0].item() * 1.0101
@@ -103,7 +94,7 @@ def test_points_that_ask_for_the_same_radius_are_certified_together(monkeypatch)
         return verdicts(net, balls, *more)
 
     monkeypatch.setattr(radius, "verdicts", counted)
-    net, x = linear_net(6, 3), points((6,), 1).expand(7, -1)
+    net, x = linear_net(6, 3).float(), points((6,), 1).expand(7, -1)
     found = certified_radius(net, x, net(x).argmax(1), tolerance=0.01)
     assert found.radius.unique().numel() == 1
     assert set(asked) == {7}
@@ -121,4 +112,4 @@ def test_points_that_ask_for_the_same_radius_are_certified_together(monkeypatch)
 )
 def test_what_cannot_be_bisected_is_refused(options, told):
     with pytest.raises(UserError, match=told):
-        certified_radius(linear_net(4, 2), points((4,), 1), torch.zeros(1).long(), **options)
+        certified_radius(linear_net(4, 2).float(), points((4,), 1), torch.zeros(1).long(), **options)

@@ -5,8 +5,8 @@ import random
 import numpy as np
 import pytest
 import torch
-from points import linear_net
-from points import uniform as points
+from linear_nets import linear_net
+from linear_nets import uniform as points
 from test_attacked import EPS, exactly_inside, worst_margins
 
 from dmcore.attacks.evaluate import attack_points

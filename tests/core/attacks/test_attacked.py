@@ -9,9 +9,9 @@ import pytest
 import torch
 from conftest import NETS
 from flips import named
+from linear_nets import best_of_a_line, linear_net
+from linear_nets import uniform as points
 from norm_balls import RADII, all_changes, farthest
-from points import best_of_a_line, linear_net
-from points import uniform as points
 from torch import nn
 
 from dmcore.attacks.best import BestAdversarial, inside, into_ball, margins

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from conftest import conv_net
-from points import ORDER, best_of_a_line, linear_net, near_corners
+from linear_nets import ORDER, best_of_a_line, linear_net, near_corners
 
 from dmcore.attacks import cross_entropy
 from dmcore.attacks.pgd import Pgd, _worse

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from points import ORDER, near_corners
+from linear_nets import ORDER, near_corners
 
 from dmcore.attacks.pixel_ball import PIXEL_BALLS
 

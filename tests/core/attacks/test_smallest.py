@@ -3,14 +3,13 @@
 import pytest
 import torch
 from conftest import NETS
+from linear_nets import DUAL, ORDER, uniform
 from torch import nn
 
 from dmcore.attacks import smallest
 from dmcore.attacks.smallest import smallest_adversarial
 from dmcore.errors import UserError
 from dmcore.radius import certified_radius
-
-DUAL = {"linf": 1, "l2": 2, "l1": float("inf")}
 
 
 def linear_net(x):
@@ -23,7 +22,7 @@ def linear_net(x):
 
 @pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
 def test_of_a_linear_net_it_is_the_margin_over_the_dual_norm(norm):
-    x = 0.45 + 0.1 * torch.rand(6, 3, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    x = 0.45 + 0.1 * uniform((3, 4), 6)
     net = linear_net(x)
     z, w = net(x).detach(), net[1].weight.detach()
     y = z.argmax(1)
@@ -36,7 +35,7 @@ def test_of_a_linear_net_it_is_the_margin_over_the_dual_norm(norm):
     assert (found.eps[1:] <= 1.05 * known[1:]).all()
     assert (found.predicted == 1 - y).all()
     assert torch.equal(net(found.inputs).argmax(1), found.predicted)
-    far = torch.linalg.vector_norm((found.inputs - x).flatten(1), {"linf": torch.inf, "l2": 2, "l1": 1}[norm], dim=1)
+    far = torch.linalg.vector_norm((found.inputs - x).flatten(1), ORDER[norm], dim=1)
     assert (far <= found.eps).all()
 
 
@@ -51,7 +50,7 @@ def test_nothing_is_found_where_there_is_nothing():
 
 
 def test_certified_radii_stay_below_and_save_the_search_there():
-    net, x = NETS["conv"].make(0).eval(), torch.rand(4, *NETS["conv"].shape, generator=torch.Generator().manual_seed(0))
+    net, x = NETS["conv"].make(0).eval(), uniform(NETS["conv"].shape, 4, dtype=torch.float32)
     y = net(x).argmax(1)
     options = {"restarts": 1, "steps": 10}
     found = smallest_adversarial(net, x, y, **options)

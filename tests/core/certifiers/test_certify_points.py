@@ -2,24 +2,16 @@
 
 import pytest
 import torch
-from torch import nn
+from conftest import one_weight_net
 
 from dmcore.certify import certify_points, margin_bounds
-
-
-def one_weight_net(gap):
-    """Two logits, z₀ − z₁ = 2x₀ − 1 + gap, on inputs of one pixel."""
-    net = nn.Sequential(nn.Flatten(), nn.Linear(1, 2))
-    net[1].weight.data = torch.tensor([[1.0], [-1.0]])
-    net[1].bias.data = torch.tensor([-0.5 + gap, 0.5])
-    return net
 
 
 @pytest.mark.parametrize("certifier", ["cnn-cert-relu", "cnn-cert-zero", "ibp"])
 def test_the_radius_is_where_the_margin_is_used_up(certifier):
     """At x₀ = 0.75 the margin is 0.5, and ε takes 2ε of it: certified below 0.25, not at 0.25."""
     x, y = torch.full((1, 1, 1, 1), 0.75), torch.tensor([0])
-    verdicts = {e: certify_points(one_weight_net(0.0), x, y, e, certifier=certifier) for e in (0.0, 0.2, 0.25, 0.3)}
+    verdicts = {e: certify_points(one_weight_net(), x, y, e, certifier=certifier) for e in (0.0, 0.2, 0.25, 0.3)}
     assert {e: v.certified.item() for e, v in verdicts.items()} == {0.0: True, 0.2: True, 0.25: False, 0.3: False}
     assert verdicts[0.2].margin.item() == pytest.approx(0.1, abs=1e-5)
     assert verdicts[0.25].rechecked.item()  # a margin of exactly 0 is a close call
@@ -43,7 +35,7 @@ def test_a_close_call_is_decided_in_float64_and_keeps_that_margin(certifier):
 
 def test_a_wrong_prediction_is_never_certified():
     x, y = torch.full((1, 1, 1, 1), 0.75), torch.tensor([1])
-    verdict = certify_points(one_weight_net(0.0), x, y, 0.1)
+    verdict = certify_points(one_weight_net(), x, y, 0.1)
     assert verdict.predicted.item() == 0
     assert not verdict.certified.item()
     assert verdict.margin.item() < 0

@@ -2,8 +2,9 @@
 
 import pytest
 import torch
-from conftest import HIGHS, NETS
+from conftest import HIGHS, NETS, one_weight_net
 from flips import named
+from linear_nets import uniform
 from norm_balls import RADII, margins_at
 from torch import nn
 
@@ -28,7 +29,7 @@ FAST = [  # nets and balls that take less than a second each
 
 def a_point(name, seed=0):
     net = NETS[name].make(seed, torch.float64)
-    x = torch.rand(1, *NETS[name].shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    x = uniform(NETS[name].shape, 1, seed)
     return net, x, net(x).argmax(1)
 
 
@@ -67,14 +68,6 @@ def test_a_bound_of_the_solver_that_is_above_an_occurring_margin_is_not_believed
     monkeypatch.setattr(Program, "minimum", lambda *_: (1e6, None, True))
     found = exact_margins(net, x, y, 0.1)
     torch.testing.assert_close(found.lower, margins_at(net, x, y).detach().scatter(1, y[:, None], torch.inf))
-
-
-def one_weight_net():
-    """Two logits, z₀ − z₁ = 2x₀ − 1, on inputs of one pixel."""
-    net = nn.Sequential(nn.Flatten(), nn.Linear(1, 2))
-    net[1].weight.data = torch.tensor([[1.0], [-1.0]])
-    net[1].bias.data = torch.tensor([-0.5, 0.5])
-    return net
 
 
 def hat_net():

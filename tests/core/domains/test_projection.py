@@ -5,6 +5,7 @@ import pytest
 import torch
 from conftest import NETS, chain_net, conv_net
 from dense_reference import box, matrices
+from linear_nets import uniform
 
 from dmcore.crown.bounds import relaxed_network
 from dmcore.domains.projection import Projection
@@ -15,10 +16,6 @@ from dmcore.registries import certifier, forward_domain
 
 MANY = 20_000  # an estimate's standard error is then π/(2√20000), 1.1%
 EPS = 0.07
-
-
-def inputs(in_shape, count=2):
-    return torch.rand(count, *in_shape, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
 
 
 def boxes(net, x, projections, seed=0, clip=False):
@@ -51,7 +48,7 @@ def zonotopes(steps, x, clip):
 @pytest.mark.parametrize(("make", "in_shape"), [(conv_net, (2, 5, 5)), (chain_net, (1, 6, 6))])
 def test_half_widths_are_those_of_the_zonotope(make, in_shape, clip):
     net = make(0, torch.float64)
-    x = inputs(in_shape)
+    x = uniform(in_shape, 2, seed=3)
     with torch.no_grad():
         estimated = boxes(net, x, MANY, clip=clip)
         exact = relaxed_network(as_network(net), Ball(x, EPS, clip_input=clip), "relu").boxes
@@ -73,7 +70,7 @@ def test_half_widths_are_those_of_the_zonotope(make, in_shape, clip):
 @pytest.mark.parametrize("name", ["residual", "rows"])
 def test_boxes_of_other_nets_are_those_of_linear_relaxation(name):
     net = as_network(NETS[name].make(1, torch.float64))
-    x = inputs(NETS[name].shape)
+    x = uniform(NETS[name].shape, 2, seed=3)
     with torch.no_grad():
         estimated = boxes(net, x, MANY)
         for p, exact in relaxed_network(net, Ball(x, EPS), "relu").boxes.items():
@@ -84,8 +81,8 @@ def test_boxes_of_other_nets_are_those_of_linear_relaxation(name):
 
 def test_a_few_projections_are_about_right_on_average():
     net = as_network(conv_net(0, torch.float64))
-    x = inputs((2, 5, 5), 8)
-    exact = relaxed_network(net, Ball(x, EPS), "relu").boxes
+    x = uniform((2, 5, 5), 8, seed=3)
+    exact = relaxed_network(net, Ball(x, EPS), fixed_slope("relu")).boxes
     last = max(exact)
     ratios = torch.stack([boxes(net, x, 51, seed)[last].radius / exact[last].radius for seed in range(40)])
     assert 0.9 < ratios.median() < 1.1
@@ -100,7 +97,7 @@ def test_the_first_layer_is_exact_behind_a_normalisation():
     for layer in as_network(net).layers:
         graph.add(layer)
     graph = graph.double()
-    x = inputs((2, 5, 5))
+    x = uniform((2, 5, 5), 2, seed=3)
     for clip in (False, True):
         exact = relaxed_network(graph, Ball(x, EPS, clip_input=clip), "relu").boxes
         got = boxes(graph, x, 3, clip=clip)
@@ -109,7 +106,7 @@ def test_the_first_layer_is_exact_behind_a_normalisation():
 
 
 def test_only_the_generator_decides_and_every_pass_draws_fresh_numbers():
-    net, ball = as_network(conv_net(0)), Ball(inputs((2, 5, 5)).float(), EPS)
+    net, ball = as_network(conv_net(0)), Ball(uniform((2, 5, 5), 2, seed=3).float(), EPS)
     domain, same = (Projection(7, torch.Generator().manual_seed(0)) for _ in range(2))
     first = domain.hidden_boxes(net, ball)
     torch.manual_seed(6)
@@ -121,5 +118,5 @@ def test_only_the_generator_decides_and_every_pass_draws_fresh_numbers():
 def test_estimates_cannot_be_used_as_bounds():
     domain = Projection(5, torch.Generator())
     with pytest.raises(NotImplementedError):
-        domain.bounds(domain.start(Ball(inputs((2, 5, 5)), EPS)))
+        domain.bounds(domain.start(Ball(uniform((2, 5, 5), 2, seed=3), EPS)))
     assert not any("proj" in name for name in forward_domain.names() + certifier.names())

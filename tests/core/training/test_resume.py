@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from small_images import digits, model, weights, worst_case
+from small_images import Killed, digits, model, weights, worst_case
 
 from dmcore import tensorfile
 from dmcore.errors import UserError
@@ -24,10 +24,6 @@ SPECS = {
     "ensemble": model(worst_case("double_margin"), eps="0.1", steps=45, batch=20, warmup=5, ramp=10, members=2),
     "sgd": model(steps=45, lr=0.05, optimizer="sgd"),
 }
-
-
-class Killed(BaseException):
-    pass
 
 
 def interrupted(spec, saving, step, monkeypatch):

@@ -1,13 +1,11 @@
 """Several trainings in one process: each computes what it computes alone."""
 
-import os
-import signal
 from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
 import torch
-from small_images import digits, model, weights, worst_case
+from small_images import at_step, digits, model, terminate, weights, worst_case
 
 from dmcore.errors import UserError
 from dmcore.signals import StoppedError
@@ -25,8 +23,13 @@ SPECS = [
 ]
 
 
-def runs(specs=SPECS, **options):
-    return [Run(spec, digits(), CPU, **options) for spec in specs]
+def runs(specs=SPECS):
+    return [Run(spec, digits(), CPU) for spec in specs]
+
+
+def saved(folder, specs=SPECS):
+    """The same with their states in a folder, from which they go on."""
+    return [Run(spec, digits(), CPU, Saving(folder / str(i), "key")) for i, spec in enumerate(specs)]
 
 
 def test_together_as_alone_to_the_bit():
@@ -52,21 +55,11 @@ def test_one_that_cannot_go_on_leaves_the_others_alone(capsys):
 
 
 def test_sigterm_saves_them_all(tmp_path, monkeypatch):
-    def saved():
-        return [Run(spec, digits(), CPU, Saving(tmp_path / str(i), "key")) for i, spec in enumerate(SPECS)]
-
-    call = Step.__call__
-
-    def stopped(self, step):
-        if step == 4:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return call(self, step)
-
     with monkeypatch.context() as patch:
-        patch.setattr(Step, "__call__", stopped)
+        at_step(patch, 4, terminate)
         with pytest.raises(StoppedError, match=r"after step 5 of 12.*after step 5 of 8.*after step 5 of 10"):
-            finish(saved())
-    resumed = saved()
+            finish(saved(tmp_path))
+    resumed = saved(tmp_path)
     finish(resumed)
     for run, spec in zip(resumed, SPECS, strict=True):
         assert torch.equal(weights(run.net), weights(train(spec, digits(), CPU).net))
@@ -81,16 +74,13 @@ def test_a_loss_that_is_not_finite_at_sigterm_leaves_the_others_saved(under_way,
     def step_and_stop(self, step):
         call(self, step)
         if step == 1 and self.spec == SPECS[2]:
-            os.kill(os.getpid(), signal.SIGTERM)
+            terminate()
 
     def record_event():
         answers = iter([False] * under_way)
         return SimpleNamespace(query=lambda: next(answers, True))
 
-    def saved():
-        return [Run(spec, digits(), CPU, Saving(tmp_path / str(i), "key")) for i, spec in enumerate(specs)]
-
-    together = saved()
+    together = saved(tmp_path, specs)
     with monkeypatch.context() as patch:
         patch.setattr(Step, "__call__", step_and_stop)
         patch.setattr(Run, "stream", lambda run: nullcontext())
@@ -101,17 +91,17 @@ def test_a_loss_that_is_not_finite_at_sigterm_leaves_the_others_saved(under_way,
             finish(together)
     assert "no longer finite at step 2 of 10" in str(together[1].error)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "2"]
-    first, _, last = saved()
+    first, _, last = saved(tmp_path, specs)
     finish([first, last])
     for run in (first, last):
         assert torch.equal(weights(run.net), weights(train(run.spec, digits(), CPU).net))
 
 
 def test_what_is_late_is_put_aside_with_its_state(tmp_path):
-    (run,) = (Run(SPECS[0], digits(), CPU, Saving(tmp_path / "state", "key")),)
+    (run,) = saved(tmp_path, SPECS[:1])
     finish([run], deadline=0.0)
     assert 0 < run.left < 12
-    again = Run(SPECS[0], digits(), CPU, Saving(tmp_path / "state", "key"))
+    (again,) = saved(tmp_path, SPECS[:1])
     finish([again])
     assert torch.equal(weights(again.net), weights(train(SPECS[0], digits(), CPU).net))
 

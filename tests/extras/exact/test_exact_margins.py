@@ -5,6 +5,7 @@ import itertools
 import pytest
 import torch
 from flips import named
+from linear_nets import uniform as points
 from norm_balls import RADII, farthest, length, margins_at
 from torch import nn
 
@@ -16,11 +17,6 @@ from dmcore.extras.exact.program import Program
 from dmcore.nets import Network, as_network
 from dmcore.nets.layers import Flatten, Linear, Normalize, ReLU, Scale, Sum
 from dmcore.perturbation import Ball, Box
-
-
-def points(in_shape, count, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.rand(count, *in_shape, generator=generator, dtype=torch.float64)
 
 
 def solved(net, x, y, eps, norm="linf", clip=False):

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 import torch
 from flips import stopped
-from small_images import digits, model, save, worst_case
+from small_images import Killed, at_step, digits, model, save, terminate, worst_case
 
 from dmcore import tensorfile
 from dmcore.checkpoint import KIND, save_model
 from dmcore.signals import StoppedError, stoppable
-from dmcore.training.step import Step, seeded_net
+from dmcore.training.step import seeded_net
 from doublemargin.cli import main
 from doublemargin.experiment.jobs.certify import Certification, certify_job
 from doublemargin.experiment.jobs.evaluation_task import load_subject
@@ -31,10 +31,6 @@ EPS = ["0", "0.01", "0.02"]
 PARTS = 9  # three an ε: 8 + 8 + 4 points
 STATE = "out/unfinished-n20.safetensors"
 POINTS_DONE = ("8 at eps 0", "8 at eps 0.01")
-
-
-class Killed(BaseException):
-    pass
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -93,10 +89,6 @@ def killed(files, monkeypatch, part):
         with pytest.raises(Killed):
             certify(files, "out", save_every=0.0)
     return calls
-
-
-def terminate():
-    signal.raise_signal(signal.SIGTERM)
 
 
 @pytest.fixture(scope="module")
@@ -188,17 +180,6 @@ def training(files, spec=SPEC, *more):
 def certifying(files, *more):
     where = ["--model", files / "m", "--data", files / "data", "--device", "cpu", "--certifier", "ibp", "--points", 8]
     return [str(a) for a in ("certify", *where, *more, "--out", files / "out/n8.json")]
-
-
-def at_step(monkeypatch, number, what):
-    call = Step.__call__
-
-    def counted(self, step):
-        if step == number:
-            what()
-        return call(self, step)
-
-    monkeypatch.setattr(Step, "__call__", counted)
 
 
 def test_sigterm_saves_a_training_and_exits_so_that_it_is_tried_again(files, monkeypatch, capsys):

@@ -43,18 +43,6 @@ def new_jobs(_cluster):
     return lambda: sorted((job for key, job in jobs_in_slurm().items() if key not in before), key=lambda job: job.id)
 
 
-def same_results(pipeline, local, paths):
-    """Whether model, margins and verdicts are those of the run without Slurm."""
-    for path in paths:
-        path = path.removeprefix("results/demo/mnist/small/")
-        ours, theirs = pipeline.result(path), local.result(path)
-        assert ours["model_sha256"] == theirs["model_sha256"], path
-        for eps, cell in theirs.get("cells", {}).items():
-            assert {key: ours["cells"][eps][key] for key in ("margins", "certified")} == {
-                key: cell[key] for key in ("margins", "certified")
-            }, path
-
-
 def test_everything_is_made_in_slurm_with_a_device_for_each_job(run, pipeline, new_jobs):
     running = run.start("demo")
     looking = run.look(running)
@@ -75,7 +63,7 @@ def test_everything_is_made_in_slurm_with_a_device_for_each_job(run, pipeline, n
     ]
     cells = [path for path in made if "/certify/" in path]
     assert len(cells) == 4
-    same_results(run, pipeline, [f"{DM}/training.json", f"{NORMAL}/training.json", *cells])
+    run.same_results(pipeline, [f"{DM}/training.json", f"{NORMAL}/training.json", *cells])
     assert run.planned("demo") == {}
 
 
@@ -107,7 +95,7 @@ def test_a_job_whose_node_dies_is_run_again(run, pipeline, new_jobs):
     train, certify = new_jobs()
     assert (train.restarts, certify.restarts) == (0, 1)
     assert (certify.id, certify.state) == (process.job, "COMPLETED")
-    same_results(run, pipeline, [f"{DM}/{CELL}", f"{DM}/training.json"])
+    run.same_results(pipeline, [f"{DM}/{CELL}", f"{DM}/training.json"])
     assert run.planned(f"{DM}/{CELL}") == {}
 
 

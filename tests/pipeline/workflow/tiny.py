@@ -72,6 +72,15 @@ class Pipeline:
     def result(self, path):
         return json.loads((self.folder / "results/demo/mnist/small" / path).read_text())
 
+    def same_results(self, other, paths):
+        """Asserts that models, margins and verdicts are those of another run."""
+        for path in paths:
+            path = path.removeprefix("results/demo/mnist/small/")
+            ours, theirs = self.result(path), other.result(path)
+            assert ours["model_sha256"] == theirs["model_sha256"], path
+            for eps, cell in theirs.get("cells", {}).items():
+                assert all(ours["cells"][eps][key] == cell[key] for key in ("margins", "certified")), path
+
     def with_its_own_code(self, folder):
         """A copy of all that was made and of the code that made it."""
         other = Pipeline(folder, code=folder, made=self.folder)

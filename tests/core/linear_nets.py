@@ -1,9 +1,10 @@
-"""Images and linear nets for attacks, and the norms as torch numbers them."""
+"""Images and linear nets of which the worst case is known, and the norms as torch numbers them."""
 
 import torch
 from torch import nn
 
 ORDER = {"linf": float("inf"), "l2": 2, "l1": 1}
+DUAL = {"linf": 1, "l2": 2, "l1": float("inf")}
 
 
 def near_corners(count, size, seed=0, dtype=torch.float64):
