@@ -190,7 +190,6 @@ def test_data_prepares_what_spec_prints(capsys, tmp_path, monkeypatch):
     told, meta = capsys.readouterr().out, tensorfile.load(tmp_path / "mnist", IMAGES)[1]
     assert "60000 training and 10000 test images of mnist (official)" in told
     assert f"to pin them: content: {meta['sha256']}" in told
-    assert meta["kind"] == IMAGES
 
 
 def test_exhibits_before_anything_was_run(tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ from dmcore import certify_points, load_model
 from dmcore.data import pixels
 
 MODELS = sorted((ROOT / "resources/models").glob("*.safetensors"))
+assert MODELS  # or nothing would be tested
 RECORDS = ROOT / "results/paper"
 
 

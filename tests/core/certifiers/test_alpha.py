@@ -49,7 +49,7 @@ def test_hidden_boxes_lie_in_the_variants_and_hold_every_value_that_occurs(any_n
 @torch.no_grad()
 def test_hidden_boxes_get_narrower_than_what_the_variants_have_in_common():
     net, ball = as_network(NETS["residual"].make(0, torch.float64)), Ball(points(NETS["residual"].shape, 2), 0.15)
-    variants = [relaxed_network(net, ball, fixed_slope(slope)) for slope in SLOPES]
+    variants = [relaxed_network(net, ball, slope) for slope in SLOPES]
     last = max(variants[0].boxes)
     lower = torch.stack([v.boxes[last].lower for v in variants]).amax(0)
     upper = torch.stack([v.boxes[last].upper for v in variants]).amin(0)

@@ -14,7 +14,6 @@ from torch import nn
 from dmcore.certifiers.alpha import Alpha
 from dmcore.certify import certify_points, margin_bounds
 from dmcore.crown.bounds import intersection, relaxed_network
-from dmcore.crown.relaxers import fixed_slope
 from dmcore.linear import chunks, patches
 from dmcore.nets import as_network
 from dmcore.perturbation import Ball

@@ -82,7 +82,7 @@ def test_boxes_of_other_nets_are_those_of_linear_relaxation(name):
 def test_a_few_projections_are_about_right_on_average():
     net = as_network(conv_net(0, torch.float64))
     x = uniform((2, 5, 5), 8, seed=3)
-    exact = relaxed_network(net, Ball(x, EPS), fixed_slope("relu")).boxes
+    exact = relaxed_network(net, Ball(x, EPS), "relu").boxes
     last = max(exact)
     ratios = torch.stack([boxes(net, x, 51, seed)[last].radius / exact[last].radius for seed in range(40)])
     assert 0.9 < ratios.median() < 1.1

@@ -144,7 +144,7 @@ def test_zero_and_all_intersected_bounds_are_never_below_ibp(norm, data):
 def test_bounding_unstable_values_alone_changes_no_margin(slope, case):
     """A certifier leaves hidden boxes wide where they tell all signs; full boxes give the same margins."""
     case = replace(case, intersect=False)
-    full = relaxed_network(case.net, case.ball, fixed_slope(slope), exact=case.net)
+    full = relaxed_network(case.net, case.ball, slope, exact=case.net)
     rows = margin_rows(case.y, case.margin_size.shape[1], case.x)
     margins, _ = linear_bounds(full, case.net.output, rows, upper=False)
     assert_close(case, case.bounds(f"cnn-cert-{slope}"), margins)
