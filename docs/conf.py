@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from dmcore import __version__
+from doublemargin.pages.results import write_figures
 
 DOCS = Path(__file__).parent
 GENERATED = ("architectures", "config", "results", "targets")
@@ -28,3 +29,4 @@ for name in GENERATED:
     target = DOCS / "reference" / f"{name}.md"
     if not target.exists() or target.read_text(encoding="utf-8") != page:
         target.write_text(page, encoding="utf-8")
+write_figures(DOCS / "reference")

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dmcore.crown.backward import backward
 from dmcore.crown.margins import margin_rows
-from dmcore.errors import UserError
+from dmcore.errors import UserError, nearest
 from dmcore.linear.coefficients import Coefficients
 from dmcore.linear.forms import Form, LowerUpper
 from dmcore.linear.unit import of_each_value
@@ -49,6 +49,8 @@ class MMR(Regularizer):
     nearest: float = 0.06
 
     def __post_init__(self) -> None:
+        if self.norm not in DUAL:
+            raise UserError(f"mmr: unknown norm '{self.norm}': {nearest(self.norm, DUAL)}")
         if not 0 < self.nearest <= 1:
             raise UserError(f"mmr: nearest is a share in (0, 1], got {self.nearest}")
         if min(self.gamma_b_of_eps, self.gamma_d_of_eps) <= 0:

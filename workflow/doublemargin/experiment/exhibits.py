@@ -67,6 +67,11 @@ def exhibit_spec(grid: Grid, kind: str, name: str) -> dict[str, Any]:
     }
 
 
+def all_exhibits(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The tables and figures of a resolved report, by kind and name: one of each may have the same name."""
+    return {f"{kind}/{name}": exhibit for kind in KINDS for name, exhibit in spec[kind].items()}
+
+
 def find_exhibit(config: Mapping[str, Any], path: str) -> dict[str, Any]:
     """The table or figure of that path, ``<schedule>/tables/<name>``, resolved, under its name.
 

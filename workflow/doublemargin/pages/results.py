@@ -15,6 +15,7 @@ from doublemargin.report import overview as overview_page
 from doublemargin.report.build_table import Lookup, build_table
 from doublemargin.report.claims import page as verdict_page
 from doublemargin.report.claims.judge import Status
+from doublemargin.report.make import make_figures
 from doublemargin.report.render import markdown
 
 ROOT = Path(__file__).parents[3]
@@ -26,6 +27,10 @@ Written from the records in `results/`. [Our results and the paper's claims](../
 
 `make tables` makes the complete tables, with the paper's numbers beside ours, the figures, and every comparison behind
 a claim. The tables below show the rows that have been run.
+
+- [Schedule `paper`](#schedule-paper): all of the paper's training steps
+- [Schedule `short`](#schedule-short): a tenth of them
+- [Schedule `modern`](#schedule-modern): today's methods, beyond the paper
 """
 
 
@@ -37,7 +42,22 @@ def page() -> str:
         spec, folder = report_spec(Grid(config, schedule)), ROOT / "results" / schedule
         if spec["reported"]:
             parts += _schedule(spec | {"reported": ROOT / spec["reported"]}, read_records(folder))
+        elif _tradeoffs(spec):
+            parts += _schedule(spec, read_records(folder))
     return "\n".join(parts)
+
+
+def write_figures(out: Path) -> None:
+    """Writes the figures that the page shows into ``out/figures``."""
+    config = load_config(ROOT / "config.yaml")
+    for schedule in config["schedules"]:
+        if drawn := _tradeoffs(report_spec(Grid(config, schedule))):
+            make_figures(drawn, read_records(ROOT / "results" / schedule), out)
+
+
+def _tradeoffs(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures of a report that set its numbers beside published ones."""
+    return {name: figure for name, figure in spec["figures"].items() if figure["reference"]}
 
 
 def _schedule(spec: Mapping[str, Any], records: Records) -> list[str]:
@@ -50,8 +70,11 @@ def _schedule(spec: Mapping[str, Any], records: Records) -> list[str]:
     parts += [f"{note}\n" for note in overview_page.notes(overview)]
     verdict = verdict_page.reach_verdict(spec, records)
     rows = [verdict_page.summary_row(judged) for judged in verdict.judged if judged.status != Status.NOT_RUN]
-    parts += ["### The paper's claims\n", f"{verdict.summary} Those with a status:\n"]
-    parts.append(table(verdict_page.SUMMARY_HEAD, rows))
+    if rows:
+        parts += ["### The paper's claims\n", f"{verdict.summary} Those with a status:\n"]
+        parts.append(table(verdict_page.SUMMARY_HEAD, rows))
+    if drawn := _tradeoffs(spec):
+        parts += ["### Fronts\n", *(f"![{figure['caption']}](figures/{name}.svg)\n" for name, figure in drawn.items())]
     lookup = Lookup.of(records, None)
     for name, exhibit in accuracy_tables(spec["tables"]).items():
         run = _run(exhibit, records)
@@ -70,5 +93,8 @@ def _run(exhibit: Mapping[str, Any], records: Records) -> dict[str, Any]:
         return any((model, panel["certifier"], panel["norm"], panel["points"]) in certified for model in row["models"])
 
     panels = [panel | {"rows": [row for row in panel["rows"] if run(panel, row)]} for panel in exhibit["panels"]]
+    for panel in panels:
+        shown = {name for row in panel["rows"] for name in (row["method"], f"{row['method']}/{row['eps']}")}
+        panel["compare"] = [pair for pair in panel["compare"] if shown.issuperset(pair)]
     # The page warns of a shortened schedule once, not below each table.
     return exhibit | {"panels": [panel for panel in panels if panel["rows"]], "shortened": None}

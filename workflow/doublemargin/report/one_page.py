@@ -13,7 +13,7 @@ from typing import Any
 from dmcore import __version__
 from dmcore.files import write_text
 from doublemargin.experiment.commit import commit
-from doublemargin.experiment.exhibits import heading, models_of
+from doublemargin.experiment.exhibits import all_exhibits, heading, models_of
 from doublemargin.files import read_json
 from doublemargin.report.overview import Overview, summary
 from doublemargin.report.render.templates import web_page
@@ -88,7 +88,7 @@ def part_of(spec: Mapping[str, Any], overview: Overview, folder: Path) -> Schedu
         compared = spec["reported"] and name in run
         beside = page(f"comparisons/{name}", f"{heading(name)} beside the paper's", "") if compared else None
         sections.append(page(f"tables/{name}", heading(name), about, beside))
-    models = models_of(spec["tables"] | spec["figures"])
+    models = models_of(all_exhibits(spec))
     pictures = sorted(folder.glob("*/*/*/*/seed*/points.png"))
     sections += [points(file) for file in pictures if _of_one(file, models)]
     return SchedulePart(schedule, overview.warnings, summary(overview), sections)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from doublemargin.experiment.exhibits import accuracy_tables, heading
+from doublemargin.experiment.exhibits import accuracy_tables, all_exhibits, heading
 from doublemargin.records.paper import read_reported
 from doublemargin.records.tidy import Records
 from doublemargin.report.origin import used_by, warnings
@@ -67,7 +67,7 @@ class Overview:
 def build_overview(spec: Mapping[str, Any], records: Records) -> Overview:
     """Counts what the records hold of a report (:func:`doublemargin.experiment.exhibits.report_spec`)."""
     tables = accuracy_tables(spec["tables"])
-    everything = spec["tables"] | spec["figures"]
+    everything = all_exhibits(spec)
     total = _coverage("all", everything, records)
     cells, models = used_by(everything, records)
     devices = []
@@ -164,7 +164,10 @@ def summary(overview: Overview) -> str:
 
 def notes(overview: Overview) -> list[str]:
     """Versions, and what the paper's own trainings took."""
-    made = [f"Made by commit {commit} with torch {torch}." for commit, torch in overview.versions]
+    commits: dict[str, list[str]] = {}
+    for commit, torch in overview.versions:
+        commits.setdefault(torch, []).append(commit)
+    made = [f"Made by commit {', '.join(found)} with torch {torch}." for torch, found in commits.items()]
     if overview.paper_hours is not None:
         made.append(
             f"The paper's own models took {overview.paper_hours:.1f} hours of training on a P100 GPU, "
