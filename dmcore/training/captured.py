@@ -72,5 +72,8 @@ class CapturedStep(Step):
             self._next(ramping)
         self.graphs[ramping] = graph
 
-    def _make_optimizer(self, rate: float | Tensor, capturable: bool = True) -> torch.optim.Optimizer:
-        return super()._make_optimizer(torch.as_tensor(rate, device=self.device), capturable)
+    def _make_optimizer(self) -> torch.optim.Optimizer:
+        rate = torch.tensor(self.schedule.lr, device=self.device)
+        if self.schedule.optimizer == "sgd":
+            return torch.optim.SGD(self.net.parameters(), lr=rate, momentum=0.9, fused=True)
+        return torch.optim.Adam(self.net.parameters(), lr=rate, fused=True, capturable=True)

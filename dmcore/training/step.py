@@ -32,7 +32,7 @@ class Step:
         self.batches = Batches(data, spec.training.batch, spec.seed)
         self.net = seeded_net(spec).to(device)
         self.objective = Objective(spec.method)
-        self.optimizer = self._make_optimizer(spec.training.lr)
+        self.optimizer = self._make_optimizer()
         self.noise = torch.Generator(device).manual_seed(spec.seed)
         self.totals = Totals()
         self.x = torch.empty(0)
@@ -80,11 +80,11 @@ class Step:
         self.totals.add(values)
         return values
 
-    def _make_optimizer(self, rate: float | Tensor, capturable: bool = False) -> torch.optim.Optimizer:
+    def _make_optimizer(self) -> torch.optim.Optimizer:
         """Adam, or SGD with momentum 0.9, in its fused form."""
         if self.schedule.optimizer == "sgd":
-            return torch.optim.SGD(self.net.parameters(), lr=rate, momentum=0.9, fused=True)
-        return torch.optim.Adam(self.net.parameters(), lr=rate, fused=True, capturable=capturable)
+            return torch.optim.SGD(self.net.parameters(), lr=self.schedule.lr, momentum=0.9, fused=True)
+        return torch.optim.Adam(self.net.parameters(), lr=self.schedule.lr, fused=True)
 
 
 def seeded_net(spec: ModelSpec) -> Network:

@@ -7,6 +7,7 @@ import torch
 from batches import batch_of
 from conftest import NETS
 
+from dmcore.errors import UserError
 from dmcore.nets.layers import ReLU
 from dmcore.registries import regularizer
 from dmcore.regularizers.mmr import boundary_distances, relu_distances
@@ -83,3 +84,8 @@ def test_neurons_that_nothing_moves_have_no_hyperplane(norm):
     assert relu_distances(batch.net, values, norm)[:, :first].isfinite().all()
     assert relu_distances(batch.net, values, norm)[:, first:].isinf().all()
     assert boundary_distances(batch.net, values, batch.y, norm).isinf().all()
+
+
+def test_a_norm_without_a_dual_here_is_refused():
+    with pytest.raises(UserError, match="mmr: unknown norm 'l0'"):
+        regularizer.get("mmr")(norm="l0")
