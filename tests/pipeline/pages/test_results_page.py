@@ -1,12 +1,17 @@
 """The page of results: what the records in the repository hold."""
 
+from types import SimpleNamespace
+
 import pandas as pd
+import pytest
 from test_config import CONFIG
 
-from doublemargin.experiment.exhibits import exhibit_spec
+from doublemargin.experiment.exhibits import exhibit_spec, report_spec
 from doublemargin.experiment.grid import Grid
 from doublemargin.pages.results import _run
-from doublemargin.records.tidy import Records
+from doublemargin.records.tidy import Records, read_records
+from doublemargin.report.figures.style import not_run
+from doublemargin.report.overview import build_overview
 
 
 def test_a_table_shows_the_rows_that_were_run():
@@ -32,3 +37,17 @@ def test_a_comparison_is_shown_where_both_of_its_rows_were_run():
     for run, shown in ((hashes, [pair]), (hashes[1:], [])):
         cells = pd.DataFrame([cell | {"spec_hash": model} for model in run])
         assert _run(table, Records(none, cells, none, none))["panels"][0]["compare"] == shown
+
+
+@pytest.mark.parametrize("schedule", ["paper", "modern"])
+def test_a_report_counts_every_cell_once_also_where_a_table_and_a_figure_share_a_name(schedule, tmp_path):
+    grid = Grid(CONFIG, schedule)
+    total = build_overview(report_spec(grid), read_records(tmp_path)).total
+    assert (total.models, total.cells) == (len(grid.model_paths()), len(grid.cell_paths()))
+    assert set(CONFIG["reports"]["paper"]["tables"]) & set(CONFIG["reports"]["paper"]["figures"])
+
+
+@pytest.mark.parametrize(("count", "told"), [(8, "(a) 0, 1, 2, 3, 4, 5, 6, 7."), (9, "(a) 9 of 9.")])
+def test_a_figure_names_what_was_not_run_where_it_is_little(count, told):
+    rows = [SimpleNamespace(name=str(i), status="not run") for i in range(count)]
+    assert not_run({"(a) ": rows}) == [f"Not run: {told}"]
