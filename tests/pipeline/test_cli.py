@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 
 import pytest
 import torch
@@ -24,6 +25,7 @@ from doublemargin.cli import main
 from doublemargin.experiment.config import load_config
 from doublemargin.files import read_json
 from doublemargin.records.cells import each_cell
+from doublemargin.records.columns import FILES, SUMS
 
 SPEC = model(worst_case("double_margin"), eps="0.1", steps=4, warmup=1, ramp=2)
 
@@ -295,3 +297,12 @@ def test_the_validation_split_is_certified_if_it_is_asked_for(capsys, tmp_path):
     save(digits(), tmp_path / "none")
     told = fails(capsys, *("certify", *where[:2], "--data", tmp_path / "none", "--eps", "0", "--split", "validation"))
     assert told.endswith("has no validation split: give the data set one in the config")
+
+
+def test_an_exhibit_is_made_of_the_records_where_there_are_no_result_files(tmp_path):
+    folder = tmp_path / "modern"
+    folder.mkdir()
+    for file in (*FILES.values(), SUMS):
+        shutil.copy(ROOT / "results/modern" / file, folder)
+    run("exhibit", "modern/tables/modern2", "--config", ROOT / "config.yaml", "--results", tmp_path)
+    assert "nothing has been run yet" not in (folder / "tables/modern2.md").read_text()

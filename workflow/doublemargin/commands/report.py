@@ -27,7 +27,7 @@ def add_to(command: Command) -> None:
 
     exhibit = command("exhibit", _exhibit, "Make one table with its comparison, one figure, or a schedule's pages.")
     what = "demo/tables/table2, demo/figures/figure1, or a schedule for its overview, verdict and all-tables.tex"
-    exhibit.add_argument("what", help=f"{what}; tables and figures are of its result files, pages of its records")
+    exhibit.add_argument("what", help=f"{what}; pages are of its records, all else of its result files, if it has any")
     config_argument(exhibit)
     exhibit.add_argument("--results", type=Path, default=Path("results"), help="(default: %(default)s)")
 
@@ -82,6 +82,8 @@ def _exhibit(args: argparse.Namespace) -> None:
         return
     made = find_exhibit(config, args.what)
     records = collect(args.results, schedule, models_of(made) or None)  # costs are about all models
+    if records.training.empty:  # as in a clone, which has the records alone
+        records = read_records(out)
     if exhibit.startswith("tables/"):
         from doublemargin.report.make_tables import make_tables
 
