@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import json
 import tarfile
 import time
@@ -25,12 +26,15 @@ import torch
 from dmcore.data import ImageSet, Split
 from dmcore.device import reproducible
 from dmcore.fusion import fusion
+from dmcore.nets import Network
 from dmcore.spec import ModelSpec
 from dmcore.training.loop import Run, finish, train
+from dmcore.training.team import teams
 from doublemargin.experiment.jobs.train import Task, train_jobs
 
 ARCHIVE = 15 * 2**20
 TIMED = 600
+STACKS = (1, 4, 8)
 ROOT = Path(__file__).parents[1]
 
 
@@ -89,37 +93,46 @@ def check(bundle: Path, device: torch.device) -> None:
         try:
             eager = train(short, images, device)
             replayed = train(short, images, device, cuda_graphs=True)
-            worst = max(
-                (a - b).abs().max().item() / a.abs().max().item()
-                for a, b in zip(eager.net.parameters(), replayed.net.parameters(), strict=True)
-            )
+            worst = apart(eager.net, replayed.net)
             told = abs(eager.history[-1]["loss"] - replayed.history[-1]["loss"])
             say("/".join(key), f"graphs against eager: weights differ by {worst:.1e}, the last loss by {told:.1e}")
             good &= worst < 1e-2
         except Exception as error:
             say("/".join(key), f"FAILED: {str(error)[:300]}")
             good = False
-    runs = [Run(shortened(spec, 40), noise(spec).to(device), device, cuda_graphs=True) for spec in specs[:8]]
-    finish(runs)
+    together, stacked = (
+        [Run(shortened(spec, 40), noise(spec).to(device), device, cuda_graphs=True) for spec in specs[:8]]
+        for _ in range(2)
+    )
+    finish(together)
+    finish(stacked, stack=8)
     alone = train(shortened(specs[0], 40), noise(specs[0]).to(device), device, cuda_graphs=True)
-    same = all(torch.equal(a, b) for a, b in zip(alone.net.parameters(), runs[0].net.parameters(), strict=True))
-    say("together as alone, to the bit:", same)
+    same = apart(alone.net, together[0].net) == 0
+    off = max(apart(a.net, b.net) for a, b in zip(together, stacked, strict=True))
+    say(f"together as alone, to the bit: {same}; stacked: weights differ by {off:.1e}")
+    good &= same and off < 1e-2
     small = [spec for spec in specs if spec.dataset_name == "mnist"]
     long = [spec for spec in specs if spec.dataset_name != "mnist"]
     sets = {"1": small[:1], "12": small[:12], "MNIST": small, "all": specs, "others": long}
-    for name, some in sets.items():
-        if not some:
+    for (name, some), stack in itertools.product(sets.items(), STACKS):
+        if not some or (stack > 1 and len(some) == 1):
             continue
         try:
-            measure(name, some, device)
+            measure(name, some, device, stack)
         except Exception as error:
             say(name, f"FAILED: {str(error)[:300]}")
             good = False
-    say("GOOD" if good and same else "NOT GOOD")
+    say("GOOD" if good else "NOT GOOD")
 
 
-def measure(name: str, specs: list[ModelSpec], device: torch.device, seconds: float = 4.0) -> None:
-    """Prints the steps a second of models that train together, by data set and method."""
+def apart(one: Network, other: Network) -> float:
+    """The largest difference of two networks' weights, as a share of the largest weight of its layer."""
+    both = zip(one.parameters(), other.parameters(), strict=True)
+    return max((a - b).abs().max().item() / a.abs().max().item() for a, b in both)
+
+
+def measure(name: str, specs: list[ModelSpec], device: torch.device, stack: int, seconds: float = 3.0) -> float:
+    """The steps a second of models that train together; also prints them, by data set and method."""
     images = {spec.dataset_name: noise(spec).to(device) for spec in specs}
     runs = []
     for spec in specs:
@@ -127,16 +140,25 @@ def measure(name: str, specs: list[ModelSpec], device: torch.device, seconds: fl
         urgent = spec.training.steps > 2 * min(s.training.steps for s in specs)
         whole = dataclasses.replace(spec, training=training)
         runs.append(Run(whole, images[spec.dataset_name], device, cuda_graphs=True, urgent=urgent))
-    finish(runs, time.monotonic() + 1.0 + 0.2 * len(runs))
-    before, started = [run.at.step for run in runs], time.monotonic()
-    finish(runs, started + seconds)
-    span = time.monotonic() - started
+    active = [(team, team.blocks()) for team in teams(runs, stack)]
+
+    def work(limit: float) -> float:
+        started = time.monotonic()
+        while time.monotonic() < started + limit:
+            for team, blocks in active:
+                team.go_on(blocks)
+        return time.monotonic() - started
+
+    work(1.0 + 0.2 * len(runs))  # graphs are recorded
+    before = [run.at.step for run in runs]
+    span = work(seconds)
     rates = [(run.at.step - b) / span for run, b in zip(runs, before, strict=True)]
     needs = [run.spec.training.steps / rate if rate else 0 for run, rate in zip(runs, rates, strict=True)]
     say(
-        f"{name}: {len(runs)} together, {sum(rates):.0f} steps/s; the whole training would take (s):",
+        f"{name}: {len(runs)} in stacks of {stack}, {sum(rates):.0f} steps/s; the whole training would take (s):",
         {f"{r.spec.dataset_name[:1]}/{r.spec.method.name}": round(n) for r, n in zip(runs, needs, strict=True)},
     )
+    return sum(rates)
 
 
 def run(bundle: Path, out: Path, minutes: float, places: list[str], device: torch.device, graphs: bool) -> None:
@@ -160,7 +182,12 @@ def run(bundle: Path, out: Path, minutes: float, places: list[str], device: torc
             tasks.append(Task(spec, prepared, folder / "model.safetensors", folder / "training.json"))
     say(f"{len(tasks)} models until {deadline - START:.0f} s")
     fused = device.type == "cuda" and fusion_helps(specs, device)
-    done = train_jobs(tasks, device, 1e9, graphs, deadline, fused)
+    stack = 1
+    if device.type == "cuda" and len(specs) > 1:
+        with fusion(fused):
+            stack = max(STACKS, key=lambda most: measure("all", specs, device, most))
+    say(f"stacks of at most {stack}")
+    done = train_jobs(tasks, device, 1e9, graphs, deadline, fused, stack)
     for record in done:
         say(record["model"], f"{record['seconds']:.0f} s", f"{record['test_accuracy']:.2%}")
     archives(bundle / "models", [record["model"] for record in done], out)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +17,9 @@ from dmcore.linear.chunks import TRAINING_POINTS, map_chunks
 from dmcore.nets import Network
 from dmcore.perturbation import Ball
 
+if TYPE_CHECKING:
+    from dmcore.regularizers.stack import Stack
+
 Known = TypeVar("Known")
 
 
@@ -25,8 +28,8 @@ class Batch:
 
     A term that happens to compute the clean logits sets :attr:`logits`; otherwise they are computed on first use.
     ``worst_logits`` are those of the last term that has any, for the robust batch accuracy. Balls, attacks and passes
-    of a domain are made once, however many terms ask for them. Random numbers come from ``generator`` alone, which is
-    on x's device.
+    of a domain are made once, however many terms ask for them; a ``stack``, if any, makes passes for several batches.
+    Random numbers come from ``generator`` alone, which is on x's device.
 
     Args:
         ramp: how far ε has grown, in [0, 1].
@@ -43,12 +46,13 @@ class Batch:
     ) -> None:
         self.net, self.x, self.y, self.eps, self.generator, self.ramp = net, x, y, eps, generator, ramp
         self.worst_logits: Tensor | None = None
+        self.stack: Stack | None = None
         self._known: dict[Hashable, Any] = {}
 
     @cached_property
     def logits(self) -> Tensor:
         """Clean logits (B, K)."""
-        return self.net(self.x)
+        return self.net(self.x) if self.stack is None else self.stack.logits(self)
 
     @cached_property
     def clean_loss(self) -> Tensor:
@@ -75,7 +79,13 @@ class Batch:
 
     def states(self, domain: Domain, ball: Ball) -> list[Any]:
         """The domain's state of every node over one of this batch's balls."""
-        return self._once(("states", type(domain), ball), lambda: domain.states(self.net, ball))
+
+        def made() -> list[Any]:
+            if self.stack is None or ball is not self.ball("linf", ball.clip_input):
+                return domain.states(self.net, ball)
+            return self.stack.states(self, domain, ball.clip_input)
+
+        return self._once(("states", type(domain), ball), made)
 
     def recomputed(self, work: Callable[[slice], Tensor]) -> Tensor:
         """``work`` on some points at a time, put together, and done again in the backward pass.

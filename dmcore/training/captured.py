@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
-from dmcore.data import Split
-from dmcore.spec import ModelSpec
-from dmcore.training.history import Totals
-from dmcore.training.step import Step
+from dmcore.training.step import Learner, Step
 
 EAGER_FIRST = 3  # steps made as usual before a capture, so that libraries and the optimiser have set themselves up
 
@@ -17,27 +16,37 @@ class CapturedStep(Step):
     """The same steps, each recorded once as a CUDA graph and then replayed.
 
     A recording takes all that differs from step to step from tensors on the device, by the number of steps done: its
-    batch, ε, λ and the learning rate. A replay is one call of the host. There are two recordings, as the warm-up
-    computes less. Everything happens on the stream that is current, which must be the same one for all steps.
+    batches, ε, λ and the learning rate. A replay is one call of the host. There are two recordings, as the warm-up
+    computes less. Everything happens on the stream that is current, which must be the same one for all steps. Whoever
+    resumes a model makes its step anew: a recording adds to the totals of before.
     """
 
-    def __init__(self, spec: ModelSpec, data: Split, device: torch.device) -> None:
-        super().__init__(spec, data, device)
-        ramp_factors = [self.schedule.ramp_factor(step) for step in range(spec.training.steps)]
-        rates = [self.schedule.learning_rate(step) for step in range(spec.training.steps)]
+    recordable = True
+
+    def __init__(self, learners: Sequence[Learner]) -> None:
+        super().__init__(learners)
+        device, batches = learners[0].device, learners[0].batches
+        ramp_factors = [self.schedule.ramp_factor(step) for step in range(self.schedule.steps)]
+        rates = [self.schedule.learning_rate(step) for step in range(self.schedule.steps)]
         self.ramp_factors, self.rates = torch.tensor(ramp_factors, device=device), torch.tensor(rates, device=device)
-        self.eps = torch.tensor([spec.eps_value * ramp for ramp in ramp_factors], device=device)
-        self.order = torch.empty(self.batches.per_epoch, self.batches.size, dtype=torch.int64, device=device)
+        self.eps = [
+            torch.tensor([learner.spec.eps_value * ramp for ramp in ramp_factors], device=device)
+            for learner in learners
+        ]
+        self.orders = torch.empty(
+            len(learners), batches.per_epoch, batches.size, dtype=torch.int64, device=device
+        )  # fmt: skip
         self.epoch = -1
         self.eager_left = {False: EAGER_FIRST, True: EAGER_FIRST}
         self.graphs: dict[bool, torch.cuda.CUDAGraph] = {}
-        self.told: dict[bool, list[str]] = {}
+        self.told: dict[bool, list[list[str]]] = {}
 
     def __call__(self, step: int) -> None:
         """Makes the step of that number, counted from 0; it must be the next one."""
-        epoch = step // self.batches.per_epoch
+        epoch = step // len(self.orders[0])
         if epoch != self.epoch:
-            self.order.copy_(self.batches.order(epoch))
+            for order, learner in zip(self.orders, self.learners, strict=True):
+                order.copy_(learner.batches.order(epoch))
             self.epoch = epoch
         ramping = self.schedule.ramp_factor(step) > 0
         if self.eager_left[ramping]:
@@ -47,33 +56,30 @@ class CapturedStep(Step):
             if ramping not in self.graphs:
                 self._capture(ramping)
             self.graphs[ramping].replay()
-        self.totals.count(self.told[ramping])
+        self._count(self.told[ramping])
 
-    def resume(self, step: int, totals: Totals) -> None:
-        self.graphs.clear()  # they add to the totals of before
-        super().resume(step, totals)
+    def _next(self, ramping: bool) -> list[list[str]]:
+        done = self.learners[0].done.view(1)
 
-    def _next(self, ramping: bool) -> list[str]:
         def now(table: Tensor) -> Tensor:
-            return table.index_select(0, self.done.view(1)).view(())
+            return table.index_select(0, done).view(())
 
-        for group in self.optimizer.param_groups:
-            group["lr"].copy_(now(self.rates))
-        place = self.done.remainder(self.batches.per_epoch)
-        index = self.order.index_select(0, place.view(1)).view(-1)
-        x, y = (t.index_select(0, index) for t in (self.batches.data.x, self.batches.data.y))
-        return list(self._compute(x, y, now(self.eps), now(self.ramp_factors), ramping))
+        rate, ramp = now(self.rates), now(self.ramp_factors)
+        place = done.remainder(self.orders.shape[1])
+        batches = []
+        for learner, order, eps in zip(self.learners, self.orders, self.eps, strict=True):
+            for group in learner.optimizer.param_groups:
+                group["lr"].copy_(rate)
+            index, data = order.index_select(0, place).view(-1), learner.batches.data
+            x, y = (t.index_select(0, index) for t in (data.x, data.y))
+            batches.append(learner.batch(x, y, now(eps), ramp))
+        return self._learn(batches, ramping)
 
     def _capture(self, ramping: bool) -> None:
         graph = torch.cuda.CUDAGraph()
-        graph.register_generator_state(self.noise)
-        self.optimizer.zero_grad(set_to_none=True)
+        for learner in self.learners:
+            graph.register_generator_state(learner.noise)
+            learner.optimizer.zero_grad(set_to_none=True)
         with torch.cuda.graph(graph, stream=torch.cuda.current_stream()):
             self._next(ramping)
         self.graphs[ramping] = graph
-
-    def _make_optimizer(self) -> torch.optim.Optimizer:
-        rate = torch.tensor(self.schedule.lr, device=self.device)
-        if self.schedule.optimizer == "sgd":
-            return torch.optim.SGD(self.net.parameters(), lr=rate, momentum=0.9, fused=True)
-        return torch.optim.Adam(self.net.parameters(), lr=rate, fused=True, capturable=True)

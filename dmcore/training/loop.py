@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +24,8 @@ from dmcore.spec import ModelSpec
 from dmcore.training.captured import CapturedStep
 from dmcore.training.plan import Plan
 from dmcore.training.state import Progress, load_state, save_state
-from dmcore.training.step import Step
+from dmcore.training.step import Learner, Step
+from dmcore.training.team import teams
 
 SAVE_EVERY = 60.0  # seconds of work that a kill may cost
 ENTRIES = 20  # of the history, at the least; a long run has one an epoch
@@ -82,17 +82,23 @@ def train(
 
 
 def finish(
-    runs: Sequence[Run], deadline: float | None = None, done: Callable[[Run], object] = lambda run: None
+    runs: Sequence[Run],
+    deadline: float | None = None,
+    done: Callable[[Run], object] = lambda run: None,
+    stack: int = 1,
 ) -> None:
     """Does all the steps that are left of some runs, in turns; on a GPU each has a stream of its own, and they overlap.
 
-    Each run computes what it computes alone. What goes wrong with one of several is left in its ``error``.
+    Each run computes what it computes alone, to the bit unless it is stacked. What goes wrong with one of several is
+    left in its ``error``.
 
     Args:
         runs: by priority.
         deadline: by :func:`time.monotonic`. Runs that cannot be done by then are put aside, the last ones first, with
             their states saved and the others so much faster.
         done: is told of each run that has ended well, when it has.
+        stack: so many runs of one :attr:`Run.kind`, at most, make their passes as one of a wider network. Sums are then
+            added up in another order, and on a GPU N small networks hardly take longer than one.
 
     Raises:
         UserError: the only run cannot go on.
@@ -103,40 +109,49 @@ def finish(
     left = sum(run.left for run in runs)
     name = runs[0].spec.path if len(runs) == 1 else f"{len(runs)} models"
     with stoppable() as stopper, progress_bar(left, name) as bar:
-        active = {run: run.blocks() for run in runs}
+        active = {team: team.blocks() for team in teams(runs, stack)}
         plan = Plan(deadline) if deadline is not None else None
         wall, cpu = time.perf_counter(), time.process_time()
         while active:
-            for run, blocks in list(active.items()):
-                before, goes_on = run.at.step, run.go_on(blocks)
+            for team, blocks in list(active.items()):
+                members, before = list(team.runs), team.left
+                goes_on = team.go_on(blocks)
                 now, now_cpu = time.perf_counter(), time.process_time()
-                run.at.seconds, run.at.cpu_seconds = run.at.seconds + now - wall, run.at.cpu_seconds + now_cpu - cpu
+                for run in members:
+                    run.at.seconds += (now - wall) / len(members)
+                    run.at.cpu_seconds += (now_cpu - cpu) / len(members)
                 wall, cpu = now, now_cpu
-                bar.update(run.at.step - before)
-                if goes_on:
-                    continue
-                del active[run]
-                if run.error is None:
-                    done(run)
-                elif len(runs) == 1:
-                    raise run.error
-                else:
-                    print(run.error, file=sys.stderr)
+                bar.update((before - team.left) * len(members))
+                for run in members:
+                    if run.error is not None:
+                        _tell(run.error, alone=len(runs) == 1)
+                    elif not goes_on:
+                        done(run)
+                if not goes_on:
+                    del active[team]
             if stopper.asked and active:
-                for run, blocks in active.items():
-                    run.put_aside(blocks)
-                raise StoppedError("; ".join(run.where_it_stopped() for run in active))
+                asked = [run for team in active for run in team.runs]
+                for team, blocks in active.items():
+                    team.put_aside(blocks)
+                raise StoppedError("; ".join(run.where_it_stopped() for run in asked))
             for late in plan.late(list(active)) if plan is not None else []:
                 late.put_aside(active.pop(late))
 
 
+def _tell(error: UserError, alone: bool) -> None:
+    if alone:
+        raise error
+    print(error, file=sys.stderr)
+
+
 class Run:
-    """One training under way: its steps, and what is kept of them.
+    """One training: its model, and what is kept of its steps.
 
     Args:
         urgent: a GPU does its work before that of others.
 
     Attributes:
+        stream: on which a GPU does its work.
         error: what went wrong with it among others (:func:`finish`).
     """
 
@@ -154,61 +169,47 @@ class Run:
             wanted = spec.dataset["shape"]
             raise UserError(f"prepared images are {shape}, the spec says {wanted}: prepare the data again")
         self.spec, self.images, self.device, self.saving = spec, images, device, saving
-        self.own_stream = torch.cuda.Stream(priority=-int(urgent)) if device.type == "cuda" else None
-        with self.stream():
-            make = CapturedStep if cuda_graphs and device.type == "cuda" else Step
-            self.step = make(spec, images.train.to(device), device)
-        self.at = Progress(totals=self.step.totals)
-        self.per_epoch = self.step.batches.per_epoch
+        self.stream = torch.cuda.Stream(priority=-int(urgent)) if device.type == "cuda" else None
+        self.make_step = CapturedStep if cuda_graphs and device.type == "cuda" else Step
+        with torch.cuda.stream(self.stream):
+            self.learner = Learner(spec, images.train.to(device), device, self.make_step.recordable)
+        self.at = Progress(totals=self.learner.totals)
+        self.per_epoch = self.learner.batches.per_epoch
         self.note_every = max(1, min(self.per_epoch, spec.training.steps // ENTRIES))
         self.error: UserError | None = None
-        self._under_way = False
         self._saved = time.perf_counter()
 
     @property
     def net(self) -> Network:
         """The network as it is now."""
-        return self.step.net
+        return self.learner.net
 
     @property
     def left(self) -> int:
         """The number of steps that are still to be made."""
         return self.spec.training.steps - self.at.step
 
-    def stream(self) -> AbstractContextManager:
-        """Has the device do what the block asks for beside what it does for others."""
-        return nullcontext() if self.own_stream is None else torch.cuda.stream(self.own_stream)
+    @property
+    def kind(self) -> str:
+        """What those that can be stacked have in common: data, network, schedule, what is bounded, where they are."""
+        method, terms = self.spec.method, self.learner.objective.terms
+        bounded = [(term.kind, term.ramp, term.options) for term, part in terms if part.NEEDS_EPS]
+        data = self.images.info.get("sha256"), self.spec.dataset
+        return repr((data, self.spec.network, self.spec.training, bounded, method.attack, self.at.step))
 
-    def go_on(self, blocks: Iterator[None]) -> bool:
-        """Whether there is more to do; makes or waits for a block. What goes wrong is left in :attr:`error`."""
-        try:
-            with self.stream():
-                next(blocks)
-        except StopIteration:
-            return False
-        except UserError as error:
-            self.error = error
-            return False
-        return True
+    def made(self, count: int) -> None:
+        """Takes note of so many more steps.
 
-    def blocks(self) -> Iterator[None]:
-        """Makes the steps that are left, in blocks; yields while the device works on one, and after each."""
-        while self.left:
-            count, self._under_way = self._block(), True
-            for step in range(self.at.step, self.at.step + count):
-                self.step(step)
-            if self.own_stream is not None:
-                done = self.own_stream.record_event()
-                while not done.query():
-                    yield
-            self.at.step, self._under_way = self.at.step + count, False
-            self._check()
-            self._prune()
-            if self.at.step % self.note_every == 0 or not self.left:
-                self._note()
-            if self.saving is not None and time.perf_counter() - self._saved > self.saving.every:
-                self.save()
-            yield
+        Raises:
+            UserError: the loss of one was not finite.
+        """
+        self.at.step += count
+        self._check()
+        self._prune()
+        if self.at.step % self.note_every == 0 or not self.left:
+            self._note()
+        if self.saving is not None and time.perf_counter() - self._saved > self.saving.every:
+            self.save()
 
     def trained(self) -> Trained:
         """The net at the end, pruned if the method says so, and what was measured.
@@ -219,9 +220,9 @@ class Run:
         if self.error is not None:
             raise self.error
         net, pruning = self.net, self.spec.method.pruning
-        with self.stream():
+        with torch.cuda.stream(self.stream):
             if pruning is not None and pruning.relus is not None:
-                x = self.step.batches.data.x
+                x = self.learner.batches.data.x
                 activity = relu_activity(net, (pixels(part) for part in x.split(1000)))
                 net = prune_relus(net, *rarely_switching(activity, pruning.relus))
             accuracies = _accuracies(net, self.images, self.spec, self.device)
@@ -239,59 +240,54 @@ class Run:
         """Takes up a saved state if there is one."""
         if self.saving is None:
             return
-        with self.stream():
-            found, line = load_state(self.saving.path, self.saving.key, self.net, self.step.optimizer, self.step.noise)
+        path, key, learner = self.saving.path, self.saving.key, self.learner
+        with torch.cuda.stream(self.stream):
+            found, line = load_state(path, key, learner.net, learner.optimizer, learner.noise)
             print(f"{self.spec.path}: {line}", file=sys.stderr)
             if found is not None:
                 self.at = found
-                self.step.resume(found.step, found.totals)
-
-    def put_aside(self, blocks: Iterator[None]) -> None:
-        """Ends the block under way and saves the state."""
-        while self._under_way and self.go_on(blocks):
-            pass
-        if self.error is None:
-            self.save()
+                learner.resume(found.step, found.totals)
 
     def save(self) -> None:
         """Writes the state, if that was asked for and the loss is finite."""
         if self.saving is not None:
-            with self.stream():
+            path, key, learner = self.saving.path, self.saving.key, self.learner
+            with torch.cuda.stream(self.stream):
                 self._check()
-                save_state(self.saving.path, self.saving.key, self.net, self.step.optimizer, self.step.noise, self.at)
+                save_state(path, key, learner.net, learner.optimizer, learner.noise, self.at)
             self._saved = time.perf_counter()
 
-    def _block(self) -> int:
+    def block(self) -> int:
         """How many steps can be made before something else is due."""
         ends = [self.spec.training.steps, (self.at.step // self.note_every + 1) * self.note_every]
         ends.append((self.at.step // self.per_epoch + 1) * self.per_epoch)
-        start = self.step.schedule.warmup + self.step.schedule.ramp
+        start = self.learner.schedule.warmup + self.learner.schedule.ramp
         ends += [start] if self.at.step < start else []
         return min(BLOCK[self.device.type], *(end - self.at.step for end in ends))
 
     def _prune(self) -> None:
         """When the ramp is over, then at every epoch's end and at the run's; the step keeps pruned weights at 0."""
-        start = self.step.schedule.warmup + self.step.schedule.ramp
+        start = self.learner.schedule.warmup + self.learner.schedule.ramp
         over = self.at.step % self.per_epoch == 0 or not self.left
-        if self.step.pruner is not None and (self.at.step == start or (over and self.at.step > start)):
-            self.step.pruner.prune()
+        if self.learner.pruner is not None and (self.at.step == start or (over and self.at.step > start)):
+            self.learner.pruner.prune()
 
     def _note(self) -> None:
         """One more entry of the history: means since the last one, and the state of things at this step."""
-        last, schedule = self.at.step - 1, self.step.schedule
+        last, schedule = self.at.step - 1, self.learner.schedule
         ramp, rate = schedule.ramp_factor(last), schedule.learning_rate(last)
         eps = self.spec.eps_value * ramp
         epoch = round(self.at.step / self.per_epoch, 4)
         entry = {"epoch": epoch, "step": self.at.step, "eps": eps, "ramp": ramp, "lr": rate}
         if self.spec.eps != "none":
-            ball = Ball(self.step.x, eps, self.step.objective.norm)
+            ball = Ball(self.learner.x, eps, self.learner.objective.norm)
             entry["unstable_relus"] = float(unstable_relus(self.net, ball))
         self.at.history.append(entry | self.at.totals.means())
         self.at.totals.clear()
 
     def _check(self) -> None:
         """Stops a run whose loss is no longer finite, before anything of it is saved."""
-        bad = int(self.step.first_bad)
+        bad = int(self.learner.first_bad)
         if bad < 0:
             return
         t, method = self.spec.training, self.spec.method.name

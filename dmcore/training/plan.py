@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dmcore.training.loop import Run
+    from dmcore.training.team import Team
 
 SETTLE = 30.0
 """Seconds before the pace is judged, and after a run was put aside; graphs are recorded at the beginning."""
@@ -22,9 +22,9 @@ class Plan:
 
     def __init__(self, deadline: float) -> None:
         self.deadline, self.since = deadline, time.monotonic()
-        self.left: dict[Run, int] = {}
+        self.left: dict[Team, int] = {}
 
-    def late(self, runs: Sequence[Run]) -> Sequence[Run]:
+    def late(self, runs: Sequence[Team]) -> Sequence[Team]:
         """The runs to put aside now: the last ones, where the first that is late needs their share of the device.
 
         Args:

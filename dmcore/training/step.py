@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -10,6 +12,7 @@ from dmcore.data.augment import augment
 from dmcore.nets import Network, build_net
 from dmcore.nets.ibp_init import ibp_init
 from dmcore.regularizers import Batch
+from dmcore.regularizers.stack import Stack
 from dmcore.spec import ModelSpec
 from dmcore.training.batches import Batches
 from dmcore.training.history import Totals, measured
@@ -17,8 +20,11 @@ from dmcore.training.objective import Objective
 from dmcore.training.pruning import WeightPruner
 
 
-class Step:
-    """The steps of one run, and all that they change: weights, optimiser, random numbers, pruning, sums.
+class Learner:
+    """A model in training: all that its steps change, weights, optimiser, random numbers, pruning, sums.
+
+    Args:
+        recordable: whether its steps can be recorded as a CUDA graph.
 
     Attributes:
         totals: sums of what the steps tell.
@@ -27,12 +33,12 @@ class Step:
         first_bad: the number of the first step whose loss was not finite, −1 if there was none; on the device.
     """
 
-    def __init__(self, spec: ModelSpec, data: Split, device: torch.device) -> None:
+    def __init__(self, spec: ModelSpec, data: Split, device: torch.device, recordable: bool = False) -> None:
         self.spec, self.schedule, self.device = spec, spec.training, device
         self.batches = Batches(data, spec.training.batch, spec.seed)
         self.net = seeded_net(spec).to(device)
         self.objective = Objective(spec.method)
-        self.optimizer = self._make_optimizer()
+        self.optimizer = self._make_optimizer(recordable)
         self.noise = torch.Generator(device).manual_seed(spec.seed)
         self.totals = Totals()
         self.x = torch.empty(0)
@@ -41,14 +47,6 @@ class Step:
         threshold = spec.method.pruning.weights if spec.method.pruning else 0.0
         self.pruner = WeightPruner(self.net, threshold) if threshold else None
 
-    def __call__(self, step: int) -> None:
-        """Makes the step of that number, counted from 0."""
-        ramp = self.schedule.ramp_factor(step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.schedule.learning_rate(step)
-        values = self._compute(*self.batches[step], self.spec.eps_value * ramp, ramp, ramping=ramp > 0)
-        self.totals.count(list(values))
-
     def resume(self, step: int, totals: Totals) -> None:
         """Goes on at a step of that number; weights, optimiser and random numbers have been put back already."""
         self.totals = totals
@@ -56,18 +54,16 @@ class Step:
         if self.pruner is not None:
             self.pruner.resume()
 
-    def _compute(
-        self, x: Tensor, y: Tensor, eps: Tensor | float, ramp: Tensor | float, ramping: bool
-    ) -> dict[str, Tensor]:
-        """All of a step that happens on the device; what it tells, which is in the totals already."""
+    def batch(self, x: Tensor, y: Tensor, eps: Tensor | float, ramp: Tensor | float) -> Batch:
+        """The next step's batch, of uint8 images x."""
         options = self.spec.dataset.get("augment")
         if options:
             x = augment(x, self.noise, **options)
         self.x = pixels(x)
-        batch = Batch(self.net, self.x, y, eps, self.noise, ramp)
-        loss, parts = self.objective(batch, ramping)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        return Batch(self.net, self.x, y, eps, self.noise, ramp)
+
+    def learn(self, batch: Batch, loss: Tensor, parts: dict[str, Tensor]) -> list[str]:
+        """Changes the weights by their gradients; the names of what the step told, which is in the totals already."""
         if self.schedule.clip:
             torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.schedule.clip)
         self.optimizer.step()
@@ -78,13 +74,48 @@ class Step:
         self.first_bad.copy_(torch.where(bad, self.done, self.first_bad))
         values = measured(loss, parts, batch)
         self.totals.add(values)
-        return values
+        return list(values)
 
-    def _make_optimizer(self) -> torch.optim.Optimizer:
-        """Adam, or SGD with momentum 0.9, in its fused form."""
+    def _make_optimizer(self, recordable: bool) -> torch.optim.Optimizer:
+        """Adam, or SGD with momentum 0.9, in its fused form; a recorded step takes the rate from the device."""
+        rate = torch.tensor(self.schedule.lr, device=self.device) if recordable else self.schedule.lr
         if self.schedule.optimizer == "sgd":
-            return torch.optim.SGD(self.net.parameters(), lr=self.schedule.lr, momentum=0.9, fused=True)
-        return torch.optim.Adam(self.net.parameters(), lr=self.schedule.lr, fused=True)
+            return torch.optim.SGD(self.net.parameters(), lr=rate, momentum=0.9, fused=True)
+        return torch.optim.Adam(self.net.parameters(), lr=rate, fused=True, capturable=recordable)
+
+
+class Step:
+    """The steps of one model, or of several that share network, data and schedule: their passes are made together."""
+
+    recordable = False
+
+    def __init__(self, learners: Sequence[Learner]) -> None:
+        self.learners, self.schedule = learners, learners[0].schedule
+
+    def __call__(self, step: int) -> None:
+        """Makes the step of that number, counted from 0."""
+        ramp, rate = self.schedule.ramp_factor(step), self.schedule.learning_rate(step)
+        batches = []
+        for learner in self.learners:
+            for group in learner.optimizer.param_groups:
+                group["lr"] = rate
+            batches.append(learner.batch(*learner.batches[step], learner.spec.eps_value * ramp, ramp))
+        self._count(self._learn(batches, ramping=ramp > 0))
+
+    def _learn(self, batches: Sequence[Batch], ramping: bool) -> list[list[str]]:
+        """All of a step that happens on the device; what each model tells."""
+        if len(batches) > 1:
+            Stack(batches)
+        both = list(zip(self.learners, batches, strict=True))
+        found = [learner.objective(batch, ramping) for learner, batch in both]
+        for learner in self.learners:
+            learner.optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward([loss for loss, _ in found])
+        return [learner.learn(batch, *told) for (learner, batch), told in zip(both, found, strict=True)]
+
+    def _count(self, told: Sequence[list[str]]) -> None:
+        for learner, names in zip(self.learners, told, strict=True):
+            learner.totals.count(names)
 
 
 def seeded_net(spec: ModelSpec) -> Network:

@@ -11,6 +11,7 @@ from dmcore.spec import AttackSpec, Pruning, Term
 from dmcore.training import captured, loop
 from dmcore.training.captured import CapturedStep
 from dmcore.training.loop import train
+from dmcore.training.step import Learner
 
 on_a_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a GPU")
 PGD = {"kind": "pgd", "steps": 1, "step_of_eps": 10}
@@ -58,11 +59,11 @@ def test_steps_that_take_everything_from_tensors_are_the_same_steps(name, block,
     monkeypatch.setitem(loop.BLOCK, "cpu", block)
     rate = torch.tensor(spec.training.lr)
     monkeypatch.setattr(
-        CapturedStep, "_make_optimizer", lambda self: torch.optim.Adam(self.net.parameters(), lr=rate, fused=True)
+        Learner, "_make_optimizer", lambda self, _: torch.optim.Adam(self.net.parameters(), lr=rate, fused=True)
     )
     found = train(spec, digits(), torch.device("cpu"))
     for ours, theirs in zip(found.net.parameters(), expected.net.parameters(), strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-2, atol=2e-3)  # λ, ε and the rate are float32 there
+        torch.testing.assert_close(ours, theirs, rtol=1e-2, atol=4e-3)  # λ, ε and the rate are float32 there
     assert [entry["step"] for entry in found.history] == [entry["step"] for entry in expected.history]
     for ours, theirs in zip(found.history, expected.history, strict=True):
         assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-2)

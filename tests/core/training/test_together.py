@@ -1,6 +1,7 @@
 """Several trainings in one process: each computes what it computes alone."""
 
 from contextlib import nullcontext
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 from small_images import at_step, digits, model, terminate, weights, worst_case
 
 from dmcore.errors import UserError
+from dmcore.regularizers.stack import Stack
 from dmcore.signals import StoppedError
 from dmcore.spec import AttackSpec, Pruning
 from dmcore.training import plan
@@ -45,6 +47,52 @@ def test_together_as_alone_to_the_bit():
         assert min(run.at.seconds, run.at.cpu_seconds) > 0
 
 
+STACKED = [
+    model(
+        worst_case("double_margin", weight),
+        eps=eps,
+        seed=seed,
+        steps=12,
+        warmup=2,
+        ramp=5,
+        batch=10,
+        name=f"dm{weight}",
+    )
+    for weight, eps, seed in ((0.5, "0.1", 0), (0.25, "0.2", 1), (0.5, "0.3", 0))
+]
+
+
+def close(run, alone):
+    torch.testing.assert_close(weights(run.net), weights(alone.net), rtol=0, atol=1e-3)
+    for ours, theirs in zip(run.at.history, alone.history, strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-3, abs=0.03)
+
+
+def test_stacked_runs_are_those_alone_up_to_the_order_of_sums(tmp_path, monkeypatch):
+    alone = [train(spec, digits(), CPU) for spec in (*STACKED, SPECS[2])]
+    stacks, make = [], Stack.__init__
+    monkeypatch.setattr(Stack, "__init__", lambda self, some: stacks.append(len(some)) or make(self, some))
+    with monkeypatch.context() as patch:
+        at_step(patch, 8, terminate)
+        with pytest.raises(StoppedError, match=r"after step 9 of 12.*after step 9 of 12"):
+            finish(saved(tmp_path, [*STACKED, SPECS[2]]), stack=2)
+    together = saved(tmp_path, [*STACKED, SPECS[2]])
+    finish(together, stack=3)
+    assert stacks == [2] * 9 + [3] * 3
+    for run, one in zip(together, alone, strict=True):
+        close(run, one)
+    assert torch.equal(weights(together[3].net), weights(alone[3].net))
+
+
+def test_one_that_cannot_go_on_leaves_its_stack(capsys):
+    bad = replace(STACKED[1], method=replace(STACKED[1].method, regularizers=(worst_case("double_margin", 1e39),)))
+    together = runs([STACKED[0], bad, STACKED[2]])
+    finish(together, stack=3)
+    assert "no longer finite at step 3 of 12" in capsys.readouterr().err
+    for run, spec in zip(together[::2], STACKED[::2], strict=True):
+        close(run, train(spec, digits(), CPU))
+
+
 def test_one_that_cannot_go_on_leaves_the_others_alone(capsys):
     together = runs([SPECS[2], model(steps=10, lr=1e30, optimizer="sgd")])
     finish(together)
@@ -73,7 +121,7 @@ def test_a_loss_that_is_not_finite_at_sigterm_leaves_the_others_saved(under_way,
 
     def step_and_stop(self, step):
         call(self, step)
-        if step == 1 and self.spec == SPECS[2]:
+        if step == 1 and self.learners[0].spec == SPECS[2]:
             terminate()
 
     def record_event():
@@ -83,9 +131,9 @@ def test_a_loss_that_is_not_finite_at_sigterm_leaves_the_others_saved(under_way,
     together = saved(tmp_path, specs)
     with monkeypatch.context() as patch:
         patch.setattr(Step, "__call__", step_and_stop)
-        patch.setattr(Run, "stream", lambda run: nullcontext())
+        patch.setattr(torch.cuda, "stream", lambda stream: nullcontext())
         for run in together:
-            run.own_stream = SimpleNamespace(record_event=record_event)
+            run.stream = SimpleNamespace(record_event=record_event)
         told = r"after step 2 of 12; its state is saved.*after step 2 of 10; its state is saved"
         with pytest.raises(StoppedError, match=told):
             finish(together)

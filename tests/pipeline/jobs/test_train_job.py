@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from small_images import digits, model, save
+from small_images import digits, model, save, worst_case
 
 from dmcore.checkpoint import load_model
 from dmcore.nets.layers import Scale
@@ -34,6 +34,17 @@ def test_a_record_says_whether_operations_were_fused(prepared, tmp_path, monkeyp
         assert [line for line in capsys.readouterr().err.splitlines() if "fused" in line] == lines
     monkeypatch.setattr(job, "can_fuse", lambda device: True)
     assert train_jobs([task], CPU, fused=True)[0]["provenance"]["fused"] is True
+
+
+def test_a_record_says_whether_models_were_stacked(prepared, tmp_path):
+    specs = [model(worst_case("interval"), eps=eps, steps=3) for eps in ("0.1", "0.2")]
+    tasks = [
+        Task(spec, prepared, tmp_path / spec.eps / "m.safetensors", tmp_path / f"{spec.eps}.json") for spec in specs
+    ]
+    for stack, said in ((1, None), (2, True)):
+        records = train_jobs(tasks, CPU, stack=stack)
+        assert [record["spec_hash"] for record in records] == [spec.hash for spec in specs]
+        assert [record["provenance"].get("stacked") for record in records] == [said] * 2
 
 
 @pytest.mark.slow

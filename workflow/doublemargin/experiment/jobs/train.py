@@ -40,6 +40,7 @@ def train_jobs(
     cuda_graphs: bool = False,
     deadline: float | None = None,
     fused: bool = False,
+    stack: int = 1,
 ) -> list[dict[str, Any]]:
     """Trains models together, and writes each when it is done; returns the records of those that are.
 
@@ -52,6 +53,7 @@ def train_jobs(
         deadline: by :func:`time.monotonic`; what cannot be done by then is put aside, its state saved.
         fused: compile chains of element-wise operations (:mod:`dmcore.fusion`), if there is a compiler and some run is
             long enough to pay for it. Weights may differ in their last bits from those without.
+        stack: so many models of one kind, at most, make their passes together (:func:`dmcore.training.loop.finish`).
 
     Raises:
         UserError: a bad data file, too little memory, or the loss of the only run is not finite.
@@ -61,8 +63,8 @@ def train_jobs(
     steps = [task.spec.training.steps for task in tasks]
     fewest, cuda_graphs = min(steps), cuda_graphs and device.type == "cuda"
     fused = fused and max(steps) >= WORTH_COMPILING and _can_fuse(device)
-    made = provenance(device) | {"cuda_graphs": cuda_graphs, "fused": fused}
-    on = {key: made[key] for key in ("torch", "device", "threads", "cuda_graphs", "fused")}
+    made = provenance(device) | {"cuda_graphs": cuda_graphs, "fused": fused} | ({"stacked": True} if stack > 1 else {})
+    on = {key: made.get(key) for key in ("torch", "device", "threads", "cuda_graphs", "fused", "stacked")}
     runs = {}
     for task in tasks:
         spec, data = task.spec, images[task.data]
@@ -77,7 +79,7 @@ def train_jobs(
 
     try:
         with fusion(fused):
-            finish(list(runs), deadline, write)
+            finish(list(runs), deadline, write, stack)
     except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error):
             raise
