@@ -183,7 +183,7 @@ def run(bundle: Path, out: Path, minutes: float, places: list[str], device: torc
     say(f"{len(tasks)} models until {deadline - START:.0f} s")
     fused = device.type == "cuda" and fusion_helps(specs, device)
     stack = 1
-    if device.type == "cuda" and len(specs) > 1:
+    if len(specs) > 1:
         with fusion(fused):
             stack = max(STACKS, key=lambda most: measure("all", specs, device, most))
     say(f"stacks of at most {stack}")

@@ -153,3 +153,22 @@ def test_training_does_need_torch(tmp_path):
     """So the tests above would notice."""
     paths = [part for name in ("--data", "--model", "--record") for part in (name, tmp_path / name.strip("-"))]
     assert "the package torch is not installed for " in dmcore(WITHOUT_TORCH, "train", "--spec", "{}", *paths, ok=False)
+
+
+def test_a_lent_gpu_needs_neither_network_nor_snakemake():
+    lacking = (
+        "snakemake",
+        "jsonschema",
+        "pydantic",
+        "yaml",
+        "highspy",
+        "pooch",
+        "requests",
+        "latex2mathml",
+        "tabulate",
+    )
+    without = f"import sys; sys.modules.update(dict.fromkeys({lacking}))"
+    uses = "import gpu_slot, doublemargin.experiment.sources"
+    paths = os.pathsep.join(str(ROOT / folder) for folder in (".", "workflow", "benchmarks"))
+    command = [sys.executable, "-c", f"{without}; {uses}"]
+    subprocess.run(command, check=True, env=os.environ | {"PYTHONPATH": paths})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import filecmp
 import hashlib
-import logging
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,15 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pooch
-import requests
-
 from dmcore.errors import UserError
 from dmcore.files import sha256
 from doublemargin.experiment.sources.reading import unpack
-
-RETRIES = 3
-"""How often a failed or damaged download is tried again, after 1, 2, 3 … seconds."""
 
 
 class MissingError(UserError):
@@ -61,6 +54,9 @@ class Place:
                 check_pin(path, pins[path.name])
             yield paths
             return
+        # Here, not above: a machine without network need not have what fetches files.
+        from doublemargin.experiment.sources.download import download
+
         try:
             cache.mkdir(parents=True, exist_ok=True)
             made = tempfile.TemporaryDirectory(prefix=".download-", dir=cache)
@@ -130,36 +126,3 @@ def _keep(fetched: Path, cache: Path) -> Path:
         print(f"{place} is downloaded; what was there is kept as {aside.name}", file=sys.stderr)
         place.replace(aside)
     return fetched.replace(place)
-
-
-def download(url: str, path: Path, pin: Mapping[str, str]) -> Path:
-    """Downloads a file to where none is; whole or not at all.
-
-    A broken connection, a server's error, a truncated or damaged file are tried again; a missing file is not.
-    """
-    pooch.get_logger().setLevel(logging.WARNING)
-    hashes = [f"{kind}:{pin[kind]}" for kind in ("sha256", "md5") if kind in pin]
-    fetcher = pooch.create(
-        path.parent, "", registry={path.name: next(iter(hashes), None)}, urls={path.name: url}, retry_if_failed=RETRIES
-    )
-    try:
-        fetcher.fetch(path.name, downloader=_Download(progressbar=sys.stderr.isatty(), chunk_size=2**20, timeout=30))
-    except (requests.RequestException, ValueError, OSError) as error:
-        reason = getattr(error.args[0] if error.args else error, "reason", error)  # without urllib3's wrapping
-        raise UserError(f"{url}: {' '.join(str(reason).split())[:200]}") from error
-    path.chmod(0o644)  # pooch's own mode would hide the file from a group
-    return path
-
-
-class _Download(pooch.HTTPDownloader):
-    """pooch's downloader, which would try again for a file that the server does not have."""
-
-    def __call__(self, url: str, output_file: str, *args: Any, **options: Any) -> bool | None:
-        print(f"downloading {url}", file=sys.stderr, flush=True)
-        try:
-            return super().__call__(url, output_file, *args, **options)
-        except requests.HTTPError as error:
-            error.response.close()
-            if error.response.status_code in (403, 404, 410):
-                raise MissingError(f"{url}: {error.response.status_code} {error.response.reason}") from error
-            raise
