@@ -28,7 +28,8 @@ class Batch:
 
     A term that happens to compute the clean logits sets :attr:`logits`; otherwise they are computed on first use.
     ``worst_logits`` are those of the last term that has any, for the robust batch accuracy. Balls, attacks and passes
-    of a domain are made once, however many terms ask for them; a ``stack``, if any, makes passes for several batches.
+    of a domain are made once, however many terms ask for them; a ``stack``, if any, makes passes for several
+    batches, of which this is one.
     Random numbers come from ``generator`` alone, which is on x's device.
 
     Args:
@@ -46,13 +47,16 @@ class Batch:
     ) -> None:
         self.net, self.x, self.y, self.eps, self.generator, self.ramp = net, x, y, eps, generator, ramp
         self.worst_logits: Tensor | None = None
-        self.stack: Stack | None = None
+        self.stack: tuple[Stack, int] | None = None
         self._known: dict[Hashable, Any] = {}
 
     @cached_property
     def logits(self) -> Tensor:
         """Clean logits (B, K)."""
-        return self.net(self.x) if self.stack is None else self.stack.logits(self)
+        if self.stack is None:
+            return self.net(self.x)
+        stack, place = self.stack
+        return stack.logits(place)
 
     @cached_property
     def clean_loss(self) -> Tensor:
@@ -83,7 +87,8 @@ class Batch:
         def made() -> list[Any]:
             if self.stack is None or ball is not self.ball("linf", ball.clip_input):
                 return domain.states(self.net, ball)
-            return self.stack.states(self, domain, ball.clip_input)
+            stack, place = self.stack
+            return stack.states(place, domain, ball.clip_input)
 
         return self._once(("states", type(domain), ball), made)
 

@@ -26,29 +26,30 @@ class Stack:
     """
 
     def __init__(self, batches: Sequence[Batch]) -> None:
-        self.batches, self.net = batches, stacked([batch.net for batch in batches])
-        self.x = torch.cat([batch.x for batch in batches])
+        self.net, self.x = stacked([batch.net for batch in batches]), torch.cat([batch.x for batch in batches])
+        self._eps = [batch.eps for batch in batches]
         self._known: dict[Hashable, Sequence[Any]] = {}
-        for batch in batches:
-            batch.stack = self
+        for place, batch in enumerate(batches):  # it knows none of them itself: a cycle would keep a step's memory
+            batch.stack = self, place
 
-    def logits(self, batch: Batch) -> Tensor:
-        """The clean logits of one of the batches, (B, K)."""
-        return self._of(batch, "logits", lambda: self.net(self.x))
+    def logits(self, place: int) -> Tensor:
+        """The clean logits (B, K) of the batch of that number."""
+        return self._of(place, "logits", lambda: self.net(self.x))
 
-    def states(self, batch: Batch, domain: Domain, clip_input: bool) -> list[Any]:
-        """The domain's state of every node over the ℓ∞ balls of one of the batches."""
+    def states(self, place: int, domain: Domain, clip_input: bool) -> list[Any]:
+        """The domain's state of every node over the ℓ∞ balls of the batch of that number."""
 
         def made() -> list[Any]:
-            eps = torch.cat([b.x.new_ones(len(b.x)) * b.eps for b in self.batches])
+            parts = zip(self.x.chunk(len(self._eps)), self._eps, strict=True)
+            eps = torch.cat([x.new_ones(len(x)) * eps for x, eps in parts])
             return domain.states(self.net, Ball(self.x, eps, "linf", clip_input))
 
-        return self._of(batch, (type(domain), clip_input), made)
+        return self._of(place, (type(domain), clip_input), made)
 
-    def _of(self, batch: Batch, key: Hashable, make: Callable[[], Any]) -> Any:
+    def _of(self, place: int, key: Hashable, make: Callable[[], Any]) -> Any:
         if key not in self._known:
-            self._known[key] = _parts(make(), len(self.batches))
-        return self._known[key][self.batches.index(batch)]
+            self._known[key] = _parts(make(), len(self._eps))
+        return self._known[key][place]
 
 
 def _parts(state: Any, n: int) -> Sequence[Any]:
