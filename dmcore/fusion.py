@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 F = TypeVar("F", bound=Callable[..., Any])
+KINDS = 100  # of calls, by which inputs there are and which ask for gradients
 _on = False
 
 
@@ -52,6 +53,8 @@ def fusible(function: F) -> F:
         def forgetful(*arguments: Any) -> Any:
             return checkpoint(function, *arguments, use_reentrant=False, preserve_rng_state=False)
 
+        # Torch counts the kinds of calls of all functions together, and beyond 8 it gives up.
+        torch._dynamo.config.cache_size_limit = max(torch._dynamo.config.cache_size_limit, KINDS)
         return torch.compile(forgetful, dynamic=True, fullgraph=True)
 
     @wraps(function)

@@ -101,7 +101,7 @@ def finish(
             added up in another order, and on a GPU N small networks hardly take longer than one.
 
     Raises:
-        UserError: the only run cannot go on.
+        UserError: the only run cannot go on. What torch raises of it is raised, too.
         StoppedError: on SIGTERM, after the steps under way, with all states saved.
     """
     for run in runs:
@@ -124,7 +124,7 @@ def finish(
                 bar.update((before - team.left) * len(members))
                 for run in members:
                     if run.error is not None:
-                        _tell(run.error, alone=len(runs) == 1)
+                        _tell(run, run.error, alone=len(runs) == 1)
                     elif not goes_on:
                         done(run)
                 if not goes_on:
@@ -138,10 +138,10 @@ def finish(
                 late.put_aside(active.pop(late))
 
 
-def _tell(error: UserError, alone: bool) -> None:
+def _tell(run: Run, error: Exception, alone: bool) -> None:
     if alone:
         raise error
-    print(error, file=sys.stderr)
+    print(error if isinstance(error, UserError) else f"{run.spec.path}: {error}", file=sys.stderr)
 
 
 class Run:
@@ -176,7 +176,7 @@ class Run:
         self.at = Progress(totals=self.learner.totals)
         self.per_epoch = self.learner.batches.per_epoch
         self.note_every = max(1, min(self.per_epoch, spec.training.steps // ENTRIES))
-        self.error: UserError | None = None
+        self.error: Exception | None = None
         self._saved = time.perf_counter()
 
     @property

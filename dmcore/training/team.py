@@ -50,7 +50,7 @@ class Team:
                 next(blocks)
         except StopIteration:
             return False
-        except UserError as error:
+        except (UserError, RuntimeError, MemoryError) as error:
             self._leave(self.runs, error)
         return bool(self.runs)
 
@@ -81,7 +81,7 @@ class Team:
         for run in self.runs:
             run.save()
 
-    def _leave(self, runs: Sequence[Run], error: UserError) -> None:
+    def _leave(self, runs: Sequence[Run], error: Exception) -> None:
         for run in runs:
             run.error = error
         self.runs = [run for run in self.runs if run.error is None]

@@ -50,6 +50,14 @@ def test_the_bits_are_the_same(name):
 
 @pytest.mark.slow
 @needs_a_compiler
+def test_a_process_may_fuse_many_functions():
+    functions = [fusible(lambda x, factor=factor: (x * factor,)) for factor in range(10)]
+    for factor, function in enumerate(functions):
+        assert [t.tolist() for t in results(function, [torch.ones(3)], True)] == [[factor] * 3, [2.0 * factor**2] * 3]
+
+
+@pytest.mark.slow
+@needs_a_compiler
 def test_a_radius_of_batch_size_1_gets_the_sum_of_the_gradients():
     z, s = inputs(2)
     found, expected = (results(interval._relu_rule, [z, s[:1]], on)[-1] for on in (True, False))

@@ -15,7 +15,7 @@ from dmcore.spec import AttackSpec, Pruning
 from dmcore.training import plan
 from dmcore.training.loop import Run, Saving, finish, train
 from dmcore.training.plan import Plan
-from dmcore.training.step import Step
+from dmcore.training.step import Learner, Step
 
 CPU = torch.device("cpu")
 SPECS = [
@@ -91,6 +91,22 @@ def test_one_that_cannot_go_on_leaves_its_stack(capsys):
     assert "no longer finite at step 3 of 12" in capsys.readouterr().err
     for run, spec in zip(together[::2], STACKED[::2], strict=True):
         close(run, train(spec, digits(), CPU))
+
+
+def test_what_torch_raises_of_one_leaves_the_others_alone(capsys, monkeypatch):
+    def batch(self, *given, make=Learner.batch):
+        if self.spec == SPECS[0]:
+            raise RuntimeError("CUDA out of memory")
+        return make(self, *given)
+
+    monkeypatch.setattr(Learner, "batch", batch)
+    together = runs()
+    finish(together)
+    assert f"{SPECS[0].path}: CUDA out of memory" in capsys.readouterr().err
+    assert [run.left for run in together] == [12, 0, 0]
+    for work in (lambda: finish(runs(SPECS[:1])), together[0].trained):
+        with pytest.raises(RuntimeError, match="CUDA out of memory"):
+            work()
 
 
 def test_one_that_cannot_go_on_leaves_the_others_alone(capsys):
