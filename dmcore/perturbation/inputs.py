@@ -100,6 +100,10 @@ def _checked_points(x: Any, low: float, high: float) -> Tensor:
         raise UserError(f"x must be a torch.Tensor of shape (B, ...), a batch of inputs, got a {type(x).__name__}")
     if x.ndim < 2:
         raise UserError(f"x must be a batch of inputs, (B, ...), got shape {tuple(x.shape)}: x[None] is a batch of one")
+    if x.device.type not in ("cpu", "cuda"):
+        raise UserError(
+            f"x is on {x.device}, whose rounding is not known: move x and the network to a cpu or cuda device"
+        )
     if x.dtype in (torch.float32, torch.float64):  # if not, the ball says so
         outside = ~((x >= low) & (x <= high) & x.isfinite())
         if outside.any():

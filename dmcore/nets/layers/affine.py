@@ -43,7 +43,7 @@ class Affine(nn.Module):
 
         Rounding errors are bounded by these counts: too small a count makes certificates unsound.
         """
-        raise NotImplementedError
+        raise UserError(f"{type(self).__name__} does not say how many products it adds up: give it terms()")
 
     def weight_rows(self) -> Tensor | None:
         """The trainable weight as a matrix (out, in·k·k), a row a filter; None where there is none to train."""

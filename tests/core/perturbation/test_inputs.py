@@ -122,8 +122,9 @@ def test_an_attack_takes_one_eps(case):
         (lambda x: x[0], r"takes a batch of images \(B, C, H, W\), got \(B, 3, 3\)"),
         (lambda x: x.tolist(), "x must be a torch.Tensor of shape"),
         (lambda x: x.half(), "x must be float32 or float64"),
+        (lambda x: x.to("meta"), "x is on meta, whose rounding is not known"),
     ],
-    ids=["bytes", "centred", "nan", "row", "image", "list", "half"],
+    ids=["bytes", "centred", "nan", "row", "image", "list", "half", "device"],
 )
 def test_points_that_are_none_are_refused(call, change, told, case):
     net, x, y = case

@@ -9,7 +9,7 @@ from torch import nn
 
 from dmcore.errors import UserError
 from dmcore.nets import as_network
-from dmcore.nets.layers import Conv, Linear, Normalize, Scale, Sum
+from dmcore.nets.layers import Affine, Conv, Linear, Normalize, Scale, Sum
 from dmcore.nets.layers.affine import same_padding
 
 LAYERS = {
@@ -73,6 +73,14 @@ def test_linear_magnitude_transpose_offset(layer_and_shape):
     x = torch.randn(3, *shape, dtype=torch.float64)
     offset = torch.zeros(out_shape, dtype=torch.float64) if layer.offset() is None else layer.offset()
     torch.testing.assert_close(layer(x), (x.flatten(1) @ w.T).reshape(3, *out_shape) + offset)
+
+
+def test_a_layer_that_does_not_say_its_terms_is_refused():
+    class Half(Affine):
+        pass
+
+    with pytest.raises(UserError, match=r"Half does not say how many products it adds up: give it terms\(\)"):
+        Half().terms()
 
 
 @pytest.mark.parametrize("padding", [0, 2, (1, 2), "same", "valid"])
