@@ -29,8 +29,7 @@ class Batch:
     A term that happens to compute the clean logits sets :attr:`logits`; otherwise they are computed on first use.
     ``worst_logits`` are those of the last term that has any, for the robust batch accuracy. Balls, attacks and passes
     of a domain are made once, however many terms ask for them; a ``stack``, if any, makes passes for several
-    batches, of which this is one.
-    Random numbers come from ``generator`` alone, which is on x's device.
+    batches, of which this is one. Random numbers come from ``generator`` alone, which is on x's device.
 
     Args:
         ramp: how far ε has grown, in [0, 1].

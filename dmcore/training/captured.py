@@ -33,9 +33,8 @@ class CapturedStep(Step):
             torch.tensor([learner.spec.eps_value * ramp for ramp in ramp_factors], device=device)
             for learner in learners
         ]
-        self.orders = torch.empty(
-            len(learners), batches.per_epoch, batches.size, dtype=torch.int64, device=device
-        )  # fmt: skip
+        shape = len(learners), batches.per_epoch, batches.size
+        self.orders = torch.empty(shape, dtype=torch.int64, device=device)
         self.epoch = -1
         self.eager_left = {False: EAGER_FIRST, True: EAGER_FIRST}
         self.graphs: dict[bool, torch.cuda.CUDAGraph] = {}
