@@ -46,17 +46,16 @@ class Stacked(Affine):
         self.members = list(layers)
 
     def linear(self, x: Tensor) -> Tensor:
-        return self._each(lambda layer: layer.linear, x)
+        return self._each([layer.linear for layer in self.members], x)
 
     def magnitude(self, r: Tensor) -> Tensor:
-        return self._each(lambda layer: layer.magnitude, r)
+        return self._each([layer.magnitude for layer in self.members], r)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self._each(lambda layer: layer, x)
+        return self._each(self.members, x)
 
-    def _each(self, work: Callable[[Affine], Callable[[Tensor], Tensor]], x: Tensor) -> Tensor:
-        parts = x.chunk(len(self.members))
-        return torch.cat([work(layer)(part) for layer, part in zip(self.members, parts, strict=True)])
+    def _each(self, work: Sequence[Callable[[Tensor], Tensor]], x: Tensor) -> Tensor:
+        return torch.cat([own(part) for own, part in zip(work, x.chunk(len(work)), strict=True)])
 
 
 class StackedProduct(Affine):

@@ -152,6 +152,7 @@ class Run:
 
     Attributes:
         stream: on which a GPU does its work.
+        stacked: whether it makes its passes together with others.
         error: what went wrong with it among others (:func:`finish`).
     """
 
@@ -176,6 +177,7 @@ class Run:
         self.at = Progress(totals=self.learner.totals)
         self.per_epoch = self.learner.batches.per_epoch
         self.note_every = max(1, min(self.per_epoch, spec.training.steps // ENTRIES))
+        self.stacked = False
         self.error: Exception | None = None
         self._saved = time.perf_counter()
 

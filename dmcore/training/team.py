@@ -31,6 +31,8 @@ class Team:
 
     def __init__(self, runs: Sequence[Run]) -> None:
         self.runs, self.stream = list(runs), runs[0].stream
+        for run in runs:
+            run.stacked = len(runs) > 1
         if len(runs) > 1 and self.stream is not None:
             torch.cuda.synchronize()  # each was made on a stream of its own
             for run in runs:

@@ -11,8 +11,8 @@ from dmcore.nets.stacked import Stacked, StackedConv, StackedLinear, stacked
 SHAPE = (2, 8, 8)
 
 
-def torch_net(groups=1, dilation=1):
-    conv = nn.Conv2d(2, 4, 3, 2, 1, dilation, groups, bias=False)
+def torch_net(groups=1, dilation=1, stride=2):
+    conv = nn.Conv2d(2, 4, 3, stride, 1, dilation, groups, bias=False)
     module = nn.Sequential(conv, nn.ReLU(), nn.Flatten(), nn.LazyLinear(3))
     module(torch.zeros(1, *SHAPE))
     return as_network(module, SHAPE)
@@ -24,6 +24,7 @@ KINDS = {
     "resnet": lambda: build_net("resnet", SHAPE, 5),
     "ensemble": lambda: build_net("small", SHAPE, 5, members=2),
     "no bias": torch_net,
+    "stride > kernel": lambda: torch_net(stride=4),
     "groups": lambda: torch_net(groups=2),
     "dilated": lambda: torch_net(dilation=2),
 }

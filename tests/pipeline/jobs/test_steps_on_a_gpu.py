@@ -1,5 +1,7 @@
 """Training steps on a pretended GPU: no mix of devices, no wait of the host, and no more kernels than we know of."""
 
+import gc
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -73,6 +75,20 @@ def losses(specs, stacked):
     torch.autograd.backward(found)
     grads = [p.grad.flatten() for batch in batches for p in batch.net.parameters()]
     return torch.stack(found).detach(), torch.cat(grads)
+
+
+def test_a_stack_is_gone_with_its_batches():
+    """Without Python's collector of cycles: what it keeps is a whole step's memory."""
+    gc.disable()
+    try:
+        batches = [Batch(seeded_net(spec_of("dm")), torch.rand(2, 1, 8, 8), torch.tensor([1, 2]), 0.1) for _ in "ab"]
+        stack = weakref.ref(Stack(batches))
+        Objective(spec_of("dm").method)(batches[0])
+        assert stack() is not None
+        del batches
+        assert stack() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("method", [*METHODS, *MODERN])

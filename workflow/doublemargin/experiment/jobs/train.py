@@ -63,8 +63,8 @@ def train_jobs(
     steps = [task.spec.training.steps for task in tasks]
     fewest, cuda_graphs = min(steps), cuda_graphs and device.type == "cuda"
     fused = fused and max(steps) >= WORTH_COMPILING and _can_fuse(device)
-    made = provenance(device) | {"cuda_graphs": cuda_graphs, "fused": fused} | ({"stacked": True} if stack > 1 else {})
-    on = {key: made.get(key) for key in ("torch", "device", "threads", "cuda_graphs", "fused", "stacked")}
+    made = provenance(device) | {"cuda_graphs": cuda_graphs, "fused": fused}
+    on = {key: made[key] for key in ("torch", "device", "threads", "cuda_graphs", "fused")} | {"stack": stack > 1}
     runs = {}
     for task in tasks:
         spec, data = task.spec, images[task.data]
@@ -106,7 +106,7 @@ def _write(run: Run, task: Task, made: dict[str, Any]) -> dict[str, Any]:
         **{f"{split}_accuracy": share for split, share in trained.accuracies.items()},
         "parameters": sum(p.numel() for p in trained.net.parameters()),
         "data": run.images.info,
-        "provenance": made,
+        "provenance": made | ({"stacked": True} if run.stacked else {}),
         "spec": spec.to_dict(),
         "history": trained.history,
     }
