@@ -117,11 +117,7 @@ def check(bundle: Path, device: torch.device) -> None:
     for (name, some), stack in itertools.product(sets.items(), STACKS):
         if not some or (stack > 1 and len(some) == 1):
             continue
-        try:
-            measure(name, some, device, stack)
-        except Exception as error:
-            say(name, f"FAILED: {str(error)[:300]}")
-            good = False
+        good &= tried(name, some, device, stack) > 0
     say("GOOD" if good else "NOT GOOD")
 
 
@@ -161,6 +157,15 @@ def measure(name: str, specs: list[ModelSpec], device: torch.device, stack: int,
     return sum(rates)
 
 
+def tried(name: str, specs: list[ModelSpec], device: torch.device, stack: int) -> float:
+    """What :func:`measure` returns, or 0 if it fails, which ends nothing."""
+    try:
+        return measure(name, specs, device, stack)
+    except Exception as error:
+        say(name, f"FAILED in stacks of {stack}: {str(error)[:300]}")
+        return 0.0
+
+
 def run(bundle: Path, out: Path, minutes: float, places: list[str], device: torch.device, graphs: bool) -> None:
     """Trains until the time is over, all data sets at once; writes archives of the finished models."""
     deadline = START + 60 * minutes
@@ -185,7 +190,7 @@ def run(bundle: Path, out: Path, minutes: float, places: list[str], device: torc
     stack = 1
     if len(specs) > 1:
         with fusion(fused):
-            stack = max(STACKS, key=lambda most: measure("all", specs, device, most))
+            stack = max(STACKS, key=lambda most: tried("all", specs, device, most))
     say(f"stacks of at most {stack}")
     done = train_jobs(tasks, device, 1e9, graphs, deadline, fused, stack)
     for record in done:
