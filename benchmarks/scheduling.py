@@ -56,7 +56,7 @@ def measure(
         done = simulation.run(*cores, *options)
         again = simulation.run("-n", *cores, *options)
         assert not again.jobs, again.jobs
-        (job, *_) = Grid(config, schedule).certifications
+        (job, *_) = Grid(config, schedule).evaluations
         start = simulation.run("-n", *cores, "--forcerun", "--", f"results/{job.path}.json")
         own_files, own_megabytes = files_in(simulation.folder / ".snakemake")
         return line | {

@@ -15,10 +15,23 @@ from doublemargin.experiment.resolve import model_spec
 
 def test_a_file_has_the_eps_that_the_report_asks_of_it():
     grid = Grid(CONFIG, "paper")
-    cells = {f"{job.path}/{eps}" for job in grid.certifications for eps in grid.eps_of(job.path)}
+    cells = {f"{job.path}/{eps}" for job in grid.evaluations for eps in grid.eps_of(job.path)}
     assert cells == set(grid.cell_paths())
     model = "paper/mnist/small/dm_for_l2/1/seed0"
     assert grid.eps_of(f"{model}/certify/cnn-cert-relu/l1/n200") == ("0", "1", "2", "3", "4")
+
+
+def test_a_panel_with_an_attack_asks_for_it_at_every_eps_but_0():
+    grid = Grid(CONFIG, "modern")
+    models = grid.model_paths()
+    of_one = [job for job in grid.evaluations if job.model == models[0]]
+    eps = models[0].split("/")[4]
+    assert [(job.path, job.eps) for job in of_one] == [
+        (f"{models[0]}/attack/pgd/linf/n1000", (eps,)),
+        (f"{models[0]}/certify/alpha/linf/n1000", ("0", eps)),
+    ]
+    assert len(grid.evaluations) == 2 * len(models)
+    assert not any(job.kind == "attack" for job in Grid(CONFIG, "paper").evaluations)
 
 
 def test_a_file_that_the_report_does_not_show_has_all_eps_of_its_data_set_and_norm():

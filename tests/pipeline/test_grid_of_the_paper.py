@@ -76,7 +76,7 @@ def test_blocks_and_lines_come_in_the_papers_order():
 
 
 def test_a_certification_has_a_file():
-    assert len({job.path for job in GRID.certifications}) == len(GRID.certifications) == 214
+    assert len({job.path for job in GRID.evaluations}) == len(GRID.evaluations) == 214
 
 
 def test_the_papers_numbers_are_read_in_our_names():

@@ -22,7 +22,14 @@ MODELS = [f"{RESULTS}/mnist/small/{model}/seed0" for model in ("dm/0.3", "ibp/0.
 
 
 def test_a_schedules_files_are_those_of_its_report():
-    records = ["training.csv", "certified_accuracy.csv", "verdicts.csv.gz", "points.csv.gz", "SHA256SUMS"]
+    records = [
+        "training.csv",
+        "certified_accuracy.csv",
+        "verdicts.csv.gz",
+        "robust_accuracy.csv",
+        "points.csv.gz",
+        "SHA256SUMS",
+    ]
     shown = ["overview.md", "tables/table2.md", "figures/figure1.png"]
     histories = [f"{model}/history.png" for model in MODELS]
     assert targets.exhibit_files(DEMO) == [f"{RESULTS}/{name}" for name in records + shown] + histories

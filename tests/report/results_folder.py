@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from doublemargin.files import write_json
+from doublemargin.files import read_json, write_json
 from doublemargin.records.cells import write_cells
 
 PROVENANCE = {"device": "CPU (test)", "threads": 1, "torch": "2.0", "commit": "abc123"}
@@ -29,6 +29,20 @@ def write_results(folder, counts, points=200):
                 for certifier, by_eps in cells.items()
             }
             write_model(folder, "mnist/small", method, eps_train, seed, 100.0 + 10 * seed, fewer, points)
+
+
+def write_attack(folder, model, counts, points=200, **changes):
+    """What an attack leaves of a model: ``counts[eps]`` points, the first ones."""
+    trained = read_json(folder / model / "training.json")
+    record = {key: trained[key] for key in ("model", "spec_hash", "model_sha256", "data")} | {
+        "attack": "pgd", "norm": "linf", "clip_input": True, "points": points, "points_seed": 0,
+        "indices": list(range(points)),
+    }  # fmt: skip
+    cells = {
+        eps: {"seconds": 2.5, "provenance": PROVENANCE, "broken": [i >= count for i in range(points)]}
+        for eps, count in counts.items()
+    }
+    write_cells(folder / model / f"attack/pgd/linf/n{points}.json", record | changes, cells)
 
 
 def write_model(folder, place, method, eps_train, seed, seconds, counts, points, data=DATA, steps=900):
@@ -62,7 +76,7 @@ COUNTS = {
 }
 PANEL = {
     "title": "Small CNN MNIST, 4 layer, CNN-Cert-ReLU (200 points)", "dataset": "mnist", "arch": "small",
-    "certifier": "cnn-cert-relu", "norm": "linf", "points": 200, "points_seed": 0, "clip_input": False,
+    "certifier": "cnn-cert-relu", "attack": None, "norm": "linf", "points": 200, "points_seed": 0, "clip_input": False,
     "intersect_ibp": False, "std": False, "training_time": True, "compare": [["dm", "ibp"]],
     "eps_cert": ["0", "0.05", "0.3", "0.4"],
     "rows": [

@@ -5,12 +5,13 @@ import json
 from dataclasses import fields, replace
 
 import pytest
-from results_folder import COUNTS, EXHIBIT, same, spec_hash, write_results
+from results_folder import COUNTS, EXHIBIT, same, spec_hash, write_attack, write_results
 
 from dmcore.errors import UserError
 from doublemargin.cli import main
 from doublemargin.files import write_json
 from doublemargin.records.columns import FILES, MODEL
+from doublemargin.records.statistics import wilson_interval
 from doublemargin.records.sums import write_sums
 from doublemargin.records.tidy import Records, collect, merge, read_records, write_records
 from doublemargin.report.build_table import Lookup, build_table
@@ -40,6 +41,24 @@ def test_a_line_a_model_and_a_line_a_cell(results):
     verdicts = records.verdicts.query("method == 'dm' and eps_cert == '0.3' and seed == 0").iloc[0]
     assert verdicts["verdicts"] == "1" * 133 + "0" * 67
     assert records.points["indices"].tolist() == [" ".join(map(str, range(200)))]
+
+
+def test_a_line_an_attack(results):
+    write_attack(results, "demo/mnist/small/dm/0.3/seed0", {"0.3": 140, "0.05": 190})
+    records = collect(results, "demo")
+    assert len(records.certified_accuracy) == 18
+    assert records.robust_accuracy[["eps_cert", "not_broken", "accuracy"]].values.tolist() == [
+        ["0.05", 190, 0.95],
+        ["0.3", 140, 0.7],
+    ]
+    line = records.robust_accuracy.iloc[1]
+    assert (line["attack"], line["seconds"], line["verdicts"]) == ("pgd", 2.5, "1" * 140 + "0" * 60)
+    assert (line["wilson_low"], line["wilson_high"]) == tuple(round(bound, 6) for bound in wilson_interval(140, 200))
+    write_records(records, results / "demo")
+    assert same(read_records(results / "demo"), records)
+    write_attack(results, "demo/mnist/small/dm/0.3/seed0", {"0.3": 140}, indices=list(range(1, 201)))
+    with pytest.raises(UserError, match="is of other points than the cells before it"):
+        collect(results, "demo")
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,15 @@ from dataclasses import replace
 
 import pytest
 from made_rows import cell
-from results_folder import COUNTS, EXHIBIT, write_results
+from results_folder import COUNTS, EXHIBIT, write_attack, write_results
 
+from dmcore.errors import UserError
 from doublemargin.records.statistics import std_of_hundreds, wilson_interval
 from doublemargin.records.tidy import collect
 from doublemargin.report.build_table import Lookup
 from doublemargin.report.build_table import build_table as built
-from doublemargin.report.render import comma_separated
+from doublemargin.report.render import comma_separated, html, latex, markdown, plain
+from doublemargin.report.render.layout import head, upper
 
 DASH = "–"
 
@@ -58,6 +60,54 @@ def test_a_column_of_zeros_has_no_best(tmp_path):
     assert not any(row.cells[2].best for row in panel.rows)
 
 
+MODEL = "demo/mnist/small/dm/0.3/seed{}"
+ATTACKED = EXHIBIT | {"panels": [EXHIBIT["panels"][0] | {"attack": "pgd"}]}
+"""Certified of Double Margin at 0.05 and 0.3: 180 and 133 points, of the second seed 178 and 131."""
+
+
+def test_columns_of_an_attack_bound_the_certified_shares_from_above(tmp_path):
+    write_results(tmp_path, COUNTS)
+    for seed in (0, 1):
+        write_attack(tmp_path, MODEL.format(seed), {"0.3": 140 - seed} | ({"0.05": 190} if seed else {}))
+    table = build_table(ATTACKED, collect(tmp_path, "demo"))
+    (panel,) = table.panels
+    names = head(panel)
+    assert names[3:] == ["ε_cert = 0", "0.05", "0.30", "0.40", "0.05, pgd", "0.30, pgd", "0.40, pgd"]
+    of_dm = upper(panel, panel.rows[2])
+    assert of_dm == [DASH, "69.8%", DASH]  # at 0.05 one of two was attacked
+    assert upper(panel, panel.rows[0]) == [DASH] * 3
+    assert any(note.startswith("pgd: the share of points that this attack does not break.") for note in table.notes)
+    assert not any("pgd" in note for note in build_table(EXHIBIT, collect(tmp_path, "demo")).notes)
+    line = [part.strip() for part in markdown.accuracies(table).splitlines() if "| Double Margin" in part]
+    assert [cell.strip() for cell in line[0].split("|")][-4:-1] == of_dm
+    assert plain.accuracies(table).count("69.8%") == html.accuracies(table).count("<td>69.8%</td>") == 1
+    assert latex.accuracies(table).count(r" & 69.8\%") == 1
+    lines = {(line["method"], line["eps_cert"]): line for line in _lines(table)}
+    assert [lines["dm", eps]["not_broken"] for eps in ("0", "0.05", "0.3")] == ["", "", "0.6975"]
+
+
+def test_attacks_of_other_weights_data_or_points_are_not_set_beside(tmp_path):
+    write_results(tmp_path, COUNTS)
+    for seed in (0, 1):
+        write_attack(tmp_path, MODEL.format(seed), {"0.3": 140})
+    records = collect(tmp_path, "demo")
+    for column, value in (("model_sha256", "n" * 16), ("variant", "other"), ("points_seed", 1), ("points", 100)):
+        other = replace(records, robust_accuracy=records.robust_accuracy.assign(**{column: value}))
+        (panel,) = build_table(ATTACKED, other).panels
+        assert upper(panel, panel.rows[2]) == [DASH] * 3, column
+
+
+def test_a_point_that_is_certified_and_broken_is_never_shown(tmp_path):
+    write_results(tmp_path, COUNTS)
+    write_attack(tmp_path, MODEL.format(0), {"0.3": 130})
+    with pytest.raises(UserError, match=r"^UNSOUND: 3 points of mnist/small/dm/0\.3 are certified at ε = 0\.3 by cnn"):
+        build_table(ATTACKED, collect(tmp_path, "demo"))
+
+
+def _lines(table):
+    return csv.DictReader(io.StringIO(comma_separated.accuracies(table)))
+
+
 def certified(*counts, points=200, **others):
     """The cell of models of which so many points are certified."""
     return replace(cell(strings=tuple("1" * n + "0" * (points - n) for n in counts), points=points), **others)
@@ -91,8 +141,7 @@ def test_the_papers_std_and_the_one_over_seeds_are_never_taken_for_each_other(re
     assert (of_one.text, of_two.text) == ("99.0 (0.7)%", "94.5% ± 0.7 (2)")  # √(.99·.01/100 · 100/199)
     assert "In brackets before the %: the standard deviation over random hundreds of the points." in table.notes
     assert any(note.startswith("± s (n): the mean over n trainings that differ in their seed") for note in table.notes)
-    read = csv.DictReader(io.StringIO(comma_separated.accuracies(table)))
-    lines = {(line["method"], line["eps_cert"]): line for line in read}
+    lines = {(line["method"], line["eps_cert"]): line for line in _lines(table)}
     assert lines["normal", "0"]["std_over_seeds"] == "" != lines["normal", "0"]["std_over_hundreds"]
     assert float(lines["ibp", "0"]["std_over_seeds"]) == pytest.approx(0.01 / math.sqrt(2), abs=1e-6)
     for row in panel["rows"]:

@@ -1,4 +1,4 @@
-# What stands beside the certificates, made only where it is asked for by name.
+# What stands beside the certificates, made only where it is asked for: attacks by a panel or by name, the rest by name.
 
 
 rule attack:
@@ -12,6 +12,7 @@ rule attack:
         f"logs/attack/{RUN}/{{attack}}_{{norm}}_n{{points}}.log",
     benchmark:
         f"logs/benchmarks/attack/{RUN}/{{attack}}_{{norm}}_n{{points}}.tsv"
+    priority: lambda w: ORDER.get(ATTACKED.format(**w), 0)
     conda:
         "../../envs/attack.yaml"
     threads: 1

@@ -4,12 +4,13 @@ from test_config import CONFIG
 
 from doublemargin.experiment.backlog.costs import OPERATION, TEST_POINT, Costs
 from doublemargin.experiment.backlog.operations import step_operations
-from doublemargin.experiment.grid import Certification
+from doublemargin.experiment.grid import Evaluation
 from doublemargin.records.columns import COLUMNS, MODEL
 from doublemargin.records.tidy import Records
 
 TRAINING = ["seconds", "steps"]
 CELLS = ["certifier", "norm", "points", "seconds"]
+ATTACKS = ["attack", *CELLS[1:]]
 OPERATIONS = {("mnist", "small"): 1e7, ("mnist", "large"): 1e9, ("cifar10", "small"): 2e7, ("gtsrb", "pureconv"): 3e7}
 
 
@@ -23,8 +24,9 @@ def frame(columns, lines):
     return pd.DataFrame(rows, columns=[*MODEL, *columns])
 
 
-def costs(trained=(), certified=()):
-    records = Records(frame(TRAINING, trained), frame(CELLS, certified), pd.DataFrame(), pd.DataFrame())
+def costs(trained=(), certified=(), attacked=()):
+    cells = {"certified_accuracy": frame(CELLS, certified), "robust_accuracy": frame(ATTACKS, attacked)}
+    records = Records(frame(TRAINING, trained), **cells, verdicts=pd.DataFrame(), points=pd.DataFrame())
 
     def operations(config, dataset, arch, method):
         return OPERATIONS[dataset, arch] * (1 if method == "normal" else 3)
@@ -34,8 +36,8 @@ def costs(trained=(), certified=()):
         return Costs(CONFIG, {"demo": records})
 
 
-def job(model, certifier="cnn-cert-relu", norm="linf", points=200, eps=("0", "0.1")):
-    return Certification(f"short/mnist/{model}/seed0", certifier, norm, points, eps)
+def job(model, by="cnn-cert-relu", norm="linf", points=200, eps=("0", "0.1")):
+    return Evaluation(f"short/mnist/{model}/seed0", "attack" if by == "pgd" else "certify", by, norm, points, eps)
 
 
 def test_a_training_takes_as_long_as_our_own_of_whatever_schedule():
@@ -59,7 +61,7 @@ def test_records_of_what_the_config_no_longer_has_count_for_nothing():
     gone = [("fashion/small/dm/0.3", 1.0, 1), ("mnist/small/gone/none", 1.0, 1), ("demo:cifar10/small/dm/0.3", 1.0, 1)]
     found = costs(gone, [(name, "ibp", "linf", 1, 1.0) for name, *_ in gone])
     assert found.training_point("mnist", "small", "normal") == OPERATION * 1e7
-    assert found.certification(job("small/dm/0.3")) == pytest.approx(200 * 2 * TEST_POINT * OPERATION * 1e7)
+    assert found.evaluation(job("small/dm/0.3")) == pytest.approx(200 * 2 * TEST_POINT * OPERATION * 1e7)
 
 
 def test_a_certification_takes_as_long_as_the_nearest():
@@ -69,10 +71,10 @@ def test_a_certification_takes_as_long_as_the_nearest():
         ("mnist/small/normal/none", "cnn-cert-relu", "l2", 100, 50.0),
     ]
     found = costs([("mnist/small/normal/none", 12.0, 600)], certified)
-    assert found.certification(job("small/dm/0.3")) == pytest.approx(0.1 * 200 * 2)
-    over_methods = found.certification(job("small/ibp/0.3", eps=("0.1",)))
+    assert found.evaluation(job("small/dm/0.3")) == pytest.approx(0.1 * 200 * 2)
+    over_methods = found.evaluation(job("small/ibp/0.3", eps=("0.1",)))
     assert over_methods == pytest.approx(0.2 * 200)
-    over_norms = found.certification(job("small/ibp/0.3", norm="l1", points=1, eps=("0",)))
+    over_norms = found.evaluation(job("small/ibp/0.3", norm="l1", points=1, eps=("0",)))
     assert over_norms == pytest.approx(0.3)
 
 
@@ -80,7 +82,7 @@ def test_on_a_network_never_certified_it_is_so_many_points_of_training():
     found = costs([("mnist/small/normal/none", 12.0, 600)], [("mnist/small/normal/none", "ibp", "linf", 200, 8.0)])
     large = 8.0 / 200 * 1e9 / 1e7
     for certifier in ("ibp", "alpha"):
-        assert found.certification(job("large/dm/0.3", certifier)) == pytest.approx(large * 200 * 2)
+        assert found.evaluation(job("large/dm/0.3", certifier)) == pytest.approx(large * 200 * 2)
 
 
 def test_operations_are_those_of_all_passes():

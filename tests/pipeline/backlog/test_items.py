@@ -22,8 +22,8 @@ class Fixed:
     def training(self, model):
         return self.train[model] if isinstance(self.train, dict) else self.train
 
-    def certification(self, job):
-        return self.certifiers[job.certifier]
+    def evaluation(self, job):
+        return self.certifiers[job.by]
 
 
 def shown(items):
@@ -101,12 +101,13 @@ def lines(kind, *rows):
         "variant": "official",
     }
     full = [origin | model | cell | {"intersect_ibp": "False", "eps_cert": "0.1"} | row for row in rows]
-    return pd.DataFrame(full).reindex(columns=COLUMNS[kind])
+    return pd.DataFrame(full, columns=COLUMNS[kind], dtype=object)
 
 
 class Records:
     def __init__(self, *rows):
-        self.certified_accuracy = lines("certified_accuracy", *rows)
+        self.certified_accuracy = lines("certified_accuracy", *(row for row in rows if "attack" not in row))
+        self.robust_accuracy = lines("robust_accuracy", *(row for row in rows if "attack" in row))
 
 
 CELL = f"{DM}/certify/ibp/linf/n200/0.1"
@@ -123,6 +124,8 @@ CELL = f"{DM}/certify/ibp/linf/n200/0.1"
         ({"variant": "official, validation split"}, set()),
         ({"clip_input": "True"}, set()),
         ({"intersect_ibp": "True"}, set()),
+        ({"attack": "pgd"}, {CELL.replace("certify/ibp", "attack/pgd")}),
+        ({"attack": "pgd", "points_seed": 1}, set()),
     ],
 )
 def test_a_cell_counts_if_it_was_run_as_the_config_says(change, found):

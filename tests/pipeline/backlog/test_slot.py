@@ -8,14 +8,14 @@ from test_config import CONFIG
 
 from doublemargin.experiment.backlog.items import Item
 from doublemargin.experiment.backlog.slot import Watch, _begun, batch, chosen, listing
-from doublemargin.experiment.grid import Certification, Grid
+from doublemargin.experiment.grid import Evaluation, Grid
 
 GRID = Grid(CONFIG, "short")
 
 
 def item(seconds, name="dm/0.3", trains=True):
     model = f"short/mnist/small/{name}/seed0"
-    jobs = (Certification(model, "ibp", "linf", 200, ("0", "0.1")),)
+    jobs = (Evaluation(model, "certify", "ibp", "linf", 200, ("0", "0.1")),)
     return Item(model, trains, jobs, cells=2, places=3, seconds=seconds)
 
 

@@ -41,7 +41,7 @@ def test_an_example_is_a_file():
 def test_the_pages_examples_are_in_the_demo(page):
     grid = Grid(CONFIG, "demo")
     models = [f"results/{path}" for path in grid.model_paths()]
-    certified = [f"results/{job.path}.json" for job in grid.certifications]
+    certified = [f"results/{job.path}.json" for job in grid.evaluations]
     files = re.findall(r"^snakemake --cores all (\S+)$", page, re.M)
     of_models = [file.partition("/seed0/") for file in files if "/seed0/" in file]
     assert {model + "/seed0" for model, _, _ in of_models} <= set(models)

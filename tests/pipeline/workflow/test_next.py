@@ -8,6 +8,8 @@ import time
 import psutil
 from workflow.slots import LOG, MODEL, Slots
 
+from doublemargin.records.columns import FILES, SUMS
+
 
 def test_it_runs_what_is_missing_and_leaves_the_records(tmp_path):
     slots = Slots(tmp_path / "run")
@@ -24,7 +26,7 @@ def test_it_runs_what_is_missing_and_leaves_the_records(tmp_path):
     # In a copy without models the records say what is done.
     other = Slots(tmp_path / "other")
     (other.folder / "results/demo").mkdir(parents=True)
-    for name in ("training.csv", "certified_accuracy.csv", "verdicts.csv.gz", "points.csv.gz", "SHA256SUMS"):
+    for name in (*FILES.values(), SUMS):
         (other.folder / "results/demo" / name).write_bytes((slots.folder / "results/demo" / name).read_bytes())
     assert "dm" not in other.next("--list").replace("demo", "")
     began = (slots.folder / "logs/next.log").stat().st_size

@@ -40,6 +40,8 @@ class Panel(Section):
     """The network."""
     certifier: CertifierName
     """The certifier."""
+    attack: Literal["pgd", "auto"] | None = None
+    """An attack on the same points: a column more for each ε but 0 says which share of them it does not break."""
     norm: Norm = "linf"
     """The norm of the perturbation."""
     points: PositiveInt

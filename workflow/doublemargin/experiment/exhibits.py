@@ -111,6 +111,7 @@ def _panel_spec(
     return {
         "title": _title(grid, panel, several),
         **{key: given[key] for key in COPIED},
+        "attack": panel.get("attack"),
         "eps_cert": [Eps.parse(e).id for e in panel["eps_cert"]],
         "rows": [
             _row_spec(grid, panel, row) | {"group": i} | ({"look": looks[look_name(kind, row.method)]} if looks else {})

@@ -24,19 +24,25 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Certification:
-    """What one job does: one model and certifier, one norm, the same points at all its ε."""
+class Evaluation:
+    """What one job does: it certifies or attacks one model under one norm, the same points at all its ε.
+
+    Attributes:
+        kind: ``certify`` or ``attack``.
+        by: the certifier or attack.
+    """
 
     model: str
-    certifier: str
+    kind: str
+    by: str
     norm: str
     points: int
     eps: tuple[str, ...]
 
     @property
     def path(self) -> str:
-        """``<model>/certify/<certifier>/<norm>/n<points>``: that of its result file, without the suffix."""
-        return f"{self.model}/certify/{self.certifier}/{self.norm}/n{self.points}"
+        """``<model>/<kind>/<certifier or attack>/<norm>/n<points>``: that of its result file, without the suffix."""
+        return f"{self.model}/{self.kind}/{self.by}/{self.norm}/n{self.points}"
 
     def cell_paths(self) -> list[str]:
         """``<path>/<ε>``, by which cells are told apart."""
@@ -99,26 +105,34 @@ class Grid:
         place = f"{self.schedule}/{panel['dataset']}/{panel['arch']}/{row.method}/{row.eps}"
         return [f"{place}/seed{seed}" for seed in row.seeds]
 
+    def evaluations_of(self, panel: Mapping[str, Any]) -> Iterator[Evaluation]:
+        """What a panel asks of its models: certificates, and attacks if it names one, at every ε but 0."""
+        certified = tuple(Eps.parse(eps).id for eps in panel["eps_cert"])
+        attacked = tuple(eps for eps in certified if Eps.parse(eps).value)
+        for row in self.rows(panel):
+            for model in self.model_paths_of(panel, row):
+                yield Evaluation(model, "certify", panel["certifier"], panel["norm"], panel["points"], certified)
+                if attacked and (attack := panel.get("attack")):
+                    yield Evaluation(model, "attack", attack, panel["norm"], panel["points"], attacked)
+
     def model_paths(self) -> list[str]:
         """Every model once, however many exhibits use it."""
-        return sorted({certification.model for certification in self.certifications})
+        return sorted({job.model for job in self.evaluations})
 
     def cell_paths(self) -> list[str]:
-        """Every certification cell once."""
-        return [cell for certification in self.certifications for cell in certification.cell_paths()]
+        """Every cell once."""
+        return [cell for job in self.evaluations for cell in job.cell_paths()]
 
     @cached_property
-    def certifications(self) -> list[Certification]:
-        """Every certification job once, with the ε that any exhibit asks of it."""
-        eps: dict[tuple[str, str, str, int], set[str]] = {}
+    def evaluations(self) -> list[Evaluation]:
+        """Every certification and attack once, with the ε that any exhibit asks of it."""
+        eps: dict[tuple[str, str, str, str, int], set[str]] = {}
         for panel in self.panels():
-            asked = {Eps.parse(e).id for e in panel["eps_cert"]}
-            for row in self.rows(panel):
-                for model in self.model_paths_of(panel, row):
-                    eps.setdefault((model, panel["certifier"], panel["norm"], panel["points"]), set()).update(asked)
+            for job in self.evaluations_of(panel):
+                eps.setdefault((job.model, job.kind, job.by, job.norm, job.points), set()).update(job.eps)
         in_order = sorted(set().union(*eps.values()), key=Eps.parse)
         place = {id_: i for i, id_ in enumerate(in_order)}  # comparing whole numbers is cheap, comparing fractions not
-        return [Certification(*key, tuple(sorted(found, key=place.__getitem__))) for key, found in sorted(eps.items())]
+        return [Evaluation(*key, tuple(sorted(found, key=place.__getitem__))) for key, found in sorted(eps.items())]
 
     def eps_of(self, path: str) -> tuple[str, ...]:
         """The ε of a result file ``<model>/<certify or attack>/<certifier or attack>/<norm>/n<points>``.
@@ -132,14 +146,14 @@ class Grid:
         if path in self._eps_of:
             return self._eps_of[path]
         _, dataset, *_, norm_, _ = path.split("/")
-        jobs = [job for job in self.certifications if (job.model.split("/")[1], job.norm) == (dataset, norm_)]
+        jobs = [job for job in self.evaluations if (job.model.split("/")[1], job.norm) == (dataset, norm_)]
         if not jobs:
             raise UserError(f"the report of schedule '{self.schedule}' certifies no '{dataset}' under {norm_}")
         return tuple(sorted({eps for job in jobs for eps in job.eps}, key=Eps.parse))
 
     @cached_property
     def _eps_of(self) -> dict[str, tuple[str, ...]]:
-        return {job.path: job.eps for job in self.certifications}
+        return {job.path: job.eps for job in self.evaluations}
 
     def spec_hash(self, model: str) -> str:
         """The hash of a model's specification, worked out once: a report shows a model in many places."""

@@ -48,8 +48,8 @@ def training_files(grid: Grid) -> list[str]:
 
 
 def result_files(grid: Grid) -> list[str]:
-    """The result files of all trainings and certifications of a grid."""
-    return training_files(grid) + [f"results/{job.path}.json" for job in grid.certifications]
+    """The result files of all trainings, certifications and attacks of a grid."""
+    return training_files(grid) + [f"results/{job.path}.json" for job in grid.evaluations]
 
 
 def contents(paths: list[str]) -> str:

@@ -24,6 +24,7 @@ from doublemargin.files import read_json, remake
 from doublemargin.records.cells import each_cell
 from doublemargin.records.columns import (
     ADDED,
+    ATTACK,
     CELL,
     COLUMNS,
     DISTURBED,
@@ -50,17 +51,20 @@ class Records:
         training: one line a model.
         certified_accuracy: one line a cell, with the 95% Wilson interval of its share.
         verdicts: one line a cell: a string with a 1 for each point classified right and certified, a 0 for each other.
+        robust_accuracy: one line an attack at an ε: verdicts with a 1 for each point classified right and not broken,
+            and their share, which bounds robust accuracy from above.
         points: which test points these are: their indices in the test set, in the verdicts' order.
     """
 
     training: pd.DataFrame
     certified_accuracy: pd.DataFrame
     verdicts: pd.DataFrame
+    robust_accuracy: pd.DataFrame
     points: pd.DataFrame
 
 
 def collect(results: Path, schedule: str, models: Collection[str] | None = None) -> Records:
-    """Reads the training and certification records of a schedule, sorted.
+    """Reads the records of a schedule's trainings, certifications and attacks, sorted.
 
     Cells of weights that the model no longer has are left out.
 
@@ -81,20 +85,28 @@ def collect(results: Path, schedule: str, models: Collection[str] | None = None)
         measured = {key: record[key] for key in ("seconds", "test_accuracy", "parameters")}
         measured |= {"steps": record["spec"]["training"]["steps"], "timing": _timing(record)}
         rows["training"].append(_model(model) | measured | _origin(record))
-        for certified in sorted(path.parent.glob("certify/*/*/n*.json")):
-            cells = _read(certified, model)
+        for file in sorted([*path.parent.glob("certify/*/*/n*.json"), *path.parent.glob("attack/*/*/n*.json")]):
+            cells = _read(file, model)
             if cells["model_sha256"] != record["model_sha256"]:
-                print(f"{certified}: left out, it is of other weights than the model's", file=sys.stderr)
+                print(f"{file}: left out, it is of other weights than the model's", file=sys.stderr)
                 continue
-            for cell in (_Record(cell, certified) for cell in each_cell(cells)):
-                key, origin = _model(model) | _cell(cell), _origin(cell)
-                verdicts = "".join("01"[bool(verdict)] for verdict in cell["certified"])
-                rows["certified_accuracy"].append(key | _accuracy(cell) | origin)
-                rows["verdicts"].append(key | origin | {"verdicts": verdicts})
+            for cell in (_Record(cell, file) for cell in each_cell(cells)):
+                origin = _origin(cell)
+                if "attack" in cell:
+                    key = _model(model) | _named(ATTACK, cell)
+                    stood = [not broken for broken in cell["broken"]]
+                    line = key | {"not_broken": sum(stood)} | _accuracy(cell, stood) | origin
+                    rows["robust_accuracy"].append(line | _verdicts(stood))
+                else:
+                    key = _model(model) | _named(CELL, cell)
+                    certified = cell["certified"]
+                    line = key | {"certified": sum(certified)} | _accuracy(cell, certified) | origin
+                    rows["certified_accuracy"].append(line)
+                    rows["verdicts"].append(line | _verdicts(certified))
                 indices = " ".join(map(str, cell["indices"]))
-                selection = {name: (key | origin)[name] for name in SELECTION}
+                selection = {name: line[name] for name in SELECTION}
                 if selections.setdefault(tuple(selection.values()), indices) != indices:
-                    raise UserError(f"{certified} is of other points than the cells before it; {remake(certified)}")
+                    raise UserError(f"{file} is of other points than the cells before it; {remake(file)}")
                 rows["points"].append(selection | {"indices": indices})
     if older := list((results / schedule).glob("*/*/*/*/seed*/certify/*/*/n*/*.json")):
         print(f"{older[0].parent}/ and the like: an older version's files, one per ε, are not read", file=sys.stderr)
@@ -205,22 +217,25 @@ def _timing(record: dict[str, Any]) -> str:
     return UNDISTURBED if record["cpu_seconds"] >= MIN_CPU_SHARE * record["seconds"] else DISTURBED
 
 
-def _cell(record: dict[str, Any]) -> dict[str, Any]:
+def _named(columns: list[str], record: dict[str, Any]) -> dict[str, Any]:
     added = {key: record.get(key, value) for key, value in ADDED.items()}
-    return {key: added[key] if key in added else record["eps" if key == "eps_cert" else key] for key in CELL}
+    return {key: added[key] if key in added else record["eps" if key == "eps_cert" else key] for key in columns}
 
 
-def _accuracy(record: dict[str, Any]) -> dict[str, Any]:
-    n, certified = record["points"], sum(record["certified"])
-    low, high = wilson_interval(certified, n)
+def _accuracy(record: dict[str, Any], verdicts: list[bool]) -> dict[str, Any]:
+    n, right = record["points"], sum(verdicts)
+    low, high = wilson_interval(right, n)
     return {
-        "certified": certified,
-        "accuracy": certified / n,
+        "accuracy": right / n,
         "wilson_low": round(low, 6),
         "wilson_high": round(high, 6),
-        "std": round(std_of_hundreds(certified / n, n), 6),
+        "std": round(std_of_hundreds(right / n, n), 6),
         "seconds": record["seconds"],
     }
+
+
+def _verdicts(verdicts: list[bool]) -> dict[str, str]:
+    return {"verdicts": "".join("01"[bool(verdict)] for verdict in verdicts)}
 
 
 def _origin(record: dict[str, Any]) -> dict[str, Any]:
@@ -249,7 +264,7 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _sorted(frame: pd.DataFrame) -> pd.DataFrame:
-    by = [c for c in (*SELECTION[:1], *MODEL, *CELL) if c in frame.columns and c != "eps_cert"]
+    by = [c for c in (*SELECTION[:1], *MODEL, "attack", *CELL) if c in frame.columns and c != "eps_cert"]
     by = list(dict.fromkeys(by))
     if "eps_cert" in frame.columns:
         frame = frame.assign(radius=[float(Eps.parse(e)) for e in frame["eps_cert"]])

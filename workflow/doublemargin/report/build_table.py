@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from doublemargin.records.columns import CELL, MODEL
+from dmcore.errors import UserError
+from doublemargin.records.columns import ATTACK, CELL, MODEL
 from doublemargin.records.paper import read_reported
 from doublemargin.records.statistics import Share
 from doublemargin.records.tidy import Records
@@ -27,13 +28,15 @@ class Lookup:
 
     Attributes:
         reported: the paper's cells by :data:`_REPORTED_KEY`.
-        certified: ours, by model and certification: verdicts and the hash of the data.
+        certified: ours, by model and certification.
+        attacked: ours, by model, weights, copy of the data and attack: verdicts.
         timings: of our models, by their specifications' hashes.
     """
 
     records: Records
     reported: Mapping[tuple[Any, ...], Any]
-    certified: Mapping[tuple[Any, ...], tuple[str, str]]
+    certified: Mapping[tuple[Any, ...], Any]
+    attacked: Mapping[tuple[Any, ...], str]
     timings: Mapping[str, Timing]
 
     @classmethod
@@ -49,7 +52,11 @@ class Lookup:
         return cls(
             records,
             paper,
-            {(c.spec_hash, *(getattr(c, k) for k in CELL)): (c.verdicts, c.data_sha256) for c in ours.itertuples()},
+            {(c.spec_hash, *(getattr(c, k) for k in CELL)): c for c in ours.itertuples()},
+            {
+                (a.spec_hash, a.model_sha256, a.variant, *(getattr(a, k) for k in ATTACK)): a.verdicts
+                for a in records.robust_accuracy.itertuples()
+            },
             {
                 t.spec_hash: Timing(t.seconds, t.device, t.threads, t.seed, t.timing)
                 for t in records.training.itertuples()
@@ -78,8 +85,9 @@ class Lookup:
                     **place,
                     label=row["label"],
                     models=len(row["models"]),
-                    verdicts=tuple(verdicts for verdicts, _ in ours),
-                    data=" ".join(sorted({data for _, data in ours})),
+                    verdicts=tuple(cell.verdicts for cell in ours),
+                    attacked=self._verdicts_of_attack(panel, ours),
+                    data=" ".join(sorted({cell.data_sha256 for cell in ours})),
                     paper=_share(paper),
                     reported=paper is not None,
                     with_std=panel["std"] and len(row["models"]) == 1,
@@ -97,6 +105,29 @@ class Lookup:
             paper_seconds=seconds,
             cells=tuple(cells),
         )
+
+    def _verdicts_of_attack(self, panel: Mapping[str, Any], certified: Sequence[Any]) -> tuple[str, ...]:
+        """The verdicts of the panel's attack beside those of some certifications, of the same weights and points.
+
+        Raises:
+            UserError: a point is certified and broken.
+        """
+        found = []
+        for cell in certified:
+            place = {**cell._asdict(), "attack": panel["attack"]}
+            verdicts = self.attacked.get(
+                (cell.spec_hash, cell.model_sha256, cell.variant, *(place[key] for key in ATTACK))
+            )
+            if verdicts is None:
+                continue
+            if wrong := sum(pair == ("1", "0") for pair in zip(cell.verdicts, verdicts, strict=True)):
+                raise UserError(
+                    f"UNSOUND: {wrong} points of {cell.dataset}/{cell.arch}/{cell.method}/{cell.eps_train} are "
+                    f"certified at ε = {cell.eps_cert} by {cell.certifier} and broken by {panel['attack']}; one of the "
+                    "two is wrong: `dmcore bracket` names the first point"
+                )
+            found.append(verdicts)
+        return tuple(found)
 
 
 def build_table(exhibit: Mapping[str, Any], lookup: Lookup) -> Table:
@@ -124,6 +155,7 @@ def _panel(panel: Mapping[str, Any], rows: list[Row], mark: str) -> Panel:
         *(panel[key] for key in ("dataset", "arch", "certifier", "norm", "eps_cert")),
         _mark_best(rows),
         panel["training_time"],
+        panel["attack"],
         [finding(panel, pair, rows) for pair in panel["compare"]],
     )
 
@@ -174,6 +206,11 @@ def _notes(exhibit: Mapping[str, Any], table: Table, used: pd.DataFrame) -> list
         notes.append(FEWER)
     if any(panel.training_time and ROUGHLY in row.time for panel in table.panels for row in panel.rows):
         notes.append(SLOWED)
+    if attacks := sorted({panel.attack for panel in table.panels if panel.attack}):
+        notes.append(
+            f"{', '.join(attacks)}: the share of points that this attack does not break. Robust accuracy lies between "
+            "the certified share and this one."
+        )
     if any(cell.with_std for cell in table.cells):
         where = "In brackets before the %" if several else "In brackets"
         notes.append(f"{where}: the standard deviation over random hundreds of the points.")

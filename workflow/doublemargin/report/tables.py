@@ -36,6 +36,7 @@ class Cell:
         label: the method's, as in the table.
         models: how many models it is to be the mean of.
         verdicts: of each model that was run a string with a 1 for each point certified, a 0 for each other.
+        attacked: of each of these that was attacked a string with a 1 for each point classified right and not broken.
         data: the hash of the data they were certified on.
         paper: the paper's share; None where it is illegible, or the paper has no such cell.
         reported: whether the paper has such a cell.
@@ -59,6 +60,7 @@ class Cell:
     data: str
     paper: Share | None
     reported: bool
+    attacked: tuple[str, ...] = ()
     with_std: bool = False
     best: bool = False
 
@@ -68,6 +70,18 @@ class Cell:
         if not self.verdicts:
             return None
         return Share(sum(v.count("1") for v in self.verdicts), sum(map(len, self.verdicts)))
+
+    @property
+    def not_broken(self) -> Share | None:
+        """The share that the attack does not break; None unless it was made of every model that was certified."""
+        if not self.attacked or len(self.attacked) < len(self.verdicts):
+            return None
+        return Share(sum(v.count("1") for v in self.attacked), sum(map(len, self.attacked)))
+
+    @property
+    def upper_text(self) -> str:
+        """The same as printed: ``73.1%``, or a dash."""
+        return NOT_RUN if self.not_broken is None else f"{self._hundredfold(self.not_broken)}%"
 
     @property
     def std_over_hundreds(self) -> float | None:
@@ -99,10 +113,12 @@ class Cell:
         """``66.5%``, ``66.5 (4.6)%``, ``66.5% ± 0.6 (3)`` of 3 models, a dagger where some are missing; or a dash."""
         if self.ours is None:
             return NOT_RUN
-        shown = f"{100 * self.ours.value:.{decimals(self.points, self.models > 1)}f}"
         hundreds = f" ({100 * self.std_over_hundreds:.1f})" if self.with_std else ""
         seeds = "" if self.std_over_seeds is None else f" ± {100 * self.std_over_seeds:.1f} ({len(self.verdicts)})"
-        return f"{shown}{hundreds}%{seeds}" + (PARTLY if self.status == "partly" else "")
+        return f"{self._hundredfold(self.ours)}{hundreds}%{seeds}" + (PARTLY if self.status == "partly" else "")
+
+    def _hundredfold(self, share: Share) -> str:
+        return f"{100 * share.value:.{decimals(self.points, self.models > 1)}f}"
 
 
 @dataclass(frozen=True)
@@ -156,7 +172,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Panel:
-    """One block of a table: a title, what was certified how at which ε (the records' ids), and what was found."""
+    """One block of a table: a title, what was certified and attacked how at which ε (their ids), and what was found."""
 
     title: str
     dataset: str
@@ -166,12 +182,18 @@ class Panel:
     eps_ids: list[str]
     rows: list[Row]
     training_time: bool = True
+    attack: str | None = None
     findings: Sequence[str] = ()
 
     @property
     def eps(self) -> list[str]:
         """The ε of the columns as printed."""
         return labels(self.eps_ids)
+
+    @property
+    def eps_attacked(self) -> list[str]:
+        """The ids of those ε at which its points are attacked, too."""
+        return [eps for eps in self.eps_ids if self.attack and Eps.parse(eps).value]
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from dmcore.errors import UserError
 from doublemargin.experiment.backlog.operations import step_operations
-from doublemargin.experiment.grid import Certification, find_model
+from doublemargin.experiment.grid import Evaluation, find_model
 from doublemargin.records.columns import MODEL
 from doublemargin.records.tidy import Records
 
@@ -20,7 +20,7 @@ BASE = "normal"
 OPERATION = 5e-11
 """Seconds of a multiply-add of training, where nothing was ever timed."""
 TEST_POINT = 50
-"""Training points of normal training that a test point takes at one ε, where no certification was ever timed."""
+"""Training points of normal training that a test point takes at one ε, where no evaluation was ever timed."""
 
 
 class Costs:
@@ -28,8 +28,8 @@ class Costs:
 
     A training point of a step takes as long as our own with that data set, network and method. Where there was none,
     its multiply-adds are counted; one takes as long as with other methods on that network, else on that architecture,
-    else as with that method on others. A test point of a certification takes as long as its nearest of our own; on a
-    network with none, as many points of its normal training as on others.
+    else as with that method on others. A test point of a certification or attack takes as long as its nearest of our
+    own; on a network with none, as many points of its normal training as on others.
 
     Args:
         records: by schedule; the device that they were made on is taken to be this one.
@@ -42,7 +42,12 @@ class Costs:
         counts = [self._operations(*names) for names in trained[[*NETWORK, "method"]].itertuples(index=False)]
         self.training_points = _Timed(trained.assign(time=trained["seconds"] / trained["steps"] / trained["batch"]))
         self.rates = _Timed(self.training_points.frame.assign(time=self.training_points.frame["time"] / counts))
-        cells = self._described(pd.concat([found.certified_accuracy for found in records.values()]))
+        evaluated = [
+            frame.rename(columns={"certifier": "by", "attack": "by"})
+            for found in records.values()
+            for frame in (found.certified_accuracy, found.robust_accuracy)
+        ]
+        cells = self._described(pd.concat(evaluated))
         self.test_points = _Timed(cells.assign(time=cells["seconds"] / cells["points"]))
         units = [self.training_point(*names, BASE) for names in cells[[*NETWORK]].itertuples(index=False)]
         self.units = _Timed(cells.assign(time=self.test_points.frame["time"] / units))
@@ -53,15 +58,15 @@ class Costs:
         planned = find_model(self.config, model).training
         return planned.steps * planned.batch * self.training_point(dataset, arch, method)
 
-    def certification(self, job: Certification) -> float:
-        """Seconds of a certification at all its ε."""
+    def evaluation(self, job: Evaluation) -> float:
+        """Seconds of a certification or attack at all its ε."""
         _, dataset, arch, method, _, _ = job.model.split("/")
-        where = {"dataset": dataset, "arch": arch, "method": method, "certifier": job.certifier, "norm": job.norm}
+        where = {"dataset": dataset, "arch": arch, "method": method, "by": job.by, "norm": job.norm}
         point = self.test_points.nearest(
-            where, (*NETWORK, "method", "certifier", "norm"), (*NETWORK, "certifier", "norm"), (*NETWORK, "certifier")
+            where, (*NETWORK, "method", "by", "norm"), (*NETWORK, "by", "norm"), (*NETWORK, "by")
         )
         if point is None:
-            units = self.units.nearest(where, ("certifier", "norm"), ("certifier",), ())
+            units = self.units.nearest(where, ("by", "norm"), ("by",), ())
             point = (TEST_POINT if units is None else units) * self.training_point(dataset, arch, BASE)
         return point * job.points * len(job.eps)
 

@@ -9,16 +9,15 @@ from typing import Any
 
 import pandas as pd
 
-from dmcore.eps import Eps
 from doublemargin.experiment.backlog.costs import Costs
-from doublemargin.experiment.grid import Certification, Grid
+from doublemargin.experiment.grid import Evaluation, Grid
 from doublemargin.records.columns import MODEL, VALIDATION
 from doublemargin.records.tidy import Records
 
 
 @dataclass(frozen=True)
 class Item:
-    """What is run together: certifications of one model, after its training where its weights are not there.
+    """What is run together: evaluations of one model, after its training where its weights are not there.
 
     Attributes:
         cells: how many cells it adds.
@@ -29,7 +28,7 @@ class Item:
 
     model: str
     trains: bool
-    certifications: tuple[Certification, ...]
+    evaluations: tuple[Evaluation, ...]
     cells: int
     places: int
     seconds: float
@@ -42,16 +41,16 @@ class Item:
 
     @property
     def targets(self) -> list[str]:
-        """The files to ask Snakemake for, one per certification."""
-        return [f"results/{job.path}.json" for job in self.certifications]
+        """The files to ask Snakemake for, one per evaluation."""
+        return [f"results/{job.path}.json" for job in self.evaluations]
 
     @property
     def jobs(self) -> list[str]:
-        """The paths of its models and certifications, by which the rules know their jobs."""
-        return [self.model] * self.trains + [job.path for job in self.certifications]
+        """The paths of its models and evaluations, by which the rules know their jobs."""
+        return [self.model] * self.trains + [job.path for job in self.evaluations]
 
     def __str__(self) -> str:
-        parts = ["train"] * self.trains + [f"{job.certifier} {job.norm} n{job.points}" for job in self.certifications]
+        parts = ["train"] * self.trains + [f"{job.by} {job.norm} n{job.points}" for job in self.evaluations]
         return f"{self.model}: {', '.join(parts)}"
 
 
@@ -59,28 +58,26 @@ def count_places(grid: Grid) -> Counter[str]:
     """In how many panels of tables and figures each cell stands."""
     shown: Counter[str] = Counter()
     for panel in grid.panels():
-        end = f"certify/{panel['certifier']}/{panel['norm']}/n{panel['points']}"
-        cells = {
-            f"{model}/{end}/{Eps.parse(eps).id}"
-            for row in grid.rows(panel)
-            for model in grid.model_paths_of(panel, row)
-            for eps in panel["eps_cert"]
-        }
-        shown.update(cells)
+        shown.update({cell for job in grid.evaluations_of(panel) for cell in job.cell_paths()})
     return shown
 
 
 def cells_on_record(grid: Grid, records: Records) -> set[str]:
     """The cells that have been run as the config says: this model's specification, these points and options."""
     how = grid.certification
-    frame = records.certified_accuracy
-    frame = frame[frame["variant"].str.endswith(VALIDATION) == (how["split"] == "validation")]
-    for column in ("points_seed", "clip_input", "intersect_ibp"):
-        frame = frame[frame[column].astype(str) == str(how[column])]
-    return {
-        f"{model}/certify/{row['certifier']}/{row['norm']}/n{row['points']}/{row['eps_cert']}"
-        for model, row in _current(grid, frame)
-    }
+    found = set()
+    for kind, by, frame in (
+        ("certify", "certifier", records.certified_accuracy),
+        ("attack", "attack", records.robust_accuracy),
+    ):
+        frame = frame[frame["variant"].str.endswith(VALIDATION) == (how["split"] == "validation")]
+        for column in {"points_seed", "clip_input", "intersect_ibp"} & set(frame.columns):
+            frame = frame[frame[column].astype(str) == str(how[column])]
+        found |= {
+            f"{model}/{kind}/{row[by]}/{row['norm']}/n{row['points']}/{row['eps_cert']}"
+            for model, row in _current(grid, frame)
+        }
+    return found
 
 
 def models_here(grid: Grid, made: pd.DataFrame) -> set[str]:
@@ -106,21 +103,21 @@ def missing(
 ) -> list[Item]:
     """What is still to be run, the most places filled per second first; what was begun comes before all else.
 
-    A model that is to be trained goes with those of its certifications that make the best of it; the others follow as
+    A model that is to be trained goes with those of its evaluations that make the best of it; the others follow as
     items of their own.
 
     Args:
         done: cells on record.
         here: models whose weights are there.
-        begun: the paths of models and certifications that left a state when they stopped.
+        begun: the paths of models and evaluations that left a state when they stopped.
     """
     shown = count_places(grid)
     by_model: dict[str, list[Item]] = {}
-    for job in grid.certifications:
+    for job in grid.evaluations:
         cells = [cell for cell in job.cell_paths() if cell not in done]
         if cells:
             places = sum(shown[cell] for cell in cells)
-            item = Item(job.model, False, (job,), len(cells), places, costs.certification(job), job.path in begun)
+            item = Item(job.model, False, (job,), len(cells), places, costs.evaluation(job), job.path in begun)
             by_model.setdefault(job.model, []).append(item)
     items: list[Item] = []
     for model, parts in by_model.items():
@@ -133,14 +130,14 @@ def missing(
 
 
 def _with_training(model: str, seconds: float, parts: list[Item]) -> list[Item]:
-    """The training with as many of the sorted certifications as raise its priority, then the rest."""
+    """The training with as many of the sorted evaluations as raise its priority, then the rest."""
     first = replace(parts[0], trains=True, seconds=seconds + parts[0].seconds)
     for taken, part in enumerate(parts[1:], 1):
         if part.priority < first.priority:
             return [first, *parts[taken:]]
         first = replace(
             first,
-            certifications=first.certifications + part.certifications,
+            evaluations=first.evaluations + part.evaluations,
             cells=first.cells + part.cells,
             places=first.places + part.places,
             seconds=first.seconds + part.seconds,

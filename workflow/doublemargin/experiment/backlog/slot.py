@@ -131,8 +131,8 @@ class Watch:
             self.targets += item.targets
             if item.trains:
                 self.waiting[RESULTS / item.model / "training.json"] = f"{item.model}: trained"
-            for job, target in zip(item.certifications, item.targets, strict=True):
-                told = f"{item.model}: {job.certifier} {job.norm}, {job.points} points at {len(job.eps)} ε"
+            for job, target in zip(item.evaluations, item.targets, strict=True):
+                told = f"{item.model}: {job.by} {job.norm}, {job.points} points at {len(job.eps)} ε"
                 self.waiting[Path(target)] = told
         self.old = {path: path.stat().st_mtime_ns for path in self.waiting if path.exists()}
 
@@ -163,8 +163,8 @@ def batch(items: Sequence[Item], seconds: float, slots: int) -> list[Item]:
 
 
 def _summary(items: Sequence[Item]) -> str:
-    trainings, certifications = sum(item.trains for item in items), sum(len(item.certifications) for item in items)
-    return f"{trainings} trainings, {certifications} certifications, {sum(item.cells for item in items)} cells"
+    trainings, evaluations = sum(item.trains for item in items), sum(len(item.evaluations) for item in items)
+    return f"{trainings} trainings, {evaluations} evaluations, {sum(item.cells for item in items)} cells"
 
 
 def listing(items: Sequence[Item]) -> list[Mapping[str, Any]]:

@@ -17,17 +17,25 @@ COLUMNS = [
     "warning",
 ]
 OVER_SEEDS = "std_over_seeds"
-"""A column more, the last, where a row has several models."""
+"""A column more where a row has several models."""
+NOT_BROKEN = "not_broken"
+"""A column more, the last, where a panel names an attack: the share of points that it does not break."""
 
 
 def accuracies(table: Table) -> str:
     """An accuracy table; a cell is the mean of ``models_run`` models, where it is to be that of ``models``."""
     several = any(cell.models > 1 for cell in table.cells)
+    attacked = any(panel.attack for panel in table.panels)
     return csv_text(
         [
-            [*COLUMNS, *[OVER_SEEDS] * several],
+            [*COLUMNS, *[OVER_SEEDS] * several, *[NOT_BROKEN] * attacked],
             *(
-                [*_line(panel, row, cell), " ".join(table.warnings), *[_rounded(cell.std_over_seeds)] * several]
+                [
+                    *_line(panel, row, cell),
+                    " ".join(table.warnings),
+                    *[_rounded(cell.std_over_seeds)] * several,
+                    *[_rounded(cell.not_broken and cell.not_broken.value)] * attacked,
+                ]
                 for panel in table.panels
                 for row in panel.rows
                 for cell in row.cells

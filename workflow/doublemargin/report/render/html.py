@@ -7,7 +7,7 @@ from html import escape
 from latex2mathml.converter import convert
 
 from doublemargin.experiment.exhibits import heading
-from doublemargin.report.render.layout import blocks, by_run, groups, head
+from doublemargin.report.render.layout import blocks, by_run, groups, head, upper
 from doublemargin.report.render.templates import web_page
 from doublemargin.report.tables import Table
 from doublemargin.report.text_tables import TextTable, inline
@@ -16,7 +16,14 @@ from doublemargin.report.text_tables import TextTable, inline
 def accuracies(table: Table) -> str:
     """An accuracy table."""
     return web_page(
-        "accuracies.html.j2", title=_title(table), shown=table, blocks=blocks, head=head, by_run=by_run, groups=groups
+        "accuracies.html.j2",
+        title=_title(table),
+        shown=table,
+        blocks=blocks,
+        head=head,
+        by_run=by_run,
+        groups=groups,
+        upper=upper,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from doublemargin.report.render.layout import TIME, blocks, groups, head, ruled
+from doublemargin.report.render.layout import TIME, blocks, groups, head, ruled, upper
 from doublemargin.report.render.templates import TEX
 from doublemargin.report.tables import Panel, Table
 from doublemargin.report.text_tables import TextTable, inline
@@ -33,6 +33,7 @@ def accuracies(table: Table) -> str:
         groups=groups,
         head=_head,
         ruled=ruled,
+        upper=upper,
         escape=escape,
         number=_number,
         together=MAX_UNBROKEN_ROWS,

@@ -15,19 +15,26 @@ Group = tuple[str, list[Row]]
 
 def blocks(table: Table) -> list[list[Panel]]:
     """Consecutive panels with the same columns: they share a head."""
-    return [list(panels) for _, panels in groupby(table.panels, key=lambda p: (p.eps_ids, p.training_time))]
+    return [list(panels) for _, panels in groupby(table.panels, key=lambda p: (p.eps_ids, p.training_time, p.attack))]
 
 
 def head(panel: Panel) -> list[str]:
     """The names of a panel's columns; that of ε_train has none, as in the paper."""
     first, *others = panel.eps
-    return ["Method", "", *([TIME] if panel.training_time else []), f"ε_cert = {first}", *others]
+    printed = zip(panel.eps_ids, panel.eps, strict=True)
+    attacked = [f"{label}, {panel.attack}" for eps, label in printed if eps in panel.eps_attacked]
+    return ["Method", "", *([TIME] if panel.training_time else []), f"ε_cert = {first}", *others, *attacked]
 
 
 def cells(panel: Panel, row: Row, best: str) -> list[str]:
     """What stands in a row from the third column on; ``best`` is how the best of a column is written."""
     time = [row.time] if panel.training_time else []
-    return time + [best.format(cell.text) if cell.best else cell.text for cell in row.cells]
+    return time + [best.format(cell.text) if cell.best else cell.text for cell in row.cells] + upper(panel, row)
+
+
+def upper(panel: Panel, row: Row) -> list[str]:
+    """What stands in the columns of the panel's attack, the last ones."""
+    return [cell.upper_text for cell in row.cells if cell.eps_cert in panel.eps_attacked]
 
 
 def groups(panel: Panel) -> list[Group]:
