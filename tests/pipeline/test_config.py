@@ -89,7 +89,11 @@ class _NoAliases(yaml.SafeDumper):
         ("schedules.demo.training.mnist.lr", "1e-3", "'1e-3' is text, not a number; YAML needs 1.0e-3 where you might"),
         ("schedules.demo.training.mnist.lr", float("nan"), "training.mnist.lr: nan should be a finite number"),
         ("schedules.demo.training.mnist.batch", 60001, "batch: 60001 is more than the 60000 points of the training"),
-        ("schedules.demo.training.mnist.warmup", 521, "warmup and ramp take 901 steps, but 1.5 epochs have only 900"),
+        (
+            "schedules.demo.training.mnist.warmup",
+            521,
+            "warmup and ramp take 901 steps on the data set 'mnist', of 900 in",
+        ),
         ("schedules.demo.training.cifar", CONFIG["schedules"]["demo"]["training"]["mnist"], "unknown data set 'cifar'"),
         ("schedules.demo.report", "trial", "schedules.demo: there is no training for the data set 'cifar10', which "),
         (
@@ -100,6 +104,9 @@ class _NoAliases(yaml.SafeDumper):
         ("reports.demo.certification", {"split": "validation"}, "'mnist' has no validation split to be certified"),
         ("schedules.mnist", CONFIG["schedules"]["demo"], "schedules.mnist: a data set has this name, too"),
         ("schedules.short", {"report": "paper"}, "needs either 'training', or 'scaled_from' with 'factor'"),
+        ("schedules.fifth.shares.ramp", 0.95, "warmup and ramp take 71169 steps on the data set 'cifar10', of 70000"),
+        ("schedules.fifth.shares.ramp", 1.1, "schedules.fifth.shares.ramp: 1.1 should be less than or equal to 1"),
+        ("schedules.demo.shares", CONFIG["schedules"]["fifth"]["shares"], "'shares' go with 'scaled_from'"),
         (
             "datasets.mnist.sources.0.format",
             "idxx",
@@ -192,6 +199,9 @@ def test_what_is_taken_over_may_be_said_anew(tmp_path):
         ("paper", "gtsrb", "dm", 39200, 1307, 6533, (9800, 16333), 100, 1e-3),  # 392 steps an epoch, not 600
         ("short", "mnist", "dm", 6000, 200, 1000, (1500, 2500), 100, 1e-3),
         ("short", "mnist", "mmr", 240, 8, 40, (60, 100), 100, 1e-3),
+        ("fifth", "mnist", "dm", 12000, 800, 4000, (9000, 11000), 100, 1e-3),  # with shares of its own
+        ("fifth", "mnist", "mmr", 480, 32, 160, (360, 440), 100, 1e-3),
+        ("fifth", "gtsrb", "dm", 7840, 523, 2613, (5880, 7187), 100, 1e-3),
     ],
 )
 def test_the_schedules(schedule, dataset, method, steps, warmup, ramp, lr_drops, batch, lr):

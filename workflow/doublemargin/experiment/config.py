@@ -192,11 +192,12 @@ def _check_schedules(config: Mapping[str, Any]) -> None:
             place, points = f"config: {where}.training.{dataset}", config["datasets"][dataset]["train"]
             if given["batch"] > points:
                 raise UserError(f"{place}.batch: {given['batch']} is more than the {points} points of the training set")
+        for dataset in _trained(config, name):
             found = training(config, name, dataset)
             if found.warmup + found.ramp > found.steps:
                 raise UserError(
-                    f"{place}: warmup and ramp take {found.warmup + found.ramp} steps, but {given['epochs']:g} epochs "
-                    f"have only {found.steps}: ε would not be reached"
+                    f"config: {where}: warmup and ramp take {found.warmup + found.ramp} steps on the data set "
+                    f"'{dataset}', of {found.steps} in all: ε would not be reached"
                 )
 
 
@@ -226,12 +227,16 @@ def _check_panel(config: Mapping[str, Any], where: str, panel: Mapping[str, Any]
         _check_known(method, config["methods"], f"{where}.labels", "method")
 
 
+def _trained(config: Mapping[str, Any], schedule: str) -> Mapping[str, Any]:
+    """The trainings of a schedule by data set, its own or those that it scales."""
+    return config["schedules"][config["schedules"][schedule].get("scaled_from", schedule)]["training"]
+
+
 def _check_training_of_shown(config: Mapping[str, Any]) -> None:
     """A schedule must train on every data set that its report shows."""
     for name, schedule in config["schedules"].items():
-        trained = config["schedules"][schedule.get("scaled_from", name)]["training"]
         for panel in Grid(config, name).panels():
-            if panel["dataset"] not in trained:
+            if panel["dataset"] not in _trained(config, name):
                 shown = f"the data set '{panel['dataset']}', which its report '{schedule['report']}' shows"
                 raise UserError(f"config: schedules.{name}: there is no training for {shown}")
 

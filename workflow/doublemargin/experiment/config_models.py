@@ -255,6 +255,20 @@ class Training(Section):
     """The largest ℓ2 norm of all gradients together; 0 leaves them alone."""
 
 
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Shares(Section):
+    """Parts of a training, as shares of its steps."""
+
+    warmup: Share
+    """Of the warm-up."""
+    ramp: Share
+    """Of the ramp after it."""
+    lr_drops: list[Share]
+    """Where the learning rate drops."""
+
+
 class Schedule(Section):
     """How long and at what rates each data set is trained: its own `training`, or another schedule's times `factor`."""
 
@@ -264,6 +278,9 @@ class Schedule(Section):
     """Another schedule that this one is a shorter or longer copy of."""
     factor: PositiveFloat | None = None
     """What all step counts of that schedule are multiplied by."""
+    shares: Shares | None = None
+    """Where a copy's warm-up, ramp and drops lie, if not where that schedule has them: what is shortened needs more of
+    its time for the ramp, and late drops."""
     method_factors: dict[MethodName, PositiveFloat] = Field({})
     """What the step counts of methods that are trained for longer or shorter than others are multiplied by."""
     training: dict[Name, Training] | None = None
@@ -274,6 +291,8 @@ class Schedule(Section):
         given = {key for key in ("training", "scaled_from", "factor") if getattr(self, key) is not None}
         if given not in ({"training"}, {"scaled_from", "factor"}):
             raise ValueError("needs either 'training', or 'scaled_from' with 'factor'")
+        if self.shares is not None and self.training is not None:
+            raise ValueError("'shares' go with 'scaled_from'; 'training' says all steps itself")
         return self
 
 

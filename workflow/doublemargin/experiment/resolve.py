@@ -90,10 +90,11 @@ def method_spec(config: Mapping[str, Any], method: str, dataset: str) -> Method:
 def training(config: Mapping[str, Any], schedule: str, dataset: str, method: str = "") -> Training:
     """A schedule for a data set and method, in steps; its factors multiply every step count alike.
 
-    An epoch is one of the training points that no validation split holds out (by track: of about as many).
+    The warm-up, ramp and drops of a schedule with ``shares`` are these of its steps. An epoch is one of the training
+    points that no validation split holds out (by track: of about as many).
     """
     entry, factor = config["schedules"][schedule], 1.0
-    factors = entry["method_factors"]
+    factors, shares = entry["method_factors"], entry.get("shares")
     if "scaled_from" in entry:
         factor = entry["factor"]
         entry = config["schedules"][entry["scaled_from"]]
@@ -102,20 +103,17 @@ def training(config: Mapping[str, Any], schedule: str, dataset: str, method: str
     if dataset not in entry["training"]:
         raise UserError(f"config: schedules.{schedule} has no training for the data set '{dataset}'")
     t = entry["training"][dataset]
-
-    def scaled(steps: float) -> int:
-        return round(steps * factor)
-
     points = config["datasets"][dataset]["train"]
     points -= round(points * config["datasets"][dataset].get("validation", {"share": 0})["share"])
-    per_epoch = points // t["batch"]
+    steps = max(round(t["epochs"] * (points // t["batch"]) * factor), 1)
+    places, whole = (t, factor) if shares is None else (shares, steps)
     return Training(
         batch=t["batch"],
-        steps=max(scaled(t["epochs"] * per_epoch), 1),
-        warmup=scaled(t["warmup"]),
-        ramp=scaled(t["ramp"]),
+        steps=steps,
+        warmup=round(places["warmup"] * whole),
+        ramp=round(places["ramp"] * whole),
         lr=float(t["lr"]),
-        lr_drops=tuple(scaled(drop) for drop in t["lr_drops"]),
+        lr_drops=tuple(round(drop * whole) for drop in places["lr_drops"]),
         optimizer=t["optimizer"],
         lr_divisor=float(t["lr_divisor"]),
         ramp_shape=t["ramp_shape"],
