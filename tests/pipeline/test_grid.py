@@ -32,6 +32,8 @@ def test_a_panel_with_an_attack_asks_for_it_at_every_eps_but_0():
     ]
     assert len(grid.evaluations) == 2 * len(models)
     assert not any(job.kind == "attack" for job in Grid(CONFIG, "paper").evaluations)
+    figure = grid.part("figures", "modern1")  # which shows no attack
+    assert {job.kind for job in figure.evaluations} == {"certify"}
 
 
 def test_a_file_that_the_report_does_not_show_has_all_eps_of_its_data_set_and_norm():

@@ -41,7 +41,7 @@ class Panel(Section):
     certifier: CertifierName
     """The certifier."""
     attack: Literal["pgd", "auto"] | None = None
-    """An attack on the same points: a column more for each ε but 0 says which share of them it does not break."""
+    """An attack on the same points: in a table a column more for each ε but 0 says which share it does not break."""
     norm: Norm = "linf"
     """The norm of the perturbation."""
     points: PositiveInt

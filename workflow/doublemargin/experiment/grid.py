@@ -78,10 +78,12 @@ class Grid:
         return exhibits[name]
 
     def panels(self) -> Iterator[Mapping[str, Any]]:
-        """All panels of all exhibits."""
-        for kind in ("tables", "figures"):
-            for exhibit in self.report[kind].values():
-                yield from exhibit.get("panels", ())
+        """All panels of all exhibits; those of figures, which show no attack, without theirs."""
+        for exhibit in self.report["tables"].values():
+            yield from exhibit.get("panels", ())
+        for exhibit in self.report["figures"].values():
+            for panel in exhibit.get("panels", ()):
+                yield {**panel, "attack": None}
 
     def part(self, kind: str, *names: str) -> Grid:
         """The grid of some tables or figures alone."""

@@ -29,7 +29,7 @@ Written from the records in `results/`. [Our results and the paper's claims](../
 a claim. The tables below show the rows that have been run.
 
 - [Schedule `paper`](#schedule-paper): all of the paper's training steps
-- [Schedule `fifth`](#schedule-fifth): a fifth of them, what a laptop can do
+- [Schedule `fifth`](#schedule-fifth): a fifth of them, placed otherwise
 - [Schedule `short`](#schedule-short): a tenth of them, for what `fifth` does not have yet
 - [Schedule `modern`](#schedule-modern): today's methods, beyond the paper
 """

@@ -81,7 +81,7 @@ class Cell:
     @property
     def upper_text(self) -> str:
         """The same as printed: ``73.1%``, or a dash."""
-        return NOT_RUN if self.not_broken is None else f"{self._hundredfold(self.not_broken)}%"
+        return NOT_RUN if self.not_broken is None else f"{self._percentage(self.not_broken)}%"
 
     @property
     def std_over_hundreds(self) -> float | None:
@@ -115,9 +115,9 @@ class Cell:
             return NOT_RUN
         hundreds = f" ({100 * self.std_over_hundreds:.1f})" if self.with_std else ""
         seeds = "" if self.std_over_seeds is None else f" ± {100 * self.std_over_seeds:.1f} ({len(self.verdicts)})"
-        return f"{self._hundredfold(self.ours)}{hundreds}%{seeds}" + (PARTLY if self.status == "partly" else "")
+        return f"{self._percentage(self.ours)}{hundreds}%{seeds}" + (PARTLY if self.status == "partly" else "")
 
-    def _hundredfold(self, share: Share) -> str:
+    def _percentage(self, share: Share) -> str:
         return f"{100 * share.value:.{decimals(self.points, self.models > 1)}f}"
 
 
