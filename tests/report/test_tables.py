@@ -100,8 +100,10 @@ def test_attacks_of_other_weights_data_or_points_are_not_set_beside(tmp_path):
 def test_a_point_that_is_certified_and_broken_is_never_shown(tmp_path):
     write_results(tmp_path, COUNTS)
     write_attack(tmp_path, MODEL.format(0), {"0.3": 130})
-    with pytest.raises(UserError, match=r"^UNSOUND: 3 points of mnist/small/dm/0\.3 are certified at ε = 0\.3 by cnn"):
-        build_table(ATTACKED, collect(tmp_path, "demo"))
+    records = collect(tmp_path, "demo")
+    points = " ".join(str(2 * i) for i in range(200))
+    with pytest.raises(UserError, match=r"^UNSOUND: test point 260 \(of 3\) of mnist/small/dm/0\.3/seed0 is certified"):
+        build_table(ATTACKED, replace(records, points=records.points.assign(indices=points)))
 
 
 def _lines(table):

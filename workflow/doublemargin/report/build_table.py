@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from dmcore.errors import UserError
-from doublemargin.records.columns import ATTACK, CELL, MODEL
+from doublemargin.records.columns import ATTACK, CELL, MODEL, SELECTION
 from doublemargin.records.paper import read_reported
 from doublemargin.records.statistics import Share
 from doublemargin.records.tidy import Records
@@ -30,6 +30,7 @@ class Lookup:
         reported: the paper's cells by :data:`_REPORTED_KEY`.
         certified: ours, by model and certification.
         attacked: ours, by model, weights, copy of the data and attack: verdicts.
+        points: the test points of a selection, in the verdicts' order.
         timings: of our models, by their specifications' hashes.
     """
 
@@ -37,6 +38,7 @@ class Lookup:
     reported: Mapping[tuple[Any, ...], Any]
     certified: Mapping[tuple[Any, ...], Any]
     attacked: Mapping[tuple[Any, ...], str]
+    points: Mapping[tuple[Any, ...], Sequence[str]]
     timings: Mapping[str, Timing]
 
     @classmethod
@@ -57,6 +59,7 @@ class Lookup:
                 (a.spec_hash, a.model_sha256, a.variant, *(getattr(a, k) for k in ATTACK)): a.verdicts
                 for a in records.robust_accuracy.itertuples()
             },
+            {tuple(getattr(p, k) for k in SELECTION): p.indices.split() for p in records.points.itertuples()},
             {
                 t.spec_hash: Timing(t.seconds, t.device, t.threads, t.seed, t.timing)
                 for t in records.training.itertuples()
@@ -120,11 +123,14 @@ class Lookup:
             )
             if verdicts is None:
                 continue
-            if wrong := sum(pair == ("1", "0") for pair in zip(cell.verdicts, verdicts, strict=True)):
+            pairs = enumerate(zip(cell.verdicts, verdicts, strict=True))
+            if wrong := [i for i, pair in pairs if pair == ("1", "0")]:
+                points = self.points[tuple(getattr(cell, key) for key in SELECTION)]
+                model = "/".join(str(getattr(cell, key)) for key in MODEL[1:-1])
                 raise UserError(
-                    f"UNSOUND: {wrong} points of {cell.dataset}/{cell.arch}/{cell.method}/{cell.eps_train} are "
-                    f"certified at ε = {cell.eps_cert} by {cell.certifier} and broken by {panel['attack']}; one of the "
-                    "two is wrong: `dmcore bracket` names the first point"
+                    f"UNSOUND: test point {points[wrong[0]]} (of {len(wrong)}) of {model}/seed{cell.seed} is certified "
+                    f"at ε = {cell.eps_cert} by {cell.certifier} and broken by {panel['attack']}; one of the two is "
+                    "wrong"
                 )
             found.append(verdicts)
         return tuple(found)
