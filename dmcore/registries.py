@@ -10,7 +10,7 @@ from typing import Any
 
 from dmcore.registry import Registry
 
-architecture: Registry[Callable[..., None]] = Registry("architecture", "dmcore.nets")
+architecture: Registry[Callable[..., Any]] = Registry("architecture", "dmcore.nets")
 """``build(builder, num_classes)`` appends a network's layers, or returns a module that has them."""
 
 attack: Registry[type] = Registry("attack", "dmcore.attacks")

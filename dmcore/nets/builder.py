@@ -21,10 +21,11 @@ class Builder:
 
     Attributes:
         at: the node that the next layer reads, and ``shape`` its shape.
+        training: whether the BatchNorms of modules are layers, or in the weights before them.
     """
 
-    def __init__(self, net: Network, at: int, shape: Shape) -> None:
-        self.net, self.at, self.shape = net, at, shape
+    def __init__(self, net: Network, at: int, shape: Shape, training: bool = False) -> None:
+        self.net, self.at, self.shape, self.training = net, at, shape, training
 
     def add(self, layer: nn.Module, *others: int) -> int:
         """Appends a layer fed by the current node and ``others``, whose new shape, if any, the caller sets."""
@@ -63,12 +64,17 @@ class Builder:
 
     def append(self, module: nn.Module) -> int:
         """The layers of a module, as :func:`dmcore.nets.as_network` reads them, with its weights."""
-        with torch.device("cpu"):  # also where a network is only counted, without weights
-            network = as_network(module, self.shape)
+        for part in module.modules():
+            if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d):
+                part.eval()
+        like = next((p for p in module.parameters()), torch.zeros((), device="cpu"))
+        with torch.device(like.device):  # "meta" where a network is only counted
+            network = as_network(module, self.shape, self.training)
+            shapes = network.shapes(like.new_zeros(1, *self.shape))
         places = [self.at]
         for node in network.nodes():
             places.append(self.net.add(node.layer, [places[parent] for parent in node.parents]))
-        self.at, self.shape = places[-1], network.shapes(torch.zeros(1, *self.shape))[-1]
+        self.at, self.shape = places[-1], shapes[-1]
         return self.at
 
     def fc(self, units: int) -> int:
@@ -89,6 +95,7 @@ def build_net(
     std: Sequence[float] | None = None,
     members: int = 1,
     pruned_relus: bool = False,
+    training: bool = False,
 ) -> Network:
     """A freshly initialised network of the paper (weights normal with std 1/√fan_in, biases 0).
 
@@ -101,6 +108,8 @@ def build_net(
             with weights of its own, their logits averaged. The first has the weights that it would have alone.
         pruned_relus: give every ReLU the masks of :func:`dmcore.nets.pruning.prune_relus`, with nothing pruned, so
             that the weights of a pruned network can be loaded.
+        training: with the architecture's BatchNorms as layers; without them it is the network that
+            :func:`dmcore.nets.normalised.with_population` makes of a trained one.
 
     Raises:
         UserError: unknown ``arch``, an ``in_shape`` that is not a positive (C, H, W) or is too small for ``arch``, or
@@ -117,7 +126,7 @@ def build_net(
         start = net.add(Normalize(mean, std))
     logits = []
     for _ in range(members):
-        builder = Builder(net, start, shape)
+        builder = Builder(net, start, shape, training)
         try:
             made = append_layers(builder, num_classes)
             if made is not None:

@@ -27,7 +27,7 @@ KNOWN = (
 OURS = (layers.Affine, layers.ReLU, layers.MaxPool, layers.Flatten, layers.Sum)
 
 
-def as_network(net: nn.Module, shape: Shape | None = None) -> Network:
+def as_network(net: nn.Module, shape: Shape | None = None, training: bool = False) -> Network:
     """``net`` as a graph: a :class:`Network` as it is, any other module by what its ``forward`` does.
 
     The graph shares the weights of convolutions and fully connected layers, so that bounds can be differentiated in
@@ -36,6 +36,7 @@ def as_network(net: nn.Module, shape: Shape | None = None) -> Network:
     Args:
         shape: of an input, without the batch axis; needed where the module averages over all positions or names the
             number of features.
+        training: BatchNorms stay layers of their own; :func:`dmcore.nets.normalised.observed` gives them statistics.
 
     Raises:
         UserError: names the layer or the operation that no domain knows how to pass, and what to use in its place.
@@ -58,7 +59,7 @@ def as_network(net: nn.Module, shape: Shape | None = None) -> Network:
     if not torch.equal(state, torch.get_rng_state()):
         raise UserError(f"the forward of {type(net).__name__} draws random numbers: no two runs compute the same")
     shapes = [] if shape is None else [shape]
-    graph = Reading(net, traced, shapes=shapes).read().train(net.training)
+    graph = Reading(net, traced, shapes=shapes, training=training).read().train(net.training)
     if shape is not None:
         _compare(net, graph, shape)
     return graph
@@ -68,6 +69,8 @@ def as_network(net: nn.Module, shape: Shape | None = None) -> Network:
 def _compare(net: nn.Module, graph: Network, shape: Shape) -> None:
     """Refuses a graph that does not compute what the module does, whatever the reason."""
     like = next((p for p in net.parameters()), torch.zeros((), device="cpu"))
+    if like.is_meta:  # without values
+        return
     generator = torch.Generator(like.device).manual_seed(0)
     x = torch.randn((4, *shape), generator=generator, dtype=like.dtype, device=like.device)
     x[:2] = x[:2].abs().clamp(max=1)

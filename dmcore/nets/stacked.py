@@ -29,7 +29,7 @@ def stacked(nets: Sequence[Network]) -> Network:
 
 def _side_by_side(layers: Sequence[Any]) -> nn.Module:
     first = layers[0]
-    if not isinstance(first, Affine) or first.weight_rows() is None:
+    if not isinstance(first, Affine) or not any(True for _ in first.parameters()):
         return first
     if isinstance(first, Linear):
         return StackedLinear(layers)

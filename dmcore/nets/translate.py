@@ -29,6 +29,7 @@ class Reader(ABC):
         net: what has been read.
         shapes: of its nodes; none where the input's is not known.
         factors: of the layers that stand for a BatchNorm, its factor and addend for each channel, in float64.
+        training: whether a BatchNorm stays a layer of its own, whose statistics are those of batches.
     """
 
     MISFIT: ClassVar[tuple[type[Exception], ...]] = (RuntimeError,)
@@ -37,6 +38,7 @@ class Reader(ABC):
     net: Network = field(default_factory=Network)
     shapes: list[Shape] = field(default_factory=list)
     factors: dict[nn.Module, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    training: bool = False
 
     @property
     @abstractmethod
@@ -103,7 +105,15 @@ def _batch_norm(r: Reader, norm: Any, x: int) -> int:
     features = isinstance(norm, nn.BatchNorm1d)
     if features and r.shapes and len(r.shapes[x]) != 1:
         raise r.refuse(f"is known on features, not on values of shape {r.shapes[x]}")
-    return batch_norm(r, x, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias, features)
+    mean, var, weight, bias = norm.running_mean, norm.running_var, norm.weight, norm.bias
+    if not r.training:
+        return batch_norm(r, x, mean, var, norm.eps, weight, bias, features)
+    layer = layers.BatchNorm(norm.num_features, not features, norm.eps)
+    if norm.affine:
+        layer.weight, layer.bias = weight, bias
+    layer.requires_grad_(norm.affine)
+    layer.mean, layer.var = mean, var
+    return r.append(layer, x)
 
 
 def _max_pool(r: Reader, pool: Any, x: int) -> int:
@@ -312,17 +322,22 @@ VIEWS |= {nn.Flatten, nn.Identity, nn.Dropout, nn.Dropout2d}
 def batch_norm(
     r: Reader, x: int, mean: Tensor, var: Tensor, eps: float, weight: Tensor | None, bias: Tensor | None, features: bool
 ) -> int:
-    """The normalisation by fixed statistics, of features or of an image's channels; worked out in float64."""
+    """The normalisation by fixed statistics, of features or of an image's channels."""
+    layer, r.factors[layer] = fixed_norm(mean, var, eps, weight, bias, features)
+    return r.append(layer, x)
+
+
+def fixed_norm(
+    mean: Tensor, var: Tensor, eps: float, weight: Tensor | None, bias: Tensor | None, features: bool
+) -> tuple[nn.Module, tuple[Tensor, Tensor]]:
+    """A layer for it, of the mean's dtype, and its factor and addend for each channel, worked out in float64."""
     scale = (var.double() + eps).rsqrt()
     scale = scale if weight is None else scale * weight.detach().double()
     shift = -mean.double() * scale
     shift = shift if bias is None else shift + bias.detach().double()
     if features:
-        layer = made(layers.Linear, torch.diag(scale), shift, mean.dtype)
-    else:
-        layer = _depthwise(scale, shift, mean.dtype)
-    r.factors[layer] = scale, shift
-    return r.append(layer, x)
+        return made(layers.Linear, torch.diag(scale), shift, mean.dtype), (scale, shift)
+    return _depthwise(scale, shift, mean.dtype), (scale, shift)
 
 
 def zero_pad(r: Reader, x: int, padding: Sequence[int]) -> int:

@@ -16,6 +16,7 @@ from dmcore.domains.interval import unstable_relus
 from dmcore.errors import UserError
 from dmcore.nets import Network
 from dmcore.nets.ensemble import vote
+from dmcore.nets.normalised import with_population
 from dmcore.nets.pruning import prune_relus, rarely_switching, relu_activity
 from dmcore.perturbation import Ball
 from dmcore.progress import progress_bar
@@ -214,18 +215,18 @@ class Run:
             self.save()
 
     def trained(self) -> Trained:
-        """The net at the end, pruned if the method says so, and what was measured.
+        """The net at the end, without BatchNorms, pruned if the method says so, and what was measured.
 
         Raises:
             UserError: the run could not go on.
         """
         if self.error is not None:
             raise self.error
-        net, pruning = self.net, self.spec.method.pruning
+        pruning, parts = self.spec.method.pruning, self.learner.batches.data.x.split(1000)
         with torch.cuda.stream(self.stream):
+            net = with_population(self.net, map(pixels, parts))
             if pruning is not None and pruning.relus is not None:
-                x = self.learner.batches.data.x
-                activity = relu_activity(net, (pixels(part) for part in x.split(1000)))
+                activity = relu_activity(net, map(pixels, parts))
                 net = prune_relus(net, *rarely_switching(activity, pruning.relus))
             accuracies = _accuracies(net, self.images, self.spec, self.device)
         return Trained(net, self.at.history, self.at.seconds, self.at.cpu_seconds, accuracies)

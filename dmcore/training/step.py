@@ -11,6 +11,7 @@ from dmcore.data import Split, pixels
 from dmcore.data.augment import augment
 from dmcore.nets import Network, build_net
 from dmcore.nets.ibp_init import ibp_init
+from dmcore.nets.normalised import is_normalised, observed
 from dmcore.regularizers import Batch
 from dmcore.regularizers.stack import Stack
 from dmcore.spec import ModelSpec
@@ -37,6 +38,7 @@ class Learner:
         self.spec, self.schedule, self.device = spec, spec.training, device
         self.batches = Batches(data, spec.training.batch, spec.seed)
         self.net = seeded_net(spec).to(device)
+        self.normalised = is_normalised(self.net)
         self.objective = Objective(spec.method)
         self.optimizer = self._make_optimizer(recordable)
         self.noise = torch.Generator(device).manual_seed(spec.seed)
@@ -60,7 +62,10 @@ class Learner:
         if options:
             x = augment(x, self.noise, **options)
         self.x = pixels(x)
-        return Batch(self.net, self.x, y, eps, self.noise, ramp)
+        batch = Batch(self.net, self.x, y, eps, self.noise, ramp)
+        if self.normalised:  # first of all passes: the others take its statistics
+            batch.logits = observed(self.net, self.x)
+        return batch
 
     def learn(self, batch: Batch, loss: Tensor, parts: dict[str, Tensor]) -> list[str]:
         """Changes the weights by their gradients; the names of what the step told, which is in the totals already."""
@@ -122,5 +127,5 @@ def seeded_net(spec: ModelSpec) -> Network:
     """The net as it is before the first step; leaves torch's own random state alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(spec.seed)
-        net = build_net(**spec.network)
+        net = build_net(**spec.network, training=True)
         return ibp_init(net) if spec.method.init == "ibp" else net

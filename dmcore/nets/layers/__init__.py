@@ -7,11 +7,13 @@ therefore one class here and works in every domain; a layer of a new kind regist
 """
 
 from dmcore.nets.layers.affine import Affine, Conv, Diagonal, Linear, Normalize, Scale
+from dmcore.nets.layers.batch_norm import BatchNorm
 from dmcore.nets.layers.nonlinear import MaxPool, Nonlinear, ReLU
 from dmcore.nets.layers.structure import Flatten, Sum
 
 __all__ = [
     "Affine",
+    "BatchNorm",
     "Conv",
     "Diagonal",
     "Flatten",

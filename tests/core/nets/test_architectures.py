@@ -1,4 +1,4 @@
-"""The paper's architectures against hand-written ones: sizes by arithmetic, values by plain torch in float64."""
+"""The architectures against hand-written ones: sizes by arithmetic, values by plain torch in float64."""
 
 import pytest
 import torch
@@ -22,6 +22,7 @@ MNIST, CIFAR, GTSRB = ((1, 28, 28), 10), ((3, 32, 32), 10), ((3, 32, 32), 43)
         ("medium", CIFAR, [(16, 30, 30), (16, 14, 14), (32, 12, 12), (32, 5, 5), (512,), (512,), (10,)]),
         ("large", MNIST, [*[(64, 28, 28)] * 2, (64, 14, 14), *[(128, 14, 14)] * 2, (200,), (10,)]),
         ("large", CIFAR, [*[(64, 32, 32)] * 2, (64, 16, 16), *[(128, 16, 16)] * 2, (200,), (10,)]),
+        ("cnn7", CIFAR, [*[(64, 32, 32)] * 2, (64, 16, 16), *[(128, 16, 16)] * 2, (512,), (10,)]),
         ("pooling", MNIST, [(16, 28, 28), (16, 14, 14), (16, 14, 14), (16, 7, 7), (10,)]),
         ("pooling", CIFAR, [(16, 32, 32), (16, 16, 16), (16, 16, 16), (16, 8, 8), (10,)]),
         ("resnet", MNIST, [*[(16, 28, 28)] * 3, (10,)]),
@@ -60,6 +61,10 @@ def by_hand(arch, x, weights):
         x = x.flatten(1)
         for _ in range(2):
             x = F.linear(x, *take()).relu()
+    elif arch == "cnn7":
+        for stride in (1, 1, 2, 1, 1):
+            x = conv(x, *take(), stride, (1, 1, 1, 1)).relu()
+        x = F.linear(x.flatten(1), *take()).relu()
     elif arch == "large":
         for stride, padding in ((1, (1, 1, 1, 1)), (1, (1, 1, 1, 1)), (2, (0, 1, 0, 1)), *[(1, (1, 1, 1, 1))] * 2):
             x = conv(x, *take(), stride, padding).relu()

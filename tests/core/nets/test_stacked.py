@@ -6,6 +6,7 @@ from torch import nn
 
 from dmcore.nets import as_network, build_net
 from dmcore.nets.layers import Affine
+from dmcore.nets.normalised import observed
 from dmcore.nets.stacked import Stacked, StackedConv, StackedLinear, stacked
 
 SHAPE = (2, 8, 8)
@@ -18,11 +19,20 @@ def torch_net(groups=1, dilation=1, stride=2):
     return as_network(module, SHAPE)
 
 
+def normalised():
+    module = nn.Sequential(nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3))
+    net = as_network(module.eval(), SHAPE, training=True)
+    with torch.no_grad():
+        observed(net, torch.rand(9, *SHAPE))
+    return net
+
+
 KINDS = {
     "small": lambda: build_net("small", SHAPE, 5, mean=(0.2, 0.3), std=(0.5, 0.4)),
     "pooling": lambda: build_net("pooling", SHAPE, 5),
     "resnet": lambda: build_net("resnet", SHAPE, 5),
     "ensemble": lambda: build_net("small", SHAPE, 5, members=2),
+    "normalised": normalised,
     "no bias": torch_net,
     "stride > kernel": lambda: torch_net(stride=4),
     "groups": lambda: torch_net(groups=2),
@@ -55,5 +65,5 @@ def test_each_part_passes_its_own_network(kind):
 def test_what_cannot_be_one_product_is_done_one_by_one():
     kinds = {name: [type(layer) for layer in stacked([make(), make()]).layers] for name, make in KINDS.items()}
     assert kinds["no bias"][0] is kinds["small"][1] is StackedConv
-    assert kinds["groups"][0] is kinds["dilated"][0] is Stacked
+    assert kinds["groups"][0] is kinds["dilated"][0] is kinds["normalised"][1] is Stacked
     assert {kind[-1] for kind in kinds.values()} - {StackedLinear} == {kinds["ensemble"][-1]}

@@ -24,6 +24,9 @@ Appendix G were filled.
 Sizes are channels × height × width. Convolutions and max-poolings are written kernel/stride; padding is what each side
 gets, or (before, after) where the two differ. All affine layers have a bias. A data set with normalisation has one more
 layer in front, which has nothing to train. The tables are for 10 classes; with 43 only the last layer differs.
+
+`cnn7` is not the paper's: [today's methods](../methods.md#networks-with-batchnorm) are compared on it. In training it
+has a BatchNorm behind each layer but the last; here they are in the weights.
 """
 
 

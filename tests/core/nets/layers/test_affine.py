@@ -9,8 +9,14 @@ from torch import nn
 
 from dmcore.errors import UserError
 from dmcore.nets import as_network
-from dmcore.nets.layers import Affine, Conv, Linear, Normalize, Scale, Sum
+from dmcore.nets.layers import Affine, BatchNorm, Conv, Linear, Normalize, Scale, Sum
 from dmcore.nets.layers.affine import same_padding
+
+
+def observed(norm, x):
+    norm.observe(x)
+    return norm
+
 
 LAYERS = {
     "conv": (lambda: Conv(2, 3, (3, 2), (2, 1), (1, 2, 0, 1)), (2, 6, 5)),
@@ -19,6 +25,8 @@ LAYERS = {
     "conv, grouped": (lambda: Conv(4, 6, (3, 3), groups=2), (4, 5, 5)),
     "conv, no bias": (lambda: Conv(1, 2, (1, 1), bias=False), (1, 3, 3)),
     "linear": (lambda: Linear(7, 4), (7,)),
+    "batch norm": (lambda: observed(BatchNorm(2, image=True), torch.rand(5, 2, 3, 4)), (2, 3, 4)),
+    "batch norm, features": (lambda: observed(BatchNorm(3, image=False), torch.rand(5, 3)), (3,)),
     "normalize": (lambda: Normalize([0.1, 0.5], [0.2, 3.0]), (2, 3, 4)),
     "scale": (lambda: Scale(torch.tensor([[[1.0, -2.0, 0.0], [0.5, 0.0, 1.0]]])), (1, 2, 3)),
     "scale, flat": (lambda: Scale(torch.tensor([1.0, 0.0, -0.5, 3.0])), (4,)),
