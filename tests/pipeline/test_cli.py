@@ -271,7 +271,7 @@ def test_radius_attack_and_bracket(data, tmp_path, capsys):
 def test_a_plugin_named_before_the_command_is_used(capsys, tmp_path):
     (tmp_path / "mine.py").write_text('@architecture("mine")\ndef mine(b, num_classes): ...\n')
     run("--plugin", tmp_path / "mine.py", "info")
-    assert "architectures: large, medium, mine, pooling" in capsys.readouterr().out
+    assert "architectures: cnn7, large, medium, mine, pooling" in capsys.readouterr().out
     use_plugins([])
     assert "unknown argument '--pont'" in fails(capsys, "--plugin", tmp_path / "mine.py", "info", "--pont")
     use_plugins([])
