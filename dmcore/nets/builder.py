@@ -109,7 +109,7 @@ def build_net(
         pruned_relus: give every ReLU the masks of :func:`dmcore.nets.pruning.prune_relus`, with nothing pruned, so
             that the weights of a pruned network can be loaded.
         training: with the architecture's BatchNorms as layers; without them it is the network that
-            :func:`dmcore.nets.normalised.with_population` makes of a trained one.
+            :func:`dmcore.nets.batch_norm.with_population` makes of a trained one.
 
     Raises:
         UserError: unknown ``arch``, an ``in_shape`` that is not a positive (C, H, W) or is too small for ``arch``, or

@@ -36,7 +36,7 @@ def as_network(net: nn.Module, shape: Shape | None = None, training: bool = Fals
     Args:
         shape: of an input, without the batch axis; needed where the module averages over all positions or names the
             number of features.
-        training: BatchNorms stay layers of their own; :func:`dmcore.nets.normalised.observed` gives them statistics.
+        training: BatchNorms stay layers of their own; :func:`dmcore.nets.batch_norm.observed` gives them statistics.
 
     Raises:
         UserError: names the layer or the operation that no domain knows how to pass, and what to use in its place.

@@ -15,8 +15,8 @@ from dmcore.data import ImageSet, Split, pixels
 from dmcore.domains.interval import unstable_relus
 from dmcore.errors import UserError
 from dmcore.nets import Network
+from dmcore.nets.batch_norm import with_population
 from dmcore.nets.ensemble import vote
-from dmcore.nets.normalised import with_population
 from dmcore.nets.pruning import prune_relus, rarely_switching, relu_activity
 from dmcore.perturbation import Ball
 from dmcore.progress import progress_bar

@@ -10,8 +10,8 @@ from torch import Tensor
 from dmcore.data import Split, pixels
 from dmcore.data.augment import augment
 from dmcore.nets import Network, build_net
+from dmcore.nets.batch_norm import has_batch_norm, observed
 from dmcore.nets.ibp_init import ibp_init
-from dmcore.nets.normalised import is_normalised, observed
 from dmcore.regularizers import Batch
 from dmcore.regularizers.stack import Stack
 from dmcore.spec import ModelSpec
@@ -38,7 +38,7 @@ class Learner:
         self.spec, self.schedule, self.device = spec, spec.training, device
         self.batches = Batches(data, spec.training.batch, spec.seed)
         self.net = seeded_net(spec).to(device)
-        self.normalised = is_normalised(self.net)
+        self.with_batch_norm = has_batch_norm(self.net)
         self.objective = Objective(spec.method)
         self.optimizer = self._make_optimizer(recordable)
         self.noise = torch.Generator(device).manual_seed(spec.seed)
@@ -63,7 +63,7 @@ class Learner:
             x = augment(x, self.noise, **options)
         self.x = pixels(x)
         batch = Batch(self.net, self.x, y, eps, self.noise, ramp)
-        if self.normalised:  # first of all passes: the others take its statistics
+        if self.with_batch_norm:  # first of all passes: the others take its statistics
             batch.logits = observed(self.net, self.x)
         return batch
 

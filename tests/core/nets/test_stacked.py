@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from dmcore.nets import as_network, build_net
+from dmcore.nets.batch_norm import observed
 from dmcore.nets.layers import Affine
-from dmcore.nets.normalised import observed
 from dmcore.nets.stacked import Stacked, StackedConv, StackedLinear, stacked
 
 SHAPE = (2, 8, 8)

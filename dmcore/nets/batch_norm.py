@@ -13,7 +13,7 @@ from dmcore.nets.reading import folded
 from dmcore.nets.translate import fixed_norm
 
 
-def is_normalised(net: Network) -> bool:
+def has_batch_norm(net: Network) -> bool:
     """Whether it has a BatchNorm."""
     return any(isinstance(layer, BatchNorm) for layer in net.layers)
 

@@ -8,9 +8,9 @@ from torch import nn
 
 from dmcore.certify import margin_bounds
 from dmcore.nets import INPUT, Network, build_net
+from dmcore.nets.batch_norm import has_batch_norm, observed, with_population
 from dmcore.nets.builder import Builder
 from dmcore.nets.layers import BatchNorm
-from dmcore.nets.normalised import is_normalised, observed, with_population
 from dmcore.perturbation import Ball
 from dmcore.registries import forward_domain
 
@@ -65,8 +65,8 @@ def test_one_batch_is_its_own_population():
     net, x = build(module()), images()
     logits = observed(net, x)
     merged = with_population(net, [x])
-    assert is_normalised(net)
-    assert not is_normalised(merged)
+    assert has_batch_norm(net)
+    assert not has_batch_norm(merged)
     torch.testing.assert_close(merged(x), logits)
     assert merged.state_dict().keys() == build(module(), training=False).state_dict().keys()
     assert with_population(merged, []) is merged
@@ -107,7 +107,7 @@ def test_what_a_module_fixes_is_not_trained():
 
 def test_a_module_of_an_architecture_may_come_in_any_mode_but_draws_nothing():
     dropping = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.Dropout(), nn.Flatten(), nn.Linear(48, 3))
-    assert is_normalised(build(dropping.eval()))
+    assert has_batch_norm(build(dropping.eval()))
     with named("drops values at random in training mode"):
         build(dropping.train())
 
