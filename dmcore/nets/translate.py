@@ -105,15 +105,9 @@ def _batch_norm(r: Reader, norm: Any, x: int) -> int:
     features = isinstance(norm, nn.BatchNorm1d)
     if features and r.shapes and len(r.shapes[x]) != 1:
         raise r.refuse(f"is known on features, not on values of shape {r.shapes[x]}")
-    mean, var, weight, bias = norm.running_mean, norm.running_var, norm.weight, norm.bias
-    if not r.training:
-        return batch_norm(r, x, mean, var, norm.eps, weight, bias, features)
-    layer = layers.BatchNorm(norm.num_features, not features, norm.eps)
-    if norm.affine:
-        layer.weight, layer.bias = weight, bias
-    layer.requires_grad_(norm.affine)
-    layer.mean, layer.var = mean, var
-    return r.append(layer, x)
+    if r.training:
+        return r.append(layers.BatchNorm.of(norm), x)
+    return batch_norm(r, x, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias, features)
 
 
 def _max_pool(r: Reader, pool: Any, x: int) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -30,6 +32,16 @@ class BatchNorm(Diagonal):
         self.bias = nn.Parameter(torch.zeros(channels))
         self.register_buffer("mean", torch.zeros(channels), persistent=False)
         self.register_buffer("var", torch.ones(channels), persistent=False)
+
+    @classmethod
+    def of(cls, norm: Any) -> BatchNorm:
+        """That which computes what a ``nn.BatchNorm1d`` or ``2d`` does in evaluation mode, with its weights."""
+        layer = cls(norm.num_features, isinstance(norm, nn.BatchNorm2d), norm.eps)
+        if norm.affine:
+            layer.weight, layer.bias = norm.weight, norm.bias
+        layer.requires_grad_(norm.affine)
+        layer.mean, layer.var = norm.running_mean, norm.running_var
+        return layer
 
     def observe(self, x: Tensor) -> None:
         """Takes the statistics from a batch."""
