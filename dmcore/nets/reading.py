@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from dmcore.errors import UserError
 from dmcore.nets import layers
@@ -91,6 +92,15 @@ CALLED = ("__call__", "_call_impl", "_wrapped_call_impl", "__getattr__", "__geta
 """What calling a module calls before its ``forward``: a class that defines one of these may compute anything."""
 
 
+WRAPPERS = {
+    "OptimizedModule": "what was compiled, its ._orig_mod",
+    "DataParallel": "its .module",
+    "DistributedDataParallel": "its .module",
+    "RecursiveScriptModule": "the module that was scripted",
+    "TopLevelTracedModule": "the module that was traced",
+}
+
+
 def _refuse_tricks(net: nn.Module) -> None:
     """Refuses what a look at ``forward`` does not show."""
     every = torch.nn.modules.module
@@ -98,11 +108,16 @@ def _refuse_tricks(net: nn.Module) -> None:
         raise UserError("torch has hooks for all modules' forward, which may change what the network computes")
     for name, module in net.named_modules(remove_duplicate=True):
         what = f"layer {name}" if name else "the network"
+        if type(module).__name__ in WRAPPERS:
+            raise UserError(f"{what} is wrapped ({type(module).__name__}): pass {WRAPPERS[type(module).__name__]}")
         inherited = [kind for kind in type(module).__mro__ if kind not in nn.Module.__mro__]
         own = [kind for kind in inherited if not kind.__module__.startswith(("torch.nn.modules", "dmcore."))]
         hooked = module._forward_hooks or module._forward_pre_hooks or {*CALLED, "forward"} & vars(module).keys()
         if hooked or any({*CALLED} & vars(kind).keys() for kind in own):
-            raise UserError(f"{what} ({type(module).__name__}) has hooks, which may change what it computes")
+            raise UserError(
+                f"{what} ({type(module).__name__}) has hooks, which may change what it computes: remove them (those "
+                "of torch.nn.utils' weight_norm, spectral_norm and prune by remove_weight_norm, …, prune.remove)"
+            )
         if isinstance(module, Network) and any({"forward", "walk"} & vars(kind).keys() for kind in own):
             raise UserError(f"{what} ({type(module).__name__}) changes what a Network computes")
 
@@ -212,6 +227,8 @@ class Reading(Reader):
         if isinstance(module, OURS):
             return self.append(module, *parents)
         hint = HINTS.get(type(module).__name__.lower(), "")
+        if is_parametrized(module):
+            hint = ". Make its weights plain ones: torch.nn.utils.parametrize.remove_parametrizations"
         raise UserError(f"{self.now} cannot be bounded; known: {KNOWN}{hint}")
 
 

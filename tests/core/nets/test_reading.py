@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from flips import named
 from torch import nn
+from torch.nn.utils import parametrizations, parametrize
 
 from dmcore.certify import margin_bounds
 from dmcore.errors import UserError
@@ -321,6 +322,32 @@ def plain():
 def test_what_may_compute_something_else_than_its_forward_is_refused(net, who):
     with pytest.raises(UserError, match=f"{who} has hooks"):
         as_network(net)
+
+
+@pytest.mark.parametrize(
+    ("wrap", "remedy"),
+    [
+        (torch.compile, "what was compiled, its ._orig_mod"),
+        (nn.DataParallel, "its .module"),
+        (torch.jit.script, "the module that was scripted"),
+        (lambda net: torch.jit.trace(net, torch.rand(1, 4)), "the module that was traced"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
+def test_a_wrapped_network_is_refused_with_what_to_pass(wrap, remedy):
+    with pytest.raises(UserError, match=f"the network is wrapped .*: pass {remedy}"):
+        as_network(wrap(plain()))
+
+
+@pytest.mark.parametrize("normalise", [parametrizations.weight_norm, parametrizations.spectral_norm])
+def test_weights_that_are_computed_are_refused_until_they_are_plain(normalise):
+    net, x = plain().eval(), torch.rand(3, 1, 2, 2)
+    normalise(net[1])
+    expected = net(x)
+    with pytest.raises(UserError, match=r"layer 1 \(ParametrizedLinear\) .*parametrize.remove_parametrizations"):
+        as_network(net)
+    parametrize.remove_parametrizations(net[1], "weight")
+    torch.testing.assert_close(as_network(net)(x), expected)
 
 
 def test_hooks_on_all_modules_are_refused():
