@@ -71,11 +71,16 @@ def checked_labels(y: Any, x: Tensor, output: tuple[int, ...]) -> Tensor:
         output: the shape of a point's logits.
 
     Raises:
-        UserError: the network has no axis of classes, or the labels are no B integers in 0..K−1.
+        UserError: the network has no axis of classes or a single class, or the labels are no B integers in 0..K−1.
     """
     if len(output) != 1:
         raise UserError(f"the network's output has shape {output}, not (classes,)")
     (num_classes,) = output
+    if num_classes < 2:  # without another class every point would be certified
+        raise UserError(
+            "the network has one logit z, and a margin needs two classes; append a Linear(1, 2) with the weights"
+            " [[0], [1]] and no bias, whose logits (0, z) say class 1 where z > 0"
+        )
     try:
         labels = y if isinstance(y, Tensor) else torch.as_tensor(y, device="cpu")
         got = f"{tuple(labels.shape)} {labels.dtype}"

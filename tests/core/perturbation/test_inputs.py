@@ -200,6 +200,21 @@ def test_labels_that_are_none_are_one_line(y, case):
             CALLS[call](net, x, y, 0.1)
 
 
+def test_a_single_logit_certifies_nothing(case):
+    """There is no margin to another class; with the layer that is advised, the sign of the logit decides."""
+    *body, _ = case[0]
+    one, x = nn.Sequential(*body, nn.Linear(12, 1).double()), case[1]
+    for call in CALLS.keys() - {"interval_bounds", "double_margins"}:
+        with pytest.raises(UserError, match=r"the network has one logit z, .* append a Linear\(1, 2\)"):
+            CALLS[call](one, x, [0, 0, 0], 0.1)
+    two = nn.Linear(1, 2, bias=False).double()
+    two.weight.data = torch.tensor([[0.0], [1.0]], dtype=torch.float64)
+    sides = interval_bounds(one, x, 0.1)
+    for y, margin in ((0, -sides[1]), (1, sides[0])):
+        found = certify_points(nn.Sequential(*one, two), x, [y] * 3, 0.1, certifier="ibp").margin
+        torch.testing.assert_close(found, margin[:, 0])
+
+
 def test_images_without_channels_before_a_pooling_are_one_line():
     net = nn.Sequential(nn.MaxPool2d(2), nn.Flatten(), nn.Linear(4, 2))
     with pytest.raises(UserError, match=r"a MaxPool takes a batch of images \(B, C, H, W\), got \(B, 4, 4\)"):
