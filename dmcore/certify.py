@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from dmcore.attacks.best import BestAdversarial
 from dmcore.attacks.descent import descend
 from dmcore.certifiers import Certifier
-from dmcore.crown.margins import margin_rows
+from dmcore.crown.margins import by_class, margin_rows
 from dmcore.domains import Magnitude
 from dmcore.domains.rounding import underflow
 from dmcore.linear.chunks import map_chunks, point_chunk
@@ -97,7 +97,7 @@ def _margins(net: Network, balls: Ball, labels: Tensor, certifier: Certifier, dt
     def margins(points: slice) -> Tensor:
         ball, y = balls.select(itemgetter(points)), labels[points]
         lower = certifier.lower(graph, ball, margin_rows(y, num_classes, ball.x))
-        return lower.scatter(1, y[:, None], torch.inf)
+        return by_class(lower, y, torch.inf)
 
     found = map_chunks(len(labels), point_chunk(graph, balls.x), margins)
     lost = underflow(graph, balls, [graph.output], rows=2.0, dtype=given)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dmcore.crown.backward import substitute
 from dmcore.crown.bounds import relaxed_network
-from dmcore.crown.margins import margin_rows
+from dmcore.crown.margins import by_class, margin_rows
 from dmcore.crown.relaxed import RelaxedNetwork
 from dmcore.domains.projection import Projection
 from dmcore.errors import UserError
@@ -59,9 +59,10 @@ class ConvexOuter(Regularizer):
         classes = batch.logits.shape[1]
 
         def margins(points: slice) -> Tensor:
-            ball = Ball(batch.x[points], batch.eps, self.norm, self.clip_input)
-            rows = margin_rows(batch.y[points], classes, batch.x)
-            return substitute(self._relaxed(batch, ball), batch.net.output, rows, upper=False)[0]
+            ball, y = Ball(batch.x[points], batch.eps, self.norm, self.clip_input), batch.y[points]
+            rows = margin_rows(y, classes, batch.x)
+            lower, _ = substitute(self._relaxed(batch, ball), batch.net.output, rows, upper=False)
+            return by_class(lower, y, 0)
 
         if self.projections:
             lower = torch.cat(map_chunks(len(batch.x), PROJECTED_POINTS[batch.x.device.type], margins))

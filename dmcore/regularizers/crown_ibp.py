@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dmcore.crown.backward import substitute
-from dmcore.crown.margins import margin_rows
+from dmcore.crown.margins import by_class, margin_rows
 from dmcore.crown.relaxed import RelaxedNetwork
 from dmcore.errors import UserError
 from dmcore.linear.chunks import PROJECTED_POINTS, map_chunks
@@ -66,7 +66,8 @@ class CrownIbp(Regularizer):
         def margins(points: slice) -> Tensor:
             own = {p: Box.between(*(side[points] for side in sides)) for p, sides in boxes.items()}
             relaxed = RelaxedNetwork(net, ball.select(lambda t: t[points]), "ada", own)
-            rows = margin_rows(batch.y[points], batch.own.shape[1], batch.x)
-            return substitute(relaxed, net.output, rows, upper=False)[0]
+            y = batch.y[points]
+            lower, _ = substitute(relaxed, net.output, margin_rows(y, batch.own.shape[1], batch.x), upper=False)
+            return by_class(lower, y, 0)
 
         return torch.cat(map_chunks(len(batch.x), PROJECTED_POINTS[batch.x.device.type], margins))

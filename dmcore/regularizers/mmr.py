@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dmcore.crown.backward import backward
-from dmcore.crown.margins import margin_rows
+from dmcore.crown.margins import by_class, margin_rows
 from dmcore.errors import UserError, nearest
 from dmcore.linear.coefficients import Coefficients
 from dmcore.linear.forms import Form, LowerUpper
@@ -93,7 +93,8 @@ def boundary_distances(net: Network, values: list[Tensor], y: Tensor, norm: str)
     """The signed distances d_D (B, K) to the decision boundaries between y and each class j; inf at j = y."""
     z = values[-1]
     rows = margin_rows(y, z.shape[1], z)
-    return _ratio(z.gather(1, y[:, None]) - z, gradient_norms(net, values, net.output, rows, norm))
+    sizes = by_class(gradient_norms(net, values, net.output, rows, norm), y, 0)
+    return _ratio(z.gather(1, y[:, None]) - z, sizes)
 
 
 def gradient_norms(net: Network, values: list[Tensor], index: int, rows: Coefficients, norm: str) -> Tensor:

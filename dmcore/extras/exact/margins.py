@@ -16,7 +16,7 @@ from dmcore.certifiers.certifier import Certifier
 from dmcore.certify import checked_points
 from dmcore.crown.backward import substitute
 from dmcore.crown.bounds import intersection, node_box
-from dmcore.crown.margins import margin_rows
+from dmcore.crown.margins import by_class, margin_rows
 from dmcore.crown.relaxed import RelaxedNetwork
 from dmcore.domains import Interval
 from dmcore.domains.rounding import underflow
@@ -142,10 +142,9 @@ def exact_margins(
     graph, ball, labels = checked_points(net, x, y, eps, norm, clip_input, input_range)
     (classes,) = graph.shapes(ball.x)[graph.output]
     found = minima(graph, ball, margin_rows(labels, classes, ball.x), time_limit, node_limit)
-    own = torch.nn.functional.one_hot(labels, classes).bool()
     below = found.lower - underflow(graph, ball, [graph.output], rows=2.0)
-    lower, upper = (bound.masked_fill(own, torch.inf) for bound in (below, found.upper))
-    return Minima(lower, upper, found.solved | own)
+    lower, upper = (by_class(bound, labels, torch.inf) for bound in (below, found.upper))
+    return Minima(lower, upper, by_class(found.solved, labels, True))
 
 
 @certifier("milp")
