@@ -91,7 +91,6 @@ def _compare(net: nn.Module, graph: Network, shape: Shape) -> None:
 CALLED = ("__call__", "_call_impl", "_wrapped_call_impl", "__getattr__", "__getattribute__")
 """What calling a module calls before its ``forward``: a class that defines one of these may compute anything."""
 
-
 WRAPPERS = {
     "OptimizedModule": "what was compiled, its ._orig_mod",
     "DataParallel": "its .module",
@@ -99,6 +98,7 @@ WRAPPERS = {
     "RecursiveScriptModule": "the module that was scripted",
     "TopLevelTracedModule": "the module that was traced",
 }
+"""Classes of torch that stand around a network, and what to read in their place."""
 
 
 def _refuse_tricks(net: nn.Module) -> None:
